@@ -1,0 +1,184 @@
+//! Frames on their way: a few bytes of head, a body that is shared, and at most one byte behind it.
+
+use core::fmt;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Room for the longest head of a chunk or message: version, tags, message id and a length.
+const INLINE: usize = 30;
+
+/// One encoded frame, in up to three pieces.
+///
+/// The wire puts a length in front of a payload and a bool behind it. A frame keeps the payload as the [`Bytes`] it
+/// came in and holds what surrounds it beside it, so carrying a frame costs the same for any payload. An adapter that
+/// can write pieces writes [`pieces`](Frame::pieces); one that can't joins them once with
+/// [`into_bytes`](Frame::into_bytes).
+#[derive(Clone)]
+pub struct Frame {
+    head: Head,
+    body: Bytes,
+    tail: Option<u8>,
+}
+
+#[derive(Clone)]
+enum Head {
+    Inline { bytes: [u8; INLINE], start: u8, end: u8 },
+    Shared(Bytes),
+}
+
+impl Head {
+    const EMPTY: Head = Head::Inline { bytes: [0; INLINE], start: 0, end: 0 };
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Head::Inline { bytes, start, end } => &bytes[usize::from(*start)..usize::from(*end)],
+            Head::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Frame {
+    /// A frame with a head of at most 30 bytes kept inline (a longer one is copied into a buffer), a body and a last
+    /// byte.
+    pub fn new(head: &[u8], body: Bytes, tail: Option<u8>) -> Self {
+        let head = if head.len() <= INLINE {
+            let mut bytes = [0; INLINE];
+            bytes[..head.len()].copy_from_slice(head);
+            Head::Inline { bytes, start: 0, end: head.len() as u8 }
+        } else {
+            Head::Shared(Bytes::copy_from_slice(head))
+        };
+        Frame { head, body, tail }
+    }
+
+    /// A frame whose head carries headers and is therefore a buffer of its own.
+    pub fn with_shared_head(head: Bytes, body: Bytes, tail: Option<u8>) -> Self {
+        Frame { head: Head::Shared(head), body, tail }
+    }
+
+    /// How many bytes the frame has.
+    pub fn len(&self) -> usize {
+        self.head.as_slice().len() + self.body.len() + usize::from(self.tail.is_some())
+    }
+
+    /// Whether the frame has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes before the body.
+    pub fn head(&self) -> &[u8] {
+        self.head.as_slice()
+    }
+
+    /// The shared payload.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The byte behind the body.
+    pub fn tail(&self) -> Option<u8> {
+        self.tail
+    }
+
+    /// The pieces in order; some may be empty.
+    pub fn pieces(&self) -> [&[u8]; 3] {
+        [self.head.as_slice(), &self.body, self.tail.as_slice()]
+    }
+
+    /// The same frame as one piece: nothing is copied if it is one already.
+    pub fn into_bytes(self) -> Bytes {
+        match (&self.head, self.body.is_empty(), self.tail) {
+            (head, false, None) if head.as_slice().is_empty() => self.body,
+            (Head::Shared(head), true, None) => head.clone(),
+            _ => {
+                let mut joined = BytesMut::with_capacity(self.len());
+                for piece in self.pieces() {
+                    joined.put_slice(piece);
+                }
+                joined.freeze()
+            }
+        }
+    }
+
+    /// The frame without its first `count` bytes. Nothing is copied.
+    ///
+    /// # Panics
+    /// If the frame is shorter than that.
+    #[must_use]
+    pub fn skip(mut self, count: usize) -> Frame {
+        assert!(count <= self.len(), "skip past the end of a frame");
+        let of_head = count.min(self.head.as_slice().len());
+        match &mut self.head {
+            Head::Inline { start, .. } => *start += of_head as u8,
+            Head::Shared(bytes) => *bytes = bytes.slice(of_head..),
+        }
+        let of_body = (count - of_head).min(self.body.len());
+        if of_body > 0 {
+            self.body = self.body.slice(of_body..);
+        }
+        if count > of_head + of_body {
+            self.tail = None;
+        }
+        self
+    }
+}
+
+impl From<Bytes> for Frame {
+    fn from(body: Bytes) -> Self {
+        Frame { head: Head::EMPTY, body, tail: None }
+    }
+}
+
+/// Frames are equal if their bytes are, wherever the pieces are cut.
+impl PartialEq for Frame {
+    fn eq(&self, other: &Frame) -> bool {
+        let mine = self.pieces().into_iter().flatten();
+        self.len() == other.len() && mine.eq(other.pieces().into_iter().flatten())
+    }
+}
+
+impl Eq for Frame {}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 48;
+        write!(f, "Frame({} bytes: ", self.len())?;
+        for byte in self.pieces().into_iter().flatten().take(SHOWN) {
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str(if self.len() > SHOWN { "…)" } else { ")" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Frame {
+        Frame::new(&[1, 2, 3], Bytes::from_static(&[4, 5, 6]), Some(7))
+    }
+
+    #[test]
+    fn skipping_takes_from_head_body_and_tail_in_turn() {
+        let whole = [1, 2, 3, 4, 5, 6, 7];
+        for count in 0..=whole.len() {
+            let rest = frame().skip(count);
+            assert_eq!(rest.len(), whole.len() - count);
+            assert_eq!(&rest.into_bytes()[..], &whole[count..], "after {count}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_one_piece_is_joined_without_a_copy() {
+        let bytes = Bytes::from(vec![9; 100]);
+        assert_eq!(Frame::from(bytes.clone()).into_bytes().as_ptr(), bytes.as_ptr());
+        assert_eq!(Frame::from(bytes.clone()).skip(3).into_bytes().as_ptr(), bytes[3..].as_ptr());
+    }
+
+    #[test]
+    fn equality_does_not_see_where_the_pieces_are_cut() {
+        assert_eq!(frame(), Frame::from(frame().into_bytes()));
+        assert_ne!(frame(), frame().skip(1));
+    }
+}

@@ -1,0 +1,37 @@
+//! What the three machines have in common: their doors, and the parts that they are made of.
+
+use core::fmt;
+
+use crate::error::ApiMisuse;
+use crate::time::Time;
+
+/// The doors of a state machine.
+///
+/// Hand in what happened with [`handle`](Machine::handle), take out what to do with
+/// [`poll_action`](Machine::poll_action) until there is no more, and come back at
+/// [`poll_timeout`](Machine::poll_timeout). A machine has no clock, no IO and no task of its own; every machine is
+/// made by its own `new`, which refuses a configuration that could not work.
+pub trait Machine {
+    /// What can happen to it.
+    type Event: fmt::Debug;
+    /// What it can want done.
+    type Action: fmt::Debug + PartialEq;
+    /// Its counters and gauges.
+    type Stats: fmt::Debug;
+
+    /// Something happened.
+    ///
+    /// # Errors
+    /// Only for what the embedder does wrong. What a peer sends turns into actions and counters.
+    fn handle(&mut self, event: Self::Event, now: Time) -> Result<(), ApiMisuse>;
+
+    /// What to do next, in order.
+    fn poll_action(&mut self) -> Option<Self::Action>;
+
+    /// When to come back with a tick, if any time: at once ([`Time::ZERO`]) while actions are queued. A late or
+    /// needless tick does no harm.
+    fn poll_timeout(&self) -> Option<Time>;
+
+    /// Counters and gauges, as plain data.
+    fn stats(&self) -> Self::Stats;
+}

@@ -1,0 +1,112 @@
+//! `ToClient`: what a relay says to its runner.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use super::control::ActorCheckpoint;
+use super::ids::{GatewayId, RequestId};
+use super::kv::KvResponse;
+use super::tunnel::ToClientTunnelMessage;
+
+/// What a relay sends over a runner's WebSocket, one value a binary message. Version 7.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToClient {
+    /// `ToClientInit`: the answer to the runner's Init.
+    Init(Init),
+    /// `ToClientCommands`: start and stop actors.
+    Commands(Vec<CommandWrapper>),
+    /// `ToClientAckEvents`: up to where events were taken.
+    AckEvents(AckEvents),
+    /// `ToClientKvResponse`: the answer to a call on a key-value store.
+    KvResponse(KvResponse),
+    /// `ToClientTunnelMessage`: a piece of a request.
+    TunnelMessage(ToClientTunnelMessage),
+    /// `ToClientPing`, to be answered by a pong.
+    Ping(Ping),
+    /// `ToClientDraining`, private to `underpass.1`: the relay drains, dial another.
+    Draining,
+}
+
+/// `ToClientInit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Init {
+    /// The same across reconnects of one runner.
+    pub runner_id: ByteString,
+    /// What the relay wants the runner to know.
+    pub metadata: ProtocolMetadata,
+}
+
+/// `ProtocolMetadata`, all in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtocolMetadata {
+    /// Away for longer, a runner stops its actors.
+    pub runner_lost_threshold: i64,
+    /// How long an actor may take to stop.
+    pub actor_stop_threshold: i64,
+    /// How long a serverless runner may take to drain.
+    pub serverless_drain_grace_period: Option<i64>,
+}
+
+/// `CommandWrapper`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandWrapper {
+    /// To which actor, and which of its commands.
+    pub checkpoint: ActorCheckpoint,
+    /// What to do.
+    pub inner: Command,
+}
+
+/// `Command`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// `CommandStartActor`.
+    StartActor(StartActor),
+    /// `CommandStopActor`.
+    StopActor,
+}
+
+/// `CommandStartActor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartActor {
+    /// What to start.
+    pub config: ActorConfig,
+    /// The sockets that slept with it.
+    pub hibernating_requests: Vec<HibernatingRequest>,
+}
+
+/// `ActorConfig`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorConfig {
+    /// The kind of actor.
+    pub name: ByteString,
+    /// Which one of its kind.
+    pub key: Option<ByteString>,
+    /// When it was made, milliseconds since the Unix epoch.
+    pub create_ts: i64,
+    /// What it was made with.
+    pub input: Option<Bytes>,
+}
+
+/// `HibernatingRequest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HibernatingRequest {
+    /// Who holds the client's socket.
+    pub gateway_id: GatewayId,
+    /// Its id there.
+    pub request_id: RequestId,
+}
+
+/// `ToClientAckEvents`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AckEvents {
+    /// The last event taken, for each actor.
+    pub last_event_checkpoints: Vec<ActorCheckpoint>,
+}
+
+/// `ToClientPing`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// Milliseconds since the Unix epoch; the pong repeats it.
+    pub ts: i64,
+}

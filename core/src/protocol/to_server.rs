@@ -1,0 +1,120 @@
+//! `ToServer`: what a runner says to its relay.
+
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use super::control::ActorCheckpoint;
+use super::kv::KvRequest;
+use super::map::Map;
+use super::tunnel::ToServerTunnelMessage;
+
+/// What a runner sends over its WebSocket, one value a binary message. Version 7.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToServer {
+    /// `ToServerInit`: the first message of a connection.
+    Init(Init),
+    /// `ToServerEvents`: what happened to actors.
+    Events(Vec<EventWrapper>),
+    /// `ToServerAckCommands`: up to where commands were taken.
+    AckCommands(AckCommands),
+    /// `ToServerStopping`: the runner drains; nothing new for it.
+    Stopping,
+    /// `ToServerPong`: the answer to a ping.
+    Pong(Pong),
+    /// `ToServerKvRequest`: a call on an actor's key-value store.
+    KvRequest(KvRequest),
+    /// `ToServerTunnelMessage`: a piece of an answer.
+    TunnelMessage(ToServerTunnelMessage),
+}
+
+/// `ToServerInit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Init {
+    /// The pool that the runner joins.
+    pub name: ByteString,
+    /// The version of the user's program, not of the protocol.
+    pub version: u32,
+    /// How many actors it has room for.
+    pub total_slots: u32,
+    /// Kinds of actors that it can host.
+    pub prepopulate_actor_names: Option<Map<ActorName>>,
+    /// JSON; the key `underpass` tells its abilities.
+    pub metadata: Option<ByteString>,
+}
+
+/// `ActorName`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorName {
+    /// JSON.
+    pub metadata: ByteString,
+}
+
+/// `EventWrapper`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventWrapper {
+    /// Of which actor, and which of its events.
+    pub checkpoint: ActorCheckpoint,
+    /// What happened.
+    pub inner: Event,
+}
+
+/// `Event`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// `EventActorIntent`: what the actor would like.
+    ActorIntent(ActorIntent),
+    /// `EventActorStateUpdate`: what it does.
+    ActorStateUpdate(ActorState),
+    /// `EventActorSetAlarm`: when it wants to be woken, milliseconds since the Unix epoch; none clears it.
+    ActorSetAlarm(Option<i64>),
+}
+
+/// `ActorIntent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActorIntent {
+    /// `ActorIntentSleep`.
+    Sleep,
+    /// `ActorIntentStop`.
+    Stop,
+}
+
+/// `ActorState`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActorState {
+    /// `ActorStateRunning`.
+    Running,
+    /// `ActorStateStopped`.
+    Stopped(Stopped),
+}
+
+/// `ActorStateStopped`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Whether it stopped of its own will.
+    pub code: StopCode,
+    /// Why, for people.
+    pub message: Option<ByteString>,
+}
+
+/// `StopCode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopCode {
+    /// `OK`.
+    Ok,
+    /// `ERROR`.
+    Error,
+}
+
+/// `ToServerAckCommands`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AckCommands {
+    /// The last command taken, for each actor.
+    pub last_command_checkpoints: Vec<ActorCheckpoint>,
+}
+
+/// `ToServerPong`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pong {
+    /// The ping's, milliseconds since the Unix epoch.
+    pub ts: i64,
+}

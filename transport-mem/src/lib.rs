@@ -1,0 +1,1 @@
+//! The in-process bus and directory of Underpass.

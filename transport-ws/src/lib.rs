@@ -1,0 +1,1 @@
+//! Underpass over sockets: HTTP and WebSocket for clients, WebSocket for runners.
