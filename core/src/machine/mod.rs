@@ -1,5 +1,11 @@
 //! What the three machines have in common: their doors, and the parts that they are made of.
 
+pub(crate) mod deadline;
+pub(crate) mod random;
+pub(crate) mod table;
+
+pub use table::RequestKey;
+
 use core::fmt;
 
 use crate::error::ApiMisuse;

@@ -1,0 +1,164 @@
+//! What can happen to a gateway, and what it can want done.
+
+use bytes::Bytes;
+
+use crate::bus::{ConnectionId, Publication, Rejected};
+use crate::directory::RunnerSeen;
+use crate::failure::Failure;
+use crate::frame::Frame;
+use crate::http::{Body, Close, Message, RequestHead, ResponseHead, Target};
+use crate::machine::RequestKey;
+
+/// What a client wants: an HTTP exchange or a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Whom it is for.
+    pub target: Target,
+    /// Its head, as the handler shall see it.
+    pub head: RequestHead,
+    /// What it opens.
+    pub kind: OpenKind,
+}
+
+/// What a client opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenKind {
+    /// An HTTP exchange, and the request's body.
+    Http(Body),
+    /// A WebSocket.
+    WebSocket,
+}
+
+/// What can happen to a gateway.
+///
+/// What is said of a request that has ended is ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Time has passed.
+    Tick,
+    /// It is this Unix time now, milliseconds.
+    WallClock {
+        /// Milliseconds since the Unix epoch.
+        unix_ms: i64,
+    },
+    /// The bus delivered a frame to this gateway.
+    Received {
+        /// With the version in front.
+        frame: Frame,
+    },
+    /// The bus gave a publication back.
+    PublishFailed(Rejected),
+    /// The bus found nobody listening for a connection.
+    NoResponders {
+        /// Which.
+        to: ConnectionId,
+    },
+    /// The directory tells of a runner.
+    Directory(RunnerSeen),
+    /// The client sent more of a body that was opened as [`Body::Stream`].
+    RequestChunk {
+        /// Whose.
+        key: RequestKey,
+        /// The next bytes; any number.
+        bytes: Bytes,
+        /// Whether they are the last.
+        finish: bool,
+    },
+    /// The client sent a WebSocket message.
+    WebSocketMessage {
+        /// Whose.
+        key: RequestKey,
+        /// What.
+        message: Message,
+    },
+    /// The client closed its WebSocket.
+    WebSocketClose {
+        /// Whose.
+        key: RequestKey,
+        /// How.
+        close: Close,
+    },
+    /// The client took so many bytes of an answer's body or of messages: their owner may send more.
+    Consumed {
+        /// Whose.
+        key: RequestKey,
+        /// How many.
+        bytes: usize,
+    },
+    /// The client went away without a word.
+    ClientGone {
+        /// Whose.
+        key: RequestKey,
+    },
+    /// Take nothing new; say [`Action::Drained`] when what is open has ended.
+    Drain,
+}
+
+/// What a gateway can want done.
+///
+/// Of each request exactly one action is the last: a [`ResponseStart`](Action::ResponseStart) whose body is not
+/// streamed, a [`ResponseChunk`](Action::ResponseChunk) that finishes, a [`WebSocketClose`](Action::WebSocketClose) or a
+/// [`Failed`](Action::Failed); none, if the client closed or went away first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Give this to the bus.
+    Publish(Publication),
+    /// The answer begins.
+    ResponseStart {
+        /// Whose.
+        key: RequestKey,
+        /// Status and fields; they can be split.
+        head: ResponseHead,
+        /// The body, or that it follows in chunks.
+        body: Body,
+    },
+    /// The answer goes on.
+    ResponseChunk {
+        /// Whose.
+        key: RequestKey,
+        /// The next bytes of the body.
+        bytes: Bytes,
+        /// Whether they are the last.
+        finish: bool,
+    },
+    /// The handler took the WebSocket: answer the client 101.
+    WebSocketOpened {
+        /// Whose.
+        key: RequestKey,
+    },
+    /// A message for the client.
+    WebSocketMessage {
+        /// Whose.
+        key: RequestKey,
+        /// What.
+        message: Message,
+    },
+    /// The handler closed the WebSocket: close the client's.
+    WebSocketClose {
+        /// Whose.
+        key: RequestKey,
+        /// How.
+        close: Close,
+    },
+    /// The request failed. Before its answer began, or its WebSocket was opened, answer with
+    /// [`Failure::http_answer`]; then break the body off, or close the socket with [`Failure::close`].
+    Failed {
+        /// Whose.
+        key: RequestKey,
+        /// Why.
+        failure: Failure,
+    },
+    /// Read no more from this client until [`ResumeSource`](Action::ResumeSource). What was read already may be
+    /// handed in.
+    PauseSource {
+        /// Whose.
+        key: RequestKey,
+    },
+    /// Read on.
+    ResumeSource {
+        /// Whose.
+        key: RequestKey,
+    },
+    /// After [`Event::Drain`]: nothing is open any more.
+    Drained,
+}

@@ -1,0 +1,99 @@
+//! What is particular to WebSockets.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::protocol::tunnel::to_client::WebSocketMessage;
+
+/// A message of a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A text message: UTF-8.
+    Text(ByteString),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// Its length, bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Message::Text(text) => text.len(),
+            Message::Binary(data) => data.len(),
+        }
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The message as it travels.
+    pub fn into_wire(self) -> WebSocketMessage {
+        match self {
+            Message::Text(text) => WebSocketMessage { data: text.into_bytes(), binary: false },
+            Message::Binary(data) => WebSocketMessage { data, binary: true },
+        }
+    }
+
+    /// The message that travelled; none if it is a text that is not UTF-8. Nothing is copied.
+    pub fn from_wire(message: WebSocketMessage) -> Option<Message> {
+        match message {
+            WebSocketMessage { data, binary: true } => Some(Message::Binary(data)),
+            WebSocketMessage { data, binary: false } => ByteString::try_from(data).ok().map(Message::Text),
+        }
+    }
+}
+
+/// How a WebSocket ended: a close frame's code and reason, as far as there were any.
+///
+/// The code 1006 stands for an end without a close frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Close {
+    /// The code.
+    pub code: Option<u16>,
+    /// The reason, at most 123 bytes where it goes to a socket.
+    pub reason: Option<ByteString>,
+}
+
+impl Close {
+    /// A close with code and reason.
+    pub fn new(code: u16, reason: impl Into<ByteString>) -> Self {
+        Close { code: Some(code), reason: Some(reason.into()) }
+    }
+
+    /// The end of a socket that was cut: 1006.
+    pub fn abnormal() -> Self {
+        Close { code: Some(1006), reason: None }
+    }
+
+    /// What can be written in a close frame: the code, unless there is none or it must not be sent (RFC 6455, 7.4),
+    /// and the reason, cut to 123 bytes.
+    pub fn on_the_socket(&self) -> Option<(u16, &str)> {
+        let code = self.code?;
+        let may_be_sent = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+        let reason = self.reason.as_deref().unwrap_or_default();
+        may_be_sent.then(|| (code, &reason[..reason.floor_char_boundary(123)]))
+    }
+}
+
+/// The sub-protocol that a client's WebSocket gets of those that it offered, in the order of the offer: `rivet` if it
+/// is among them, else the first; none if it offered none.
+///
+/// The same for gateway and handler, so both know it from the field `sec-websocket-protocol`.
+pub fn select_subprotocol(offered: &str) -> Option<&str> {
+    let mut names = offered.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.clone().find(|name| *name == "rivet").or_else(|| names.next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rivet_is_preferred_and_else_the_first_is_taken() {
+        assert_eq!(select_subprotocol("chat, rivet"), Some("rivet"));
+        assert_eq!(select_subprotocol(" ,chat,superchat"), Some("chat"));
+        assert_eq!(select_subprotocol(""), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! Tables of requests whose keys are never mistaken for a later entry's.
+
+use slab::Slab;
+
+/// Names a request between a machine and its embedder.
+///
+/// A key outlives its request without harm: what is said of a request that has ended is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestKey {
+    slot: u32,
+    serial: u32,
+}
+
+/// A slab with keys that tell an entry from the next in its slot.
+#[derive(Debug)]
+pub(crate) struct Table<T> {
+    entries: Slab<(u32, T)>,
+    serial: u32,
+}
+
+impl<T> Table<T> {
+    pub(crate) fn new() -> Self {
+        Table { entries: Slab::new(), serial: 0 }
+    }
+
+    pub(crate) fn insert(&mut self, entry: T) -> RequestKey {
+        self.serial = self.serial.wrapping_add(1);
+        let slot = self.entries.insert((self.serial, entry));
+        RequestKey { slot: u32::try_from(slot).expect("fewer than 2³² requests"), serial: self.serial }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: RequestKey) -> Option<&mut T> {
+        match self.entries.get_mut(key.slot as usize) {
+            Some((serial, entry)) if *serial == key.serial => Some(entry),
+            Some(_) | None => None,
+        }
+    }
+
+    pub(crate) fn get(&self, key: RequestKey) -> Option<&T> {
+        match self.entries.get(key.slot as usize) {
+            Some((serial, entry)) if *serial == key.serial => Some(entry),
+            Some(_) | None => None,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: RequestKey) -> Option<T> {
+        self.get(key)?;
+        Some(self.entries.remove(key.slot as usize).1)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = RequestKey> {
+        self.entries.iter().map(|(slot, (serial, _))| RequestKey { slot: slot as u32, serial: *serial })
+    }
+}

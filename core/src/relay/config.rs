@@ -1,0 +1,88 @@
+//! What a relay can be told.
+
+use core::time::Duration;
+
+use crate::error::ConfigError;
+
+/// Limits and deadlines of a relay. Sizes are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Connections open at once; more are closed 1013.
+    pub max_connections: usize,
+    /// Requests open at once on one connection; more are answered `overloaded`.
+    pub max_routes_per_connection: usize,
+    /// The largest frame, to and from a runner.
+    pub max_frame: usize,
+    /// What an adapter's outbox of one connection may hold. It says that it is blocked while another frame of any
+    /// size would not fit.
+    pub outbox: usize,
+    /// Bytes held for one request while its runner's outbox is blocked; past them the request fails.
+    pub max_buffered: usize,
+    /// The largest frame that the bus carries.
+    pub bus_largest_message: usize,
+    /// From a connection's opening to its Init.
+    pub init: Duration,
+    /// Between two pings to a runner.
+    pub ping_interval: Duration,
+    /// A runner that said nothing for so long is dropped.
+    pub pong: Duration,
+    /// How long a closed route is remembered, to tell late frames from unrouted ones.
+    pub tombstone: Duration,
+    /// How many closed routes are remembered.
+    pub max_tombstones: usize,
+    /// What runners are told: away for longer, they stop their actors.
+    pub runner_lost_threshold: Duration,
+    /// What runners are told: how long an actor may take to stop.
+    pub actor_stop_threshold: Duration,
+    /// Whether a connection is closed over a frame that has no route.
+    pub close_over_unrouted: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            max_connections: 10_000,
+            max_routes_per_connection: 20_000,
+            max_frame: 33 * 1024 * 1024,
+            outbox: 34 * 1024 * 1024,
+            max_buffered: 33 * 1024 * 1024,
+            bus_largest_message: 33 * 1024 * 1024,
+            init: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(3),
+            pong: Duration::from_secs(15),
+            tombstone: Duration::from_secs(60),
+            max_tombstones: 65_536,
+            runner_lost_threshold: Duration::from_secs(15),
+            actor_stop_threshold: Duration::from_secs(1_800),
+            close_over_unrouted: false,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        for (name, value) in [
+            ("max_connections", self.max_connections),
+            ("max_routes_per_connection", self.max_routes_per_connection),
+            ("max_frame", self.max_frame),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Zero(name));
+            }
+        }
+        for (bound, bound_bytes) in [
+            ("outbox", self.outbox),
+            ("max_buffered", self.max_buffered),
+            ("bus_largest_message", self.bus_largest_message),
+        ] {
+            if bound_bytes < self.max_frame {
+                let needed = self.max_frame;
+                return Err(ConfigError::BoundBelowLargest { bound, bound_bytes, largest: "max_frame", needed });
+            }
+        }
+        if self.ping_interval >= self.pong {
+            return Err(ConfigError::Order { smaller: "ping_interval", larger: "pong" });
+        }
+        Ok(())
+    }
+}

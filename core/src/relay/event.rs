@@ -1,0 +1,122 @@
+//! What can happen to a relay, and what it can want done.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::bus::{Publication, Rejected};
+use crate::directory::{ChangeOutcome, RunnerChange};
+use crate::frame::Frame;
+use crate::http::Close;
+use crate::protocol::Dialect;
+
+/// Who connects, as its WebSocket's opening says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The `protocol_version` of the query.
+    pub protocol_version: u16,
+    /// The `namespace` of the query.
+    pub namespace: ByteString,
+    /// The `runner_key` of the query.
+    pub runner_key: ByteString,
+    /// Which words follow from the sub-protocol that was chosen.
+    pub dialect: Dialect,
+}
+
+/// What can happen to a relay.
+///
+/// Connections are numbered by the adapter, which never uses a number again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Time has passed.
+    Tick,
+    /// It is this Unix time now, milliseconds.
+    WallClock {
+        /// Milliseconds since the Unix epoch.
+        unix_ms: i64,
+    },
+    /// A runner's WebSocket was opened.
+    Connected {
+        /// A number of its own.
+        connection: u64,
+        /// Who it is.
+        hello: Hello,
+    },
+    /// A runner sent a binary message.
+    FromRunner {
+        /// On which connection.
+        connection: u64,
+        /// The message.
+        frame: Bytes,
+    },
+    /// A runner's WebSocket ended, in whatever way. To be said once, also after [`Action::Close`].
+    Disconnected {
+        /// Which.
+        connection: u64,
+    },
+    /// A connection's outbox has no room for another frame of any size.
+    PeerBlocked {
+        /// Which.
+        connection: u64,
+    },
+    /// It has room again.
+    PeerWritable {
+        /// Which.
+        connection: u64,
+    },
+    /// The bus delivered a frame for a connection.
+    FromBus {
+        /// Which.
+        connection: u64,
+        /// With the version in front.
+        frame: Frame,
+    },
+    /// The bus gave a publication back.
+    PublishFailed(Rejected),
+    /// What became of an [`Action::Directory`].
+    Directory {
+        /// The connection whose runner it was about.
+        connection: u64,
+        /// What became of it.
+        outcome: ChangeOutcome,
+    },
+    /// Take no new connections; close those that there are.
+    Drain,
+}
+
+/// What a relay can want done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a binary message to a runner.
+    Send {
+        /// On which connection.
+        connection: u64,
+        /// The message.
+        frame: Frame,
+    },
+    /// Close a runner's WebSocket, behind what was sent before.
+    Close {
+        /// Which.
+        connection: u64,
+        /// How.
+        close: Close,
+    },
+    /// Give this to the bus.
+    Publish(Publication),
+    /// Change a runner's record, one at a time per connection and in order, and say what became of it with
+    /// [`Event::Directory`].
+    Directory {
+        /// The connection whose runner it is about.
+        connection: u64,
+        /// The change.
+        change: RunnerChange,
+    },
+    /// Tell people.
+    Log {
+        /// About which connection.
+        connection: u64,
+        /// What.
+        notice: super::Notice,
+    },
+    /// After [`Event::Drain`]: nothing is open any more.
+    Drained,
+}

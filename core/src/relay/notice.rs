@@ -1,0 +1,46 @@
+//! What people should hear of a relay.
+
+use thiserror::Error;
+
+use crate::directory::RunnerKey;
+use crate::error::PeerError;
+use crate::protocol::MessageId;
+
+/// Something about a connection that people should hear.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Notice {
+    /// The runner was taken in.
+    #[error("runner {} is ready", .0.key)]
+    Ready(RunnerKey),
+    /// It speaks a version that this relay does not.
+    #[error("the runner speaks protocol version {runner}, this relay speaks {oldest} to {newest}")]
+    UnsupportedVersion {
+        /// The runner's.
+        runner: u16,
+        /// The oldest that the relay speaks.
+        oldest: u16,
+        /// The newest that the relay speaks.
+        newest: u16,
+    },
+    /// No Init came in time.
+    #[error("no ToServerInit came in time")]
+    InitTimeout,
+    /// It said nothing for too long.
+    #[error("the runner was silent for too long")]
+    PongTimeout,
+    /// It sent something that the protocol does not allow.
+    #[error("the runner sent a malformed frame: {0}")]
+    Malformed(PeerError),
+    /// It sent something that makes no sense at that point.
+    #[error("the runner sent {0} out of turn")]
+    OutOfTurn(&'static str),
+    /// It answered what it was not asked.
+    #[error("the runner sent a frame without a route: {0:?}")]
+    Unrouted(MessageId),
+    /// Another connection of the same runner took its place.
+    #[error("another connection took this runner over")]
+    TakenOver,
+    /// The directory did not take its record.
+    #[error("the directory is away")]
+    DirectoryUnavailable,
+}

@@ -1,0 +1,101 @@
+//! What a runner can be told.
+
+use core::time::Duration;
+
+use bytestring::ByteString;
+
+use crate::error::ConfigError;
+
+/// Who a runner is, what it can do, its limits and deadlines. Sizes are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The namespace that it connects to.
+    pub namespace: ByteString,
+    /// The pool that it joins.
+    pub name: ByteString,
+    /// The version of the user's program.
+    pub version: u32,
+    /// How many actors it has room for.
+    pub total_slots: u32,
+    /// Whether its actors keep nothing, so that any runner of the pool may answer.
+    pub stateless: bool,
+    /// Bytes that each side may send per request and direction beyond what the other has granted.
+    pub credit: u32,
+    /// Requests open at once; more are answered `overloaded`.
+    pub max_requests: usize,
+    /// The largest body that travels whole, in either direction.
+    pub max_whole_body: usize,
+    /// The largest piece of a streamed body; larger ones are cut.
+    pub max_chunk: usize,
+    /// The largest WebSocket message, in either direction.
+    pub max_message: usize,
+    /// The most bytes that the names and values of header fields may have.
+    pub max_header_bytes: usize,
+    /// Bytes held for one request and direction; past them the request fails.
+    pub max_buffered: usize,
+    /// What the adapter's outbox may hold. It says that it is blocked while another frame of any size would not fit.
+    pub outbox: usize,
+    /// The first wait before dialling again; it doubles, with up to a quarter more at random.
+    pub backoff_first: Duration,
+    /// The longest wait before dialling again.
+    pub backoff_most: Duration,
+    /// From a connection's opening to the relay's `ToClientInit`; then it is dialled anew.
+    pub init: Duration,
+    /// A relay that said nothing for so long is gone.
+    pub relay_silent: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            namespace: ByteString::from_static("default"),
+            name: ByteString::from_static("default"),
+            version: 1,
+            total_slots: 1,
+            stateless: true,
+            credit: 256 * 1024,
+            max_requests: 20_000,
+            max_whole_body: 20 * 1024 * 1024,
+            max_chunk: 64 * 1024,
+            max_message: 32 * 1024 * 1024,
+            max_header_bytes: 64 * 1024,
+            max_buffered: 33 * 1024 * 1024,
+            outbox: 34 * 1024 * 1024,
+            backoff_first: Duration::from_millis(100),
+            backoff_most: Duration::from_secs(5),
+            init: Duration::from_secs(5),
+            relay_silent: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        for (name, value) in [
+            ("max_requests", self.max_requests),
+            ("max_chunk", self.max_chunk),
+            ("credit", self.credit as usize),
+            ("backoff_first", self.backoff_first.as_micros() as usize),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Zero(name));
+            }
+        }
+        if self.backoff_first > self.backoff_most {
+            return Err(ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });
+        }
+        let framed = |payload: usize| payload + self.max_header_bytes + crate::gateway::FRAME_OVERHEAD;
+        for (bound, bound_bytes) in [("max_buffered", self.max_buffered), ("outbox", self.outbox)] {
+            for (largest, needed) in [
+                ("max_whole_body", framed(self.max_whole_body)),
+                ("max_message", framed(self.max_message)),
+                ("max_chunk", framed(self.max_chunk)),
+            ] {
+                if bound_bytes < needed {
+                    return Err(ConfigError::BoundBelowLargest { bound, bound_bytes, largest, needed });
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! What can happen to a runner, and what it can want done.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::frame::Frame;
+use crate::http::{Body, Close, Message, RequestHead, ResponseHead};
+use crate::machine::RequestKey;
+use crate::protocol::Dialect;
+
+/// What can happen to a runner.
+///
+/// What is said of a request that has ended is ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Time has passed.
+    Tick,
+    /// The WebSocket that [`Action::Dial`] asked for is open.
+    Connected {
+        /// Which words follow from the sub-protocol that the relay chose.
+        dialect: Dialect,
+    },
+    /// The relay sent a binary message.
+    Received {
+        /// The message.
+        frame: Frame,
+    },
+    /// Dialling failed, or the WebSocket ended, in whatever way. Also after [`Action::Disconnect`].
+    Disconnected {
+        /// The relay's close frame, if it sent one.
+        close: Option<Close>,
+    },
+    /// The outbox has no room for another frame of any size.
+    PeerBlocked,
+    /// It has room again.
+    PeerWritable,
+    /// The handler answers.
+    ResponseStart {
+        /// Whose.
+        key: RequestKey,
+        /// Status and fields.
+        head: ResponseHead,
+        /// The body, or that it follows in chunks.
+        body: Body,
+    },
+    /// The handler's answer goes on.
+    ResponseChunk {
+        /// Whose.
+        key: RequestKey,
+        /// The next bytes; any number.
+        bytes: Bytes,
+        /// Whether they are the last.
+        finish: bool,
+    },
+    /// The handler failed: its answer breaks off, its WebSocket is refused or closed 1011.
+    HandlerFailed {
+        /// Whose.
+        key: RequestKey,
+    },
+    /// The handler takes a WebSocket.
+    WebSocketAccept {
+        /// Whose.
+        key: RequestKey,
+    },
+    /// The handler sends a WebSocket message.
+    WebSocketMessage {
+        /// Whose.
+        key: RequestKey,
+        /// What.
+        message: Message,
+    },
+    /// The handler closes its WebSocket, behind what it sent before.
+    WebSocketClose {
+        /// Whose.
+        key: RequestKey,
+        /// How.
+        close: Close,
+    },
+    /// The handler took so many bytes of a request's body or of messages: their client may send more.
+    Consumed {
+        /// Whose.
+        key: RequestKey,
+        /// How many.
+        bytes: usize,
+    },
+    /// Finish what is open, take nothing new, go.
+    Drain,
+}
+
+/// What a runner can want done.
+///
+/// Of each request that it hands to the handler, at most one [`Aborted`](Action::Aborted) or
+/// [`WebSocketClose`](Action::WebSocketClose) follows, and then nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Open a WebSocket to the relay, and say [`Event::Connected`] or [`Event::Disconnected`].
+    Dial,
+    /// Send a binary message to the relay.
+    Send(Frame),
+    /// Close the WebSocket, behind what was sent before.
+    Disconnect(Close),
+    /// The relay took this runner in: requests can come.
+    Ready {
+        /// The id that it has there.
+        runner_id: ByteString,
+    },
+    /// A request for the handler.
+    Request {
+        /// Names it from here on.
+        key: RequestKey,
+        /// The actor that it is for.
+        actor_id: ByteString,
+        /// Method, path and fields.
+        head: RequestHead,
+        /// The body, or that it follows in chunks.
+        body: Body,
+    },
+    /// A streamed request body goes on.
+    RequestChunk {
+        /// Whose.
+        key: RequestKey,
+        /// The next bytes.
+        bytes: Bytes,
+        /// Whether they are the last.
+        finish: bool,
+    },
+    /// Nothing more comes of this request, and no more of its answer is wanted: its client went away, the way to it
+    /// broke, or it was answered before its body had come.
+    Aborted {
+        /// Whose.
+        key: RequestKey,
+    },
+    /// A WebSocket for the handler to take or to refuse.
+    WebSocketOpen {
+        /// Names it from here on.
+        key: RequestKey,
+        /// The actor that it is for.
+        actor_id: ByteString,
+        /// Path and fields of the opening; the method is GET.
+        head: RequestHead,
+    },
+    /// A WebSocket message for the handler.
+    WebSocketMessage {
+        /// Whose.
+        key: RequestKey,
+        /// What.
+        message: Message,
+    },
+    /// The client closed its WebSocket, or the way to it broke.
+    WebSocketClose {
+        /// Whose.
+        key: RequestKey,
+        /// How.
+        close: Close,
+    },
+    /// Take no more from this handler until [`ResumeSource`](Action::ResumeSource). What was taken already may be
+    /// handed in.
+    PauseSource {
+        /// Whose.
+        key: RequestKey,
+    },
+    /// Go on.
+    ResumeSource {
+        /// Whose.
+        key: RequestKey,
+    },
+    /// This runner is done and will not dial again.
+    Stopped(StopReason),
+}
+
+/// Why a runner stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// It was drained.
+    Drained,
+    /// Another took its place (`ws.eviction`), or the relay refused it for good: a close 1008, and its reason.
+    Refused(Close),
+}
