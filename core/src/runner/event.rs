@@ -25,6 +25,13 @@ pub enum Event {
         /// The message.
         frame: Frame,
     },
+    /// The relay answered the opening of the WebSocket with an HTTP status instead.
+    DialRefused {
+        /// The status.
+        status: u16,
+        /// What it said, for people.
+        message: ByteString,
+    },
     /// Dialling failed, or the WebSocket ended, in whatever way. Also after [`Action::Disconnect`].
     Disconnected {
         /// The relay's close frame, if it sent one.
@@ -173,6 +180,13 @@ pub enum Action {
 pub enum StopReason {
     /// It was drained.
     Drained,
-    /// Another took its place (`ws.eviction`), or the relay refused it for good: a close 1008, and its reason.
-    Refused(Close),
+    /// Another took its place: the relay's close, whose reason starts with `ws.eviction`.
+    Evicted(Close),
+    /// The relay refused it for good, by a close 1008 or an HTTP status, before it was ever taken in.
+    Refused {
+        /// The HTTP status or the close code.
+        code: u16,
+        /// What the relay said, for people.
+        message: ByteString,
+    },
 }
