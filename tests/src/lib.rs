@@ -1,1 +1,4 @@
-//! Stories that cross the crates of Underpass.
+//! What the stories of `tests/` share.
+
+pub mod any_union;
+pub mod vectors;
