@@ -1,4 +1,7 @@
-//! What the stories of `tests/` share.
+//! Stories that cross the crates of Underpass, and what they are told with.
 
 pub mod any_union;
+pub mod story;
+pub mod trio;
 pub mod vectors;
+pub mod wire;
