@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use underpass_core::bus::{RelayId, Subject};
-use underpass_core::directory::{ChangeOutcome, Pool, Revision, RunnerSeen, Versioned};
+use underpass_core::directory::{ChangeOutcome, Revision, RunnerSeen, RunnerState, Versioned};
 use underpass_core::gateway::{self, Open, OpenKind};
 use underpass_core::http::{Admission, Body, ClientRequest, Close, ResponseHead, split_fields};
 use underpass_core::protocol::{Dialect, GatewayId, Map};
@@ -46,11 +46,11 @@ fn main() -> io::Result<()> {
     let (ready, is_ready) = mpsc::channel();
     thread::spawn({
         let (relay, answers) = (relay.clone(), answers.clone());
-        move || gateway_thread(gateway_inbox, &relay, &answers, &ready)
+        move || gateway_thread(gateway_inbox, &relay, &answers)
     });
     thread::spawn({
         let gateway = gateway.clone();
-        move || relay_thread(relay_inbox, relay, runners, &gateway)
+        move || relay_thread(relay_inbox, relay, runners, &gateway, &ready)
     });
     thread::spawn(move || runner_thread(relay_address));
 
@@ -104,14 +104,14 @@ fn run<M: Machine>(
     mut machine: M,
     jobs: &Receiver<Job<M>>,
     tick: impl Fn() -> M::Event,
-    mut act: impl FnMut(&M, M::Action),
+    mut act: impl FnMut(M::Action),
 ) {
     // The core has no clock: a `Time` is made of one here.
     let start = Instant::now();
     let now = || Time::from_micros(start.elapsed().as_micros() as u64);
     loop {
         while let Some(action) = machine.poll_action() {
-            act(&machine, action);
+            act(action);
         }
         let job = match machine.poll_timeout() {
             Some(due) => jobs.recv_timeout(due.since(now())),
@@ -132,10 +132,9 @@ type Answer = (ResponseHead, Bytes);
 /// Where the answer to each request goes.
 type Answers = Arc<Mutex<HashMap<RequestKey, Sender<Answer>>>>;
 
-fn gateway_thread(inbox: Receiver<Job<Gateway>>, relay: &Mailbox<Relay>, answers: &Answers, ready: &Sender<()>) {
+fn gateway_thread(inbox: Receiver<Job<Gateway>>, relay: &Mailbox<Relay>, answers: &Answers) {
     let gateway = Gateway::new(gateway::Config::default(), GatewayId(*b"only"), 1, Time::ZERO);
     let gateway = gateway.expect("the default configuration works");
-    let pool = Pool { namespace: "default".into(), name: "default".into() };
     let mut begun: HashMap<RequestKey, (ResponseHead, Vec<u8>)> = HashMap::new();
     let answer = |key, head, body| {
         if let Some(client) = answers.lock().unwrap().remove(&key) {
@@ -146,7 +145,7 @@ fn gateway_thread(inbox: Receiver<Job<Gateway>>, relay: &Mailbox<Relay>, answers
         gateway,
         &inbox,
         || gateway::Event::Tick,
-        |gateway, action| {
+        |action| {
             match action {
                 gateway::Action::Publish(publication) => {
                     // The bus: the relay is the only one that listens.
@@ -184,9 +183,6 @@ fn gateway_thread(inbox: Receiver<Job<Gateway>>, relay: &Mailbox<Relay>, answers
                 | gateway::Action::PauseSource { .. }
                 | gateway::Action::ResumeSource { .. }
                 | gateway::Action::Drained => {}
-            }
-            if gateway.ready_runners(&pool) > 0 {
-                let _ = ready.send(());
             }
         },
     );
@@ -233,7 +229,13 @@ fn serve_client(client: TcpStream, gateway: &Mailbox<Gateway>, answers: &Answers
 
 // The relay: the bus on one side, runners' connections on the other.
 
-fn relay_thread(inbox: Receiver<Job<Relay>>, relay: Mailbox<Relay>, runners: TcpListener, gateway: &Mailbox<Gateway>) {
+fn relay_thread(
+    inbox: Receiver<Job<Relay>>,
+    relay: Mailbox<Relay>,
+    runners: TcpListener,
+    gateway: &Mailbox<Gateway>,
+    ready: &Sender<()>,
+) {
     let machine = Relay::new(relay::Config::default(), RelayId(uuid::Uuid::from_u128(1)), 2, Time::ZERO);
     let machine = machine.expect("the default configuration works");
     let sockets: Arc<Mutex<HashMap<u64, TcpStream>>> = Arc::default();
@@ -267,7 +269,7 @@ fn relay_thread(inbox: Receiver<Job<Relay>>, relay: Mailbox<Relay>, runners: Tcp
         machine,
         &inbox,
         || relay::Event::Tick,
-        |_, action| match action {
+        |action| match action {
             relay::Action::Send { connection, frame } => {
                 if let Some(socket) = sockets.lock().unwrap().get(&connection) {
                     // Whoever can't write now ends: its reader finds out.
@@ -285,7 +287,12 @@ fn relay_thread(inbox: Receiver<Job<Relay>>, relay: Mailbox<Relay>, runners: Tcp
                 revision += 1;
                 let revision = Revision(revision);
                 let record = change.record.map(|record| Versioned { revision, record });
+                let is_ready = record.as_ref().is_some_and(|versioned| versioned.record.state == RunnerState::Ready);
                 gateway.tell(gateway::Event::Directory(RunnerSeen { key: change.key, record }));
+                if is_ready {
+                    let ready = ready.clone();
+                    gateway.call(move |_, _| ready.send(()).unwrap_or_default());
+                }
                 relay.tell(relay::Event::Directory { connection, outcome: ChangeOutcome::Stored(revision) });
             }
             relay::Action::Log { connection, notice } => eprintln!("connection {connection}: {notice}"),
@@ -304,7 +311,7 @@ fn runner_thread(relay: SocketAddr) {
         runner.expect("the default configuration works"),
         &inbox,
         || runner::Event::Tick,
-        |_, action| match action {
+        |action| match action {
             runner::Action::Dial => {
                 match TcpStream::connect(relay).and_then(|stream| Ok((stream.try_clone()?, stream))) {
                     Ok((reader, writer)) => {
