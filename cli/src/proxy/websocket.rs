@@ -236,3 +236,86 @@ async fn down(
     }
     Ended::Broken
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+    use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request as Opening, Response};
+
+    use super::*;
+
+    /// A target that chooses this sub-protocol, if any, and sends all messages of one WebSocket back; and what it was
+    /// asked.
+    async fn target(chosen: Option<&'static str>) -> (WebSocketProxy, oneshot::Receiver<Request<()>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/base", listener.local_addr().unwrap());
+        let (asked, asking) = oneshot::channel();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            #[allow(clippy::result_large_err)]
+            let answer = move |opening: &Opening, mut response: Response| {
+                asked.send(opening.clone()).unwrap();
+                if let Some(chosen) = chosen {
+                    response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(chosen));
+                }
+                Ok::<_, ErrorResponse>(response)
+            };
+            let mut socket = tokio_tungstenite::accept_hdr_async(stream, answer).await.unwrap();
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_text() || message.is_binary() {
+                    socket.send(message).await.unwrap();
+                }
+            }
+        });
+        (WebSocketProxy::new(Arc::new(url.parse().unwrap())), asking)
+    }
+
+    fn opening() -> Request<()> {
+        Request::get("/chat?room=1")
+            .header("host", "client.example")
+            .header("cookie", "a=1")
+            .header("connection", "x-secret")
+            .header("x-secret", "1")
+            .header("sec-websocket-protocol", "chat, rivet")
+            .body(())
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_target_is_asked_for_the_subprotocol_that_the_client_is_given() {
+        let (proxy, asking) = target(Some("rivet")).await;
+        proxy.dial(&opening()).await.unwrap();
+        let asked = asking.await.unwrap();
+        assert_eq!(asked.uri(), "/base/chat?room=1");
+        assert_eq!(asked.headers()["sec-websocket-protocol"], "rivet");
+        assert_eq!(asked.headers()["cookie"], "a=1");
+        assert_eq!(asked.headers()["host"], proxy.target.uri("/").unwrap().authority().unwrap().as_str());
+        assert!(!asked.headers().contains_key("x-secret"));
+    }
+
+    #[tokio::test]
+    async fn messages_pass_in_both_directions() {
+        let (proxy, _asking) = target(None).await;
+        let mut socket = proxy.dial(&opening()).await.unwrap();
+        for message in [Framed::text("text"), Framed::binary(vec![7; 1024 * 1024]), Framed::text("")] {
+            socket.send(message.clone()).await.unwrap();
+            assert_eq!(socket.next().await.unwrap().unwrap(), message);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_target_that_chooses_what_was_not_offered_is_not_believed() {
+        let (proxy, _asking) = target(Some("chat")).await;
+        assert!(matches!(proxy.dial(&opening()).await, Err(DialError::Answer(_))));
+    }
+
+    #[tokio::test]
+    async fn a_target_that_takes_no_websockets_says_its_status() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new()).await });
+        let error = WebSocketProxy::new(Arc::new(url.parse().unwrap())).dial(&opening()).await.unwrap_err();
+        assert_eq!(error.to_string(), "it answered 404 Not Found");
+    }
+}
