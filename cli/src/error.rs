@@ -15,6 +15,8 @@ pub(crate) enum Error {
     Listen { address: String, source: io::Error },
     #[error("{filter:?} is not a log filter like info or underpass=debug: {problem}")]
     Log { filter: String, problem: String },
+    #[error("the token may have letters, digits and any of !#$%&'*+-.^_`|~ only, and must have some: see --token")]
+    Token,
     #[error("cannot start: {0}")]
     Runtime(#[source] io::Error),
     #[error("cannot wait for signals: {0}")]

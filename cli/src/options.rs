@@ -6,6 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use crate::error::Error;
 use crate::tell;
 use crate::url::{RelayUrl, Target};
 
@@ -53,10 +54,11 @@ It keeps dialling while the relay is away. Ctrl-C finishes what is open; a secon
 ///
 /// A runner dials out to a relay over one WebSocket; clients of the gateway reach, through it, what the runner serves.
 #[derive(Debug, Parser)]
-#[command(name = "underpass", version, after_help = EXAMPLES, after_long_help = EXAMPLES)]
+#[command(name = "underpass", version, after_help = EXAMPLES)]
 pub(crate) struct Options {
     /// What to log to standard error: error, warn, info, debug, trace, or a filter like underpass=debug
     #[arg(long, env = "UNDERPASS_LOG", value_name = "FILTER", default_value = "warn", global = true)]
+    #[arg(display_order = 100)]
     pub(crate) log: String,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -65,10 +67,10 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run gateway, relay and one runner in this process
-    #[command(after_help = UP_EXAMPLES, after_long_help = UP_EXAMPLES)]
+    #[command(after_help = UP_EXAMPLES)]
     Up(Up),
     /// Run one more runner, which dials a relay
-    #[command(after_help = RUNNER_EXAMPLES, after_long_help = RUNNER_EXAMPLES)]
+    #[command(after_help = RUNNER_EXAMPLES)]
     Runner(Runner),
 }
 
@@ -107,7 +109,7 @@ pub(crate) struct Shared {
     #[arg(long, env = "UNDERPASS_TO", value_name = "URL")]
     pub(crate) to: Option<Target>,
     /// What runners must bring to the relay
-    #[arg(long, env = "UNDERPASS_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = token)]
+    #[arg(long, env = "UNDERPASS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// The namespace that the runners belong to
     #[arg(long, env = "UNDERPASS_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
@@ -115,13 +117,18 @@ pub(crate) struct Shared {
     pub(crate) namespace: String,
 }
 
-/// A token travels as the name of a WebSocket sub-protocol, so it is limited to their characters.
-fn token(token: &str) -> Result<String, &'static str> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if token.is_empty() || !token.bytes().all(fits) {
-        return Err("it may have letters, digits and any of !#$%&'*+-.^_`|~ only, and must have some");
+impl Shared {
+    /// Says what clap did not: it would repeat a wrong token for all to see.
+    ///
+    /// # Errors
+    /// The token could not travel as the name of a WebSocket sub-protocol.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        match &self.token {
+            Some(token) if token.is_empty() || !token.bytes().all(fits) => Err(Error::Token),
+            Some(_) | None => Ok(()),
+        }
     }
-    Ok(token.to_owned())
 }
 
 /// Prints help where it was asked for, and else one line of what is wrong.
@@ -192,9 +199,13 @@ mod tests {
 
     #[test]
     fn a_token_fits_into_a_subprotocol() {
-        assert!(token("abc-DEF_123.~").is_ok());
+        let check = |token| match Options::try_parse_from(["underpass", "up", "--token", token]).unwrap().command {
+            Command::Up(up) => up.shared.check(),
+            Command::Runner(runner) => runner.shared.check(),
+        };
+        assert!(check("abc-DEF_123.~").is_ok());
         for bad in ["", "a b", "a,b", "ä", "a\"b"] {
-            assert!(token(bad).is_err(), "{bad}");
+            assert!(matches!(check(bad), Err(Error::Token)), "{bad}");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{Ended, announce, tell};
 
 /// Runs until it is asked to end, or the relay wants it no more.
 pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
+    options.shared.check()?;
     let mut shutdown = Shutdown::new()?;
     let relay = options.relay.to_string();
     let key = options.key.unwrap_or_else(random_key);

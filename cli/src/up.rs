@@ -19,6 +19,7 @@ use crate::{Ended, announce, tell};
 
 /// Runs until it is asked to end.
 pub(crate) async fn run(Up { listen, runners, shared }: Up) -> Result<Ended, Error> {
+    shared.check()?;
     let Shared { to, token, namespace } = shared;
     let mut shutdown = Shutdown::new()?;
     let (for_clients, gateway_address) = bind(&listen).await?;
