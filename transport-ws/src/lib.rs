@@ -1,1 +1,15 @@
-//! Underpass over sockets: HTTP and WebSocket for clients, WebSocket for runners.
+//! Underpass over sockets.
+//!
+//! Three loops, each driving one machine of [`underpass_core`]:
+//!
+//! - [`clients`]: HTTP and WebSocket in, for a gateway's clients;
+//! - [`runners`]: the listener of a relay, to which runners dial;
+//! - [`runner`]: the runner's end, which dials a relay and hands what comes to a service.
+//!
+//! [`clients`] and [`runners`] work over any [`Bus`](underpass_core::bus::Bus) and
+//! [`Directory`](underpass_core::directory::Directory). All of it runs on tokio; what is started ends when it has
+//! drained, or when its handle is dropped.
+
+pub mod clients;
+pub mod runner;
+pub mod runners;
