@@ -1,4 +1,5 @@
 //! What the stories of `tests/` share.
 
 pub mod any_union;
+pub mod strategies;
 pub mod vectors;
