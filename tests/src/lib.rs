@@ -2,7 +2,9 @@
 
 pub mod any_union;
 pub mod carrying;
+pub mod json_form;
 pub mod story;
+pub mod strategies;
 pub mod trio;
 pub mod vectors;
 pub mod wire;
