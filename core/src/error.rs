@@ -10,7 +10,7 @@ use thiserror::Error;
 pub struct PeerError {
     /// Which rule the bytes break.
     pub class: Malformed,
-    /// How many bytes of the frame were read before it showed.
+    /// Where the value that breaks it starts, bytes from the front of the frame.
     pub offset: usize,
     /// What was expected there.
     pub expected: &'static str,
@@ -19,7 +19,7 @@ pub struct PeerError {
 /// The ways in which a frame can be malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum Malformed {
-    /// The frame ends within a value.
+    /// The frame ends within a value, or before the end that a length or a count promises.
     #[error("truncated")]
     Truncated,
     /// Bytes are left over behind the value.
@@ -37,7 +37,7 @@ pub enum Malformed {
     /// A string that is not UTF-8.
     #[error("bad_utf8")]
     BadUtf8,
-    /// A length or a count that the rest of the frame cannot hold.
+    /// A length or a count of 2 GiB or more: no frame holds it, so it was never the length of anything.
     #[error("length_overflow")]
     LengthOverflow,
     /// A variable-length integer of more than 64 bits.

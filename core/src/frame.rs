@@ -1,11 +1,12 @@
 //! Frames on their way: a few bytes of head, a body that is shared, and at most one byte behind it.
 
 use core::fmt;
+use core::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Room for the longest head of a chunk or message: version, tags, message id and a length.
-const INLINE: usize = 30;
+pub(crate) const INLINE: usize = 30;
 
 /// One encoded frame, in up to three pieces.
 ///
@@ -84,6 +85,33 @@ impl Frame {
     /// The pieces in order; some may be empty.
     pub fn pieces(&self) -> [&[u8]; 3] {
         [self.head.as_slice(), &self.body, self.tail.as_slice()]
+    }
+
+    /// The bytes of a range: a slice of the shared piece that holds them all, or else a copy.
+    ///
+    /// # Panics
+    /// If the frame ends before the range does.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Bytes {
+        let head = self.head.as_slice().len();
+        if range.start >= head && range.end <= head + self.body.len() {
+            return self.body.slice(range.start - head..range.end - head);
+        }
+        if let Head::Shared(bytes) = &self.head
+            && range.end <= head
+        {
+            return bytes.slice(range);
+        }
+        let mut copy = BytesMut::with_capacity(range.len());
+        let mut start = 0;
+        for piece in self.pieces() {
+            let end = start + piece.len();
+            if range.start < end && start < range.end {
+                copy.put_slice(&piece[range.start.saturating_sub(start)..range.end.min(end) - start]);
+            }
+            start = end;
+        }
+        assert!(range.end <= start, "a range past the end of a frame");
+        copy.freeze()
     }
 
     /// The same frame as one piece: nothing is copied if it is one already.
@@ -174,6 +202,21 @@ mod tests {
         let bytes = Bytes::from(vec![9; 100]);
         assert_eq!(Frame::from(bytes.clone()).into_bytes().as_ptr(), bytes.as_ptr());
         assert_eq!(Frame::from(bytes.clone()).skip(3).into_bytes().as_ptr(), bytes[3..].as_ptr());
+    }
+
+    #[test]
+    fn a_range_is_shared_within_a_shared_piece_and_copied_across_pieces() {
+        let body = Bytes::from(vec![4, 5, 6]);
+        let head = Bytes::from(vec![1, 2, 3]);
+        let frame = Frame::with_shared_head(head.clone(), body.clone(), Some(7));
+        let whole = [1, 2, 3, 4, 5, 6, 7];
+        for start in 0..=whole.len() {
+            for end in start..=whole.len() {
+                assert_eq!(frame.slice(start..end), &whole[start..end]);
+            }
+        }
+        assert_eq!(frame.slice(1..3).as_ptr(), head[1..].as_ptr());
+        assert_eq!(frame.slice(4..6).as_ptr(), body[1..].as_ptr());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::protocol::tunnel::to_client::WebSocketMessage;
+use crate::protocol::tunnel::to_client::{WebSocketClose, WebSocketMessage};
 
 /// A message of a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,11 @@ impl Close {
     /// The end of a socket that was cut: 1006.
     pub fn abnormal() -> Self {
         Close { code: Some(1006), reason: None }
+    }
+
+    /// The close as it travels to a runner.
+    pub fn into_wire(self) -> WebSocketClose {
+        WebSocketClose { code: self.code, reason: self.reason }
     }
 
     /// What can be written in a close frame: the code, unless there is none or it must not be sent (RFC 6455, 7.4),

@@ -1,6 +1,7 @@
 //! What the three machines have in common: their doors, and the parts that they are made of.
 
 pub(crate) mod deadline;
+pub(crate) mod flow;
 pub(crate) mod random;
 pub(crate) mod table;
 

@@ -4,9 +4,11 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use bytestring::ByteString;
+use hashbrown::HashSet;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
 
 /// `map<str><V>`: pairs in the order in which they came, so that what was read can be written again byte for byte.
 ///
@@ -60,9 +62,9 @@ impl<V: Serialize> Serialize for Map<V> {
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Map<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs<V>(PhantomData<V>);
+        struct MapVisitor<V>(PhantomData<V>);
 
-        impl<'de, V: Deserialize<'de>> Visitor<'de> for Pairs<V> {
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for MapVisitor<V> {
             type Value = Map<V>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,18 +72,62 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Map<V> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Map<V>, A::Error> {
-                let mut pairs = Vec::new();
-                let mut seen = hashbrown::HashSet::new();
-                while let Some((key, value)) = access.next_entry::<ByteString, V>()? {
-                    if !seen.insert(key.clone()) {
-                        return Err(A::Error::custom("a repeated map key"));
-                    }
-                    pairs.push((key, value));
+                let mut pairs = Pairs::with_room_for(0);
+                while let Some(key) = access.next_key::<ByteString>()? {
+                    pairs.check(&key).map_err(A::Error::custom)?;
+                    pairs.push(key, access.next_value()?);
                 }
-                Ok(Map(pairs))
+                Ok(pairs.into_map())
             }
         }
 
-        deserializer.deserialize_map(Pairs(PhantomData))
+        deserializer.deserialize_map(MapVisitor(PhantomData))
+    }
+}
+
+/// A map in the making, which refuses a repeated key.
+///
+/// Few keys are compared with one another, many go through a hash set, so that neither a map of headers costs a
+/// set nor a hostile one quadratic time.
+pub(crate) struct Pairs<V> {
+    pairs: Vec<(ByteString, V)>,
+    /// The keys so far, once they are many.
+    seen: HashSet<ByteString>,
+}
+
+/// The map has the key already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a repeated map key")]
+pub(crate) struct RepeatedKey;
+
+impl<V> Pairs<V> {
+    /// Up to how many keys are compared with one another.
+    const FEW: usize = 32;
+
+    /// Makes room for a map of so many pairs, as long as that is not much: the count may be a lie.
+    pub(crate) fn with_room_for(count: usize) -> Self {
+        Pairs { pairs: Vec::with_capacity(count.min(Self::FEW)), seen: HashSet::new() }
+    }
+
+    /// Asks whether the key is new, and remembers it. To be followed by [`push`](Pairs::push).
+    pub(crate) fn check(&mut self, key: &ByteString) -> Result<(), RepeatedKey> {
+        let is_new = if self.pairs.len() < Self::FEW {
+            self.pairs.iter().all(|(other, _)| other != key)
+        } else {
+            if self.seen.is_empty() {
+                self.seen.extend(self.pairs.iter().map(|(key, _)| key.clone()));
+            }
+            self.seen.insert(key.clone())
+        };
+        if is_new { Ok(()) } else { Err(RepeatedKey) }
+    }
+
+    /// Adds a pair whose key was found to be new.
+    pub(crate) fn push(&mut self, key: ByteString, value: V) {
+        self.pairs.push((key, value));
+    }
+
+    pub(crate) fn into_map(self) -> Map<V> {
+        Map(self.pairs)
     }
 }

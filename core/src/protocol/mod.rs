@@ -1,5 +1,8 @@
 //! The runner protocol, version 7.
 
+mod bare;
+mod bus;
+pub mod carry;
 pub mod control;
 pub mod ids;
 pub mod kv;
@@ -10,6 +13,9 @@ pub mod to_gateway;
 pub mod to_runner;
 pub mod to_server;
 pub mod tunnel;
+
+/// The version that everything here speaks: the newest published one, and the only one on the bus.
+pub const VERSION: u16 = 7;
 
 pub use ids::{GatewayId, MessageId, MessageIndex, RequestId};
 pub use map::Map;

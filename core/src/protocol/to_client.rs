@@ -4,10 +4,13 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
+use super::bare::{self, Reader, front};
 use super::control::ActorCheckpoint;
 use super::ids::{GatewayId, RequestId};
 use super::kv::KvResponse;
-use super::tunnel::ToClientTunnelMessage;
+use super::tunnel::{Dialect, ToClientTunnelMessage};
+use crate::error::{Malformed, PeerError};
+use crate::frame::Frame;
 
 /// What a relay sends over a runner's WebSocket, one value a binary message. Version 7.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,40 @@ pub enum ToClient {
     Ping(Ping),
     /// `ToClientDraining`, private to `underpass.1`: the relay drains, dial another.
     Draining,
+}
+
+/// The tag of `ToClientTunnelMessage`.
+const TUNNEL_MESSAGE: u8 = 4;
+
+impl ToClient {
+    /// Reads a message of a relay's WebSocket. Version 7.
+    ///
+    /// Payloads of tunnel messages stay slices of the frame.
+    ///
+    /// # Errors
+    /// The first rule that the bytes break, and where. `Draining` and the private kinds are unknown to
+    /// [`Dialect::Published`].
+    pub fn decode(frame: &Frame, dialect: Dialect) -> Result<ToClient, PeerError> {
+        let mut reader = Reader::new(frame);
+        let message = if reader.is_tag(TUNNEL_MESSAGE) {
+            ToClient::TunnelMessage(ToClientTunnelMessage::read(&mut reader, dialect)?)
+        } else {
+            front::read(&mut reader)?
+        };
+        if message == ToClient::Draining && dialect == Dialect::Published {
+            return Err(reader.malformed(Malformed::BadTag, 0, "a word of the published protocol"));
+        }
+        reader.end()?;
+        Ok(message)
+    }
+
+    /// The message as a runner's WebSocket carries it. Version 7. Payloads are shared, not copied.
+    pub fn encode(&self) -> Frame {
+        if let ToClient::TunnelMessage(message) = self {
+            return message.write(&[TUNNEL_MESSAGE]);
+        }
+        bare::encode(&[], self)
+    }
 }
 
 /// `ToClientInit`.

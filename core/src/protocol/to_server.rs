@@ -3,10 +3,13 @@
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
+use super::bare::{self, Reader, front};
 use super::control::ActorCheckpoint;
 use super::kv::KvRequest;
 use super::map::Map;
-use super::tunnel::ToServerTunnelMessage;
+use super::tunnel::{Dialect, ToServerTunnelMessage};
+use crate::error::PeerError;
+use crate::frame::Frame;
 
 /// What a runner sends over its WebSocket, one value a binary message. Version 7.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,36 @@ pub enum ToServer {
     KvRequest(KvRequest),
     /// `ToServerTunnelMessage`: a piece of an answer.
     TunnelMessage(ToServerTunnelMessage),
+}
+
+/// The tag of `ToServerTunnelMessage`.
+pub(super) const TUNNEL_MESSAGE: u8 = 6;
+
+impl ToServer {
+    /// Reads a message of a runner's WebSocket. Version 7.
+    ///
+    /// Payloads of tunnel messages stay slices of the frame.
+    ///
+    /// # Errors
+    /// The first rule that the bytes break, and where. The private kinds are unknown to [`Dialect::Published`].
+    pub fn decode(frame: &Frame, dialect: Dialect) -> Result<ToServer, PeerError> {
+        let mut reader = Reader::new(frame);
+        let message = if reader.is_tag(TUNNEL_MESSAGE) {
+            ToServer::TunnelMessage(ToServerTunnelMessage::read(&mut reader, dialect)?)
+        } else {
+            front::read(&mut reader)?
+        };
+        reader.end()?;
+        Ok(message)
+    }
+
+    /// The message as a runner's WebSocket carries it. Version 7. Payloads are shared, not copied.
+    pub fn encode(&self) -> Frame {
+        if let ToServer::TunnelMessage(message) = self {
+            return message.write(&[TUNNEL_MESSAGE]);
+        }
+        bare::encode(&[], self)
+    }
 }
 
 /// `ToServerInit`.

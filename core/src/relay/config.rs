@@ -18,6 +18,8 @@ pub struct Config {
     pub outbox: usize,
     /// Bytes held for one request while its runner's outbox is blocked; past them the request fails.
     pub max_buffered: usize,
+    /// Bytes held for one connection while its outbox is blocked; past them the request that brings more fails.
+    pub max_backlog: usize,
     /// The largest frame that the bus carries.
     pub bus_largest_message: usize,
     /// From a connection's opening to its Init.
@@ -46,6 +48,7 @@ impl Default for Config {
             max_frame: 33 * 1024 * 1024,
             outbox: 34 * 1024 * 1024,
             max_buffered: 33 * 1024 * 1024,
+            max_backlog: 128 * 1024 * 1024,
             bus_largest_message: 33 * 1024 * 1024,
             init: Duration::from_secs(5),
             ping_interval: Duration::from_secs(3),
@@ -73,6 +76,7 @@ impl Config {
         for (bound, bound_bytes) in [
             ("outbox", self.outbox),
             ("max_buffered", self.max_buffered),
+            ("max_backlog", self.max_backlog),
             ("bus_largest_message", self.bus_largest_message),
         ] {
             if bound_bytes < self.max_frame {

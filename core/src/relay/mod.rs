@@ -1,25 +1,66 @@
 //! The relay: holds runners' connections, carries frames, and decides who may answer.
 
+mod abilities;
+mod carry;
 mod config;
+mod connection;
 mod event;
 pub mod handshake;
 mod notice;
+mod registration;
+mod routes;
+mod session;
 mod stats;
 
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+pub(crate) use abilities::write as write_abilities;
 pub use config::Config;
 pub use event::{Action, Event, Hello};
 pub use notice::Notice;
 pub use stats::Stats;
 
+use self::connection::{Connection, Session};
+use self::registration::Registration;
+use self::routes::Routes;
 use crate::bus::RelayId;
 use crate::error::{ApiMisuse, ConfigError};
+use crate::http::Close;
 use crate::machine::Machine;
-use crate::time::Time;
+use crate::machine::deadline::Deadlines;
+use crate::machine::random::Random;
+use crate::time::{Time, WallClock};
 
 /// The relay's machine.
 #[derive(Debug)]
 pub struct Relay {
     config: Config,
+    id: RelayId,
+    random: Random,
+    wall: WallClock,
+    connections: HashMap<u64, Connection>,
+    /// Of connections that are open, and of those whose record is still to be changed.
+    registrations: HashMap<u64, Registration>,
+    routes: Routes,
+    deadlines: Deadlines<Deadline, u64>,
+    actions: VecDeque<Action>,
+    draining: bool,
+    drained: bool,
+    /// The gauges in it are filled in when it is asked for.
+    counted: Stats,
+}
+
+/// The named deadlines of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deadline {
+    /// Init must have come.
+    Init,
+    /// The next ping is to be sent.
+    Ping,
+    /// Something must have come.
+    Pong,
 }
 
 impl Relay {
@@ -29,7 +70,72 @@ impl Relay {
     /// The configuration could not work.
     pub fn new(config: Config, id: RelayId, seed: u64, now: Time) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Relay { config })
+        let mut wall = WallClock::default();
+        wall.set(now, 0);
+        let deadlines = Deadlines::new([
+            (Deadline::Init, config.init),
+            (Deadline::Ping, config.ping_interval),
+            (Deadline::Pong, config.pong),
+        ]);
+        let routes = Routes::new(config.tombstone, config.max_tombstones);
+        Ok(Relay {
+            config,
+            id,
+            random: Random::new(seed),
+            wall,
+            connections: HashMap::new(),
+            registrations: HashMap::new(),
+            routes,
+            deadlines,
+            actions: VecDeque::new(),
+            draining: false,
+            drained: false,
+            counted: Stats::default(),
+        })
+    }
+
+    /// The id that it was made with.
+    pub fn id(&self) -> RelayId {
+        self.id
+    }
+
+    fn tick(&mut self, now: Time) {
+        self.routes.tick(now);
+        while let Some((deadline, number)) = self.deadlines.pop_due(now) {
+            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            match deadline {
+                Deadline::Init => {
+                    // The deadline that the session holds has just been taken.
+                    connection.session = Session::Registering;
+                    self.counted.init_timeouts += 1;
+                    self.actions.push_back(Action::Log { connection: number, notice: Notice::InitTimeout });
+                    self.close(number, Close::new(1008, "relay.init_timeout"));
+                }
+                Deadline::Ping => {
+                    connection.ping = None;
+                    self.ping(number, now);
+                }
+                Deadline::Pong => {
+                    connection.pong = None;
+                    self.counted.pong_timeouts += 1;
+                    self.actions.push_back(Action::Log { connection: number, notice: Notice::PongTimeout });
+                    self.close(number, Close::new(1011, "relay.pong_timeout"));
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        if self.draining {
+            return;
+        }
+        self.draining = true;
+        let mut numbers: Vec<u64> = self.connections.keys().copied().collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            self.close(number, Close::new(1001, "relay.draining"));
+        }
+        self.note_drained();
     }
 }
 
@@ -39,18 +145,48 @@ impl Machine for Relay {
     type Stats = Stats;
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
-        unimplemented!()
+        match event {
+            Event::Tick => {}
+            Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
+            Event::Connected { connection, hello } => self.connected(connection, hello, now)?,
+            Event::FromRunner { connection, frame } => self.from_runner(connection, frame, now),
+            Event::Disconnected { connection } => self.disconnected(connection)?,
+            Event::PeerBlocked { connection } => {
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    connection.backlog.block();
+                }
+            }
+            Event::PeerWritable { connection } => self.writable(connection),
+            Event::FromBus { connection, frame } => self.from_bus(connection, frame, now),
+            Event::PublishFailed(rejected) => self.publish_failed(&rejected, now),
+            Event::Directory { connection, outcome } => self.directory(connection, outcome, now),
+            Event::Drain => self.drain(),
+        }
+        self.tick(now);
+        Ok(())
     }
 
     fn poll_action(&mut self) -> Option<Action> {
-        unimplemented!()
+        self.actions.pop_front()
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        unimplemented!()
+        if !self.actions.is_empty() {
+            return Some(Time::ZERO);
+        }
+        self.deadlines.next_due().into_iter().chain(self.routes.next_due()).min()
     }
 
     fn stats(&self) -> Stats {
-        unimplemented!()
+        let connections = || self.connections.values();
+        Stats {
+            connections: self.connections.len(),
+            ready: connections().filter(|connection| matches!(connection.session, Session::Ready)).count(),
+            routes: self.routes.open_len(),
+            tombstones: self.routes.tombstones(),
+            deadlines: self.deadlines.len(),
+            buffered: connections().map(|connection| connection.backlog.held()).sum(),
+            ..self.counted.clone()
+        }
     }
 }

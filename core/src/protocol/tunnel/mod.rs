@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::MessageId;
 
+mod decode;
+mod encode;
+pub(super) mod tag;
 pub mod to_client;
 pub mod to_server;
 

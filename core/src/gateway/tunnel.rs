@@ -1,0 +1,247 @@
+//! What comes from a runner, and what the bus would not take to it.
+
+use super::request::State;
+use super::{Action, End, Gateway};
+use crate::bus::{PublishError, Rejected};
+use crate::failure::FailureCode;
+use crate::frame::Frame;
+use crate::http::{Body, Close, Message, ResponseHead, split_fields};
+use crate::machine::RequestKey;
+use crate::machine::flow::Order;
+use crate::protocol::tunnel::ToServerTunnelMessage;
+use crate::protocol::tunnel::to_server::{Kind, ResponseChunk, ResponseStart, WebSocketClose, WebSocketMessage};
+use crate::protocol::{Dialect, ToGateway, ToRunner};
+
+impl Gateway {
+    /// A frame from the bus.
+    pub(super) fn received(&mut self, frame: &Frame) {
+        // Which words this one may use is known when its request is: private ones of others are out of turn then.
+        match ToGateway::decode_framed(frame, Dialect::Underpass) {
+            Ok(ToGateway::TunnelMessage(message)) => self.tunnel_message(message),
+            // Pings are not sent yet, so there is none to answer.
+            Ok(ToGateway::Pong(_)) => self.counted.stale += 1,
+            Err(_) => self.counted.malformed += 1,
+        }
+    }
+
+    fn tunnel_message(&mut self, message: ToServerTunnelMessage) {
+        let id = message.message_id;
+        if id.gateway_id != self.id {
+            self.counted.foreign += 1;
+            return;
+        }
+        let Some(key) = self.by_id.get(&id.request_id).copied() else {
+            self.counted.stale += 1;
+            return;
+        };
+        let Some(request) = self.requests.get_mut(key) else { return };
+        if let Kind::Credit(credit) = message.message_kind {
+            if request.abilities.dialect == Dialect::Underpass {
+                request.up.grant(credit.total);
+                self.flush(key);
+            } else {
+                self.counted.out_of_turn += 1;
+            }
+            return;
+        }
+        // An abort ends what it names whatever its number: a relay may have sent it in the runner's place.
+        if message.message_kind == Kind::ResponseAbort {
+            return self.in_order(key, message.message_kind);
+        }
+        match request.down.order(id.message_index) {
+            Order::Next => self.in_order(key, message.message_kind),
+            Order::Repeat => self.counted.stale += 1,
+            Order::Gap => {
+                self.counted.gaps += 1;
+                self.fail(key, FailureCode::MessageLost, "a piece of the answer got lost on the way");
+            }
+        }
+    }
+
+    fn in_order(&mut self, key: RequestKey, kind: Kind) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        match (kind, &mut request.state) {
+            (Kind::ResponseStart(start), State::AwaitingResponse) => self.response_start(key, start),
+            (Kind::ResponseChunk(chunk), State::Responding) => self.response_chunk(key, chunk),
+            (Kind::WebSocketOpen(_), State::AwaitingWebSocket { early }) => {
+                let early = core::mem::take(early);
+                self.websocket_opened(key, early);
+            }
+            (Kind::WebSocketMessage(message), State::AwaitingWebSocket { .. } | State::OpenWebSocket) => {
+                self.message_for_client(key, message);
+            }
+            (Kind::WebSocketClose(close), State::OpenWebSocket) => self.closed_by_handler(key, close),
+            (Kind::WebSocketClose(close), State::AwaitingWebSocket { .. }) => {
+                let code = match close.code {
+                    Some(1001) => FailureCode::Draining,
+                    Some(1013) => FailureCode::Overloaded,
+                    Some(_) | None => FailureCode::RunnerFailed,
+                };
+                self.lose(key, code, "the handler did not take the WebSocket");
+            }
+            // The client has gone already, and nothing that it sent needs to arrive any more.
+            (Kind::WebSocketClose(_), State::ClosingWebSocket) => self.end(key, End::ClientGone),
+            // Nothing is kept for acknowledgement.
+            (
+                Kind::WebSocketMessageAck(_),
+                State::AwaitingWebSocket { .. } | State::OpenWebSocket | State::ClosingWebSocket,
+            ) => {}
+            // The client has closed: it wants no more.
+            (Kind::WebSocketMessage(_), State::ClosingWebSocket) => {}
+            (
+                Kind::ResponseAbort,
+                State::AwaitingResponse | State::Responding | State::AwaitingWebSocket { .. } | State::OpenWebSocket,
+            ) => self.lose(key, FailureCode::RunnerFailed, "the handler failed"),
+            (Kind::ResponseAbort, State::ClosingWebSocket) => self.end(key, End::ClientGone),
+            (
+                Kind::ResponseStart(_),
+                State::Responding
+                | State::AwaitingWebSocket { .. }
+                | State::OpenWebSocket
+                | State::ClosingWebSocket
+                | State::Collecting(_),
+            )
+            | (
+                Kind::ResponseChunk(_),
+                State::AwaitingResponse
+                | State::AwaitingWebSocket { .. }
+                | State::OpenWebSocket
+                | State::ClosingWebSocket
+                | State::Collecting(_),
+            )
+            | (
+                Kind::WebSocketOpen(_),
+                State::OpenWebSocket
+                | State::ClosingWebSocket
+                | State::AwaitingResponse
+                | State::Responding
+                | State::Collecting(_),
+            )
+            | (
+                Kind::WebSocketMessage(_) | Kind::WebSocketMessageAck(_) | Kind::WebSocketClose(_),
+                State::AwaitingResponse | State::Responding | State::Collecting(_),
+            )
+            | (Kind::ResponseAbort, State::Collecting(_))
+            | (Kind::Credit(_), _) => {
+                self.counted.out_of_turn += 1;
+                self.fail(key, FailureCode::RunnerFailed, "the runner answered out of turn");
+            }
+        }
+    }
+
+    fn response_start(&mut self, key: RequestKey, start: ResponseStart) {
+        let ResponseStart { status, headers, body, stream } = start;
+        let header_bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if !(200..=999).contains(&status) {
+            return self.fail(key, FailureCode::RunnerFailed, "the handler answered with a status that is none");
+        }
+        if header_bytes > self.config.max_header_bytes {
+            return self.fail(key, FailureCode::RunnerFailed, "the answer's header fields are over the limit");
+        }
+        if split_fields(&headers).any(|field| field.is_err()) {
+            return self.fail(key, FailureCode::RunnerFailed, "the answer has a header field that HTTP can't carry");
+        }
+        if body.as_ref().is_some_and(|body| body.len() > self.config.max_whole_body) {
+            return self.fail(key, FailureCode::RunnerFailed, "the answer's body is over the limit");
+        }
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let deadline = request.deadline.take();
+        request.state = State::Responding;
+        if let Some(armed) = deadline {
+            self.deadlines.cancel(armed);
+        }
+        let head = ResponseHead { status, headers };
+        if stream {
+            self.actions.push_back(Action::ResponseStart { key, head, body: Body::Stream });
+            if let Some(body) = body.filter(|body| !body.is_empty()) {
+                self.response_chunk(key, ResponseChunk { body, finish: false });
+            }
+        } else {
+            let body = body.map_or(Body::None, Body::Whole);
+            self.actions.push_back(Action::ResponseStart { key, head, body });
+            self.end(key, End::Answered);
+        }
+    }
+
+    fn response_chunk(&mut self, key: RequestKey, chunk: ResponseChunk) {
+        let ResponseChunk { body, finish } = chunk;
+        if !self.take_for_client(key, body.len()) {
+            return;
+        }
+        if finish {
+            self.actions.push_back(Action::ResponseChunk { key, bytes: body, finish });
+            self.end(key, End::Answered);
+        } else if !body.is_empty() {
+            self.actions.push_back(Action::ResponseChunk { key, bytes: body, finish });
+        }
+    }
+
+    fn websocket_opened(&mut self, key: RequestKey, early: Vec<Message>) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.state = State::OpenWebSocket;
+        if let Some(armed) = request.deadline.take() {
+            self.deadlines.cancel(armed);
+        }
+        self.actions.push_back(Action::WebSocketOpened { key });
+        for message in early {
+            self.actions.push_back(Action::WebSocketMessage { key, message });
+        }
+    }
+
+    fn message_for_client(&mut self, key: RequestKey, message: WebSocketMessage) {
+        if message.data.len() > self.config.max_message {
+            return self.fail(key, FailureCode::MessageTooLarge, "the handler's message is over the limit");
+        }
+        let Some(message) = Message::from_wire(message) else {
+            return self.fail(key, FailureCode::RunnerFailed, "the handler sent a text that is not UTF-8");
+        };
+        if !self.take_for_client(key, message.len()) {
+            return;
+        }
+        let Some(request) = self.requests.get_mut(key) else { return };
+        match &mut request.state {
+            State::AwaitingWebSocket { early } => early.push(message),
+            State::Collecting(_)
+            | State::AwaitingResponse
+            | State::Responding
+            | State::OpenWebSocket
+            | State::ClosingWebSocket => self.actions.push_back(Action::WebSocketMessage { key, message }),
+        }
+    }
+
+    fn closed_by_handler(&mut self, key: RequestKey, close: WebSocketClose) {
+        let WebSocketClose { code, reason, .. } = close;
+        self.actions.push_back(Action::WebSocketClose { key, close: Close { code, reason } });
+        self.end(key, End::Answered);
+    }
+
+    /// Counts bytes that are handed to a client that has not consumed what came before; fails its request if that is
+    /// too much. Whether it still stands.
+    fn take_for_client(&mut self, key: RequestKey, bytes: usize) -> bool {
+        let Some(request) = self.requests.get_mut(key) else { return false };
+        if request.down.take(bytes, self.config.max_buffered) {
+            self.fail(key, FailureCode::Overloaded, "more of the answer waits for the client than this gateway holds");
+            return false;
+        }
+        true
+    }
+
+    /// The bus gave a publication back: what it was about can't go on.
+    pub(super) fn publish_failed(&mut self, rejected: &Rejected) {
+        self.counted.publish_failed += 1;
+        let Ok(ToRunner::TunnelMessage(message)) =
+            ToRunner::decode_framed(&rejected.publication.frame, Dialect::Underpass)
+        else {
+            return;
+        };
+        let Some(key) = self.by_id.get(&message.message_id.request_id).copied() else { return };
+        match rejected.reason {
+            PublishError::NoResponders => {
+                self.lose(key, FailureCode::RunnerLost, "nobody holds the runner's connection");
+            }
+            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected => {
+                self.fail(key, FailureCode::BusLost, "the bus did not take a piece of the request");
+            }
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The two ends of one direction of a request: numbers, credit, and what waits.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::http::{Close, Message};
+use crate::protocol::MessageIndex;
+
+/// What travels in one direction of a request behind its opening.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Chunk { bytes: Bytes, finish: bool },
+    Message(Message),
+    Close(Close),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Piece::Chunk { bytes, .. } => bytes.len(),
+            Piece::Message(message) => message.len(),
+            Piece::Close(_) => 0,
+        }
+    }
+
+    /// Whether it needs credit: an end without bytes does not, so that a source that is done can say so.
+    fn needs_credit(&self) -> bool {
+        match self {
+            Piece::Chunk { bytes, finish } => !finish || !bytes.is_empty(),
+            Piece::Message(_) => true,
+            Piece::Close(_) => false,
+        }
+    }
+}
+
+/// What a sender may send: so much at the start, and more as the receiver grants it. Counted in bytes, wrapping.
+#[derive(Debug)]
+struct Allowance {
+    initial: u32,
+    sent: u32,
+    granted: u32,
+}
+
+impl Allowance {
+    fn is_left(&self) -> bool {
+        let end = self.initial.wrapping_add(self.granted);
+        end.wrapping_sub(self.sent) as i32 > 0
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.sent = self.sent.wrapping_add(bytes as u32);
+    }
+
+    /// Only what was sent can have been consumed: a total beyond it, or behind the last one, is none.
+    fn grant(&mut self, total: u32) {
+        let more = total.wrapping_sub(self.granted);
+        if more <= self.sent.wrapping_sub(self.granted) {
+            self.granted = total;
+        }
+    }
+}
+
+/// The sending end: what waits for credit or for its peer, behind the number that comes next.
+#[derive(Debug)]
+pub(crate) struct Outflow {
+    next: MessageIndex,
+    allowance: Option<Allowance>,
+    waiting: VecDeque<Piece>,
+    held: usize,
+    ended: bool,
+    source: Source,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Running,
+    Paused,
+}
+
+/// What a source should do after its [`Outflow`] changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Pause,
+    Resume,
+}
+
+impl Outflow {
+    /// With the credit that its receiver announced, if it did.
+    pub(crate) fn new(credit: Option<u32>) -> Self {
+        let allowance = credit.map(|initial| Allowance { initial, sent: 0, granted: 0 });
+        Outflow { next: 0, allowance, waiting: VecDeque::new(), held: 0, ended: false, source: Source::Running }
+    }
+
+    /// The number of the message that is being sent.
+    pub(crate) fn number(&mut self) -> MessageIndex {
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        number
+    }
+
+    /// Takes a body's next bytes, in pieces of at most `max_chunk`.
+    pub(crate) fn offer_chunk(&mut self, mut bytes: Bytes, finish: bool, max_chunk: usize) {
+        while bytes.len() > max_chunk {
+            let chunk = bytes.split_to(max_chunk);
+            self.offer(Piece::Chunk { bytes: chunk, finish: false });
+        }
+        if finish || !bytes.is_empty() {
+            self.offer(Piece::Chunk { bytes, finish });
+        }
+    }
+
+    /// Takes a piece.
+    pub(crate) fn offer(&mut self, piece: Piece) {
+        self.ended = match &piece {
+            Piece::Chunk { finish, .. } => *finish,
+            Piece::Message(_) => false,
+            Piece::Close(_) => true,
+        };
+        self.held += piece.len();
+        self.waiting.push_back(piece);
+    }
+
+    /// The next piece that may be sent now.
+    pub(crate) fn pop(&mut self, peer_blocked: bool) -> Option<Piece> {
+        let first = self.waiting.front()?;
+        if peer_blocked || (first.needs_credit() && !self.has_credit()) {
+            return None;
+        }
+        let piece = self.waiting.pop_front()?;
+        let bytes = piece.len();
+        self.held -= bytes;
+        if let Some(allowance) = &mut self.allowance {
+            allowance.spend(bytes);
+        }
+        Some(piece)
+    }
+
+    /// The receiver granted so much in all.
+    pub(crate) fn grant(&mut self, total: u32) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.grant(total);
+        }
+    }
+
+    /// Whether the source must change its pace, now that what may be sent has been sent.
+    pub(crate) fn turn(&mut self, peer_blocked: bool) -> Option<Turn> {
+        if self.ended {
+            return None;
+        }
+        let may_send = self.waiting.is_empty() && !peer_blocked && self.has_credit();
+        match (self.source, may_send) {
+            (Source::Running, false) => {
+                self.source = Source::Paused;
+                Some(Turn::Pause)
+            }
+            (Source::Paused, true) => {
+                self.source = Source::Running;
+                Some(Turn::Resume)
+            }
+            (Source::Running, true) | (Source::Paused, false) => None,
+        }
+    }
+
+    /// Whether the source has said its last.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether the last was sent.
+    pub(crate) fn is_done(&self) -> bool {
+        self.ended && self.waiting.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    fn has_credit(&self) -> bool {
+        self.allowance.as_ref().is_none_or(Allowance::is_left)
+    }
+}
+
+/// The receiving end: what number is expected, what its reader has not consumed yet, what was granted.
+#[derive(Debug)]
+pub(crate) struct Inflow {
+    expected: MessageIndex,
+    numbered: bool,
+    held: usize,
+    grants: Option<Grants>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Grants {
+    consumed: u32,
+    told: u32,
+    /// A grant is told when there is so much more to tell: a quarter of the credit, so that a sender that is read
+    /// from never runs dry, and few messages say so.
+    step: u32,
+}
+
+/// Where a message's number stands among those of its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// It is the next.
+    Next,
+    /// It was there before.
+    Repeat,
+    /// Something before it is missing.
+    Gap,
+}
+
+impl Inflow {
+    /// With the credit that this end announced, if it did; and whether the sender numbers without gaps.
+    pub(crate) fn new(credit: Option<u32>, numbered: bool) -> Self {
+        let grants = credit.map(|initial| Grants { consumed: 0, told: 0, step: (initial / 4).max(1) });
+        Inflow { expected: 0, numbered, held: 0, grants, ended: false }
+    }
+
+    /// Counts a message. Numbers wrap: what is less than half the range ahead is a gap, the rest was there before.
+    pub(crate) fn order(&mut self, number: MessageIndex) -> Order {
+        if !self.numbered {
+            return Order::Next;
+        }
+        match number.wrapping_sub(self.expected) as i16 {
+            0 => {
+                self.expected = self.expected.wrapping_add(1);
+                Order::Next
+            }
+            1.. => Order::Gap,
+            ..0 => Order::Repeat,
+        }
+    }
+
+    /// So many bytes were handed to the reader. Whether more are held now than `max`.
+    #[must_use]
+    pub(crate) fn take(&mut self, bytes: usize, max: usize) -> bool {
+        self.held += bytes;
+        self.held > max
+    }
+
+    /// Nothing follows: no more need be granted.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The reader consumed so many bytes. The total to grant, if it is time to tell.
+    pub(crate) fn consumed(&mut self, bytes: usize) -> Option<u32> {
+        let bytes = bytes.min(self.held);
+        self.held -= bytes;
+        let grants = self.grants.as_mut()?;
+        grants.consumed = grants.consumed.wrapping_add(bytes as u32);
+        if self.ended || grants.consumed.wrapping_sub(grants.told) < grants.step {
+            return None;
+        }
+        grants.told = grants.consumed;
+        Some(grants.told)
+    }
+
+    /// Bytes that the reader has not consumed.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(length: usize) -> Piece {
+        Piece::Chunk { bytes: Bytes::from(vec![0; length]), finish: false }
+    }
+
+    #[test]
+    fn a_sender_with_credit_left_sends_one_whole_message_and_then_waits() {
+        let mut out = Outflow::new(Some(10));
+        out.offer(chunk(9));
+        out.offer(chunk(1_000));
+        out.offer(chunk(1));
+        assert!(out.pop(false).is_some() && out.pop(false).is_some());
+        assert_eq!((out.pop(false), out.turn(false)), (None, Some(Turn::Pause)));
+        out.grant(999);
+        assert_eq!((out.pop(false), out.turn(false)), (None, None), "10 + 999 is what was sent already");
+        out.grant(1_000);
+        assert!(out.pop(false).is_some());
+        assert_eq!(out.turn(false), None, "no credit is left");
+        out.grant(1_001);
+        assert_eq!(out.turn(false), Some(Turn::Resume));
+    }
+
+    #[test]
+    fn credit_wraps_with_its_counters() {
+        let mut out = Outflow::new(Some(100));
+        let mut granted = 0_u32;
+        for _ in 0..200 {
+            out.offer(chunk(1));
+            assert!(out.pop(false).is_some());
+            // As if 2²⁵ bytes had been sent and granted besides: 200 of them wrap the counters more than once.
+            let more = 1_u32 << 25;
+            let allowance = out.allowance.as_mut().unwrap();
+            allowance.sent = allowance.sent.wrapping_add(more);
+            granted = granted.wrapping_add(more + 1);
+            out.grant(granted);
+            assert_eq!(out.turn(false), None);
+        }
+    }
+
+    #[test]
+    fn a_grant_of_what_was_never_sent_or_of_the_past_is_none() {
+        let mut out = Outflow::new(Some(10));
+        out.offer(chunk(10));
+        let _ = out.pop(false);
+        assert_eq!(out.turn(false), Some(Turn::Pause));
+        out.grant(11);
+        assert_eq!(out.turn(false), None);
+        out.grant(10);
+        assert_eq!(out.turn(false), Some(Turn::Resume));
+        out.grant(5);
+        assert_eq!(out.turn(false), None);
+    }
+
+    #[test]
+    fn an_end_without_bytes_needs_no_credit_but_waits_its_turn() {
+        let mut out = Outflow::new(Some(1));
+        out.offer(chunk(1));
+        out.offer(chunk(1));
+        out.offer(Piece::Close(Close::default()));
+        assert!(out.pop(false).is_some());
+        assert_eq!(out.pop(false), None, "the close stays behind the data");
+        out.grant(1);
+        assert!(out.pop(false).is_some());
+        assert_eq!(out.pop(false), Some(Piece::Close(Close::default())));
+        assert!(out.is_done());
+    }
+
+    #[test]
+    fn large_bytes_are_cut() {
+        let mut out = Outflow::new(None);
+        out.offer_chunk(Bytes::from(vec![7; 150]), true, 64);
+        let lengths: Vec<_> = core::iter::from_fn(|| out.pop(false))
+            .map(|piece| match piece {
+                Piece::Chunk { bytes, finish } => (bytes.len(), finish),
+                other @ (Piece::Message(_) | Piece::Close(_)) => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(lengths, [(64, false), (64, false), (22, true)]);
+    }
+
+    #[test]
+    fn numbers_are_told_apart_across_the_wrap() {
+        let mut inflow = Inflow::new(None, true);
+        inflow.expected = u16::MAX;
+        assert_eq!(inflow.order(u16::MAX - 1), Order::Repeat);
+        assert_eq!(inflow.order(0), Order::Gap);
+        assert_eq!(inflow.order(u16::MAX), Order::Next);
+        assert_eq!(inflow.order(u16::MAX), Order::Repeat);
+        assert_eq!(inflow.order(0), Order::Next);
+    }
+
+    #[test]
+    fn what_is_consumed_is_granted_in_steps() {
+        let mut inflow = Inflow::new(Some(100), true);
+        assert!(!inflow.take(60, 100));
+        assert_eq!(inflow.consumed(24), None);
+        assert_eq!(inflow.consumed(1), Some(25));
+        assert_eq!(inflow.consumed(1_000), Some(60), "no more than was held");
+        assert_eq!(inflow.held(), 0);
+        assert!(inflow.take(101, 100));
+    }
+}

@@ -1,0 +1,203 @@
+//! Reading across the pieces of a frame.
+
+use core::str::{self, Utf8Error};
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::error::{Malformed, PeerError};
+use crate::frame::Frame;
+
+/// The longest that anything in a frame can be. Lengths above are refused as such, lengths that merely this frame
+/// cannot hold as truncation, as a frame that was cut would show them.
+const LONGEST: u64 = i32::MAX as u64;
+
+/// Reads one frame from front to back, refusing whatever a strict BARE decoder must refuse.
+///
+/// Nothing is allocated, nor looped over, by a length or count that the rest of the frame cannot hold. Each error
+/// bears the offset of the value it is about.
+pub(crate) struct Reader<'f> {
+    frame: &'f Frame,
+    pieces: [&'f [u8]; 3],
+    offset: usize,
+    end: usize,
+}
+
+impl<'f> Reader<'f> {
+    pub(crate) fn new(frame: &'f Frame) -> Self {
+        Reader { frame, pieces: frame.pieces(), offset: 0, end: frame.len() }
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Nothing may be left over.
+    pub(crate) fn end(&self) -> Result<(), PeerError> {
+        if self.offset < self.end {
+            return Err(self.malformed(Malformed::Trailing, self.offset, "the end of the frame"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, PeerError> {
+        self.array("two bytes").map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, PeerError> {
+        self.array("four bytes").map(u32::from_le_bytes)
+    }
+
+    /// `data[N]`, or a number of fixed width.
+    pub(crate) fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], PeerError> {
+        let start = self.offset;
+        self.skip(N, expected)?;
+        let mut array = [0; N];
+        array.copy_from_slice(&self.since(start));
+        Ok(array)
+    }
+
+    pub(crate) fn bool(&mut self) -> Result<bool, PeerError> {
+        self.zero_or_one(Malformed::BadBool, "a bool, 0 or 1")
+    }
+
+    /// Whether the value of an optional follows.
+    pub(crate) fn optional(&mut self) -> Result<bool, PeerError> {
+        self.zero_or_one(Malformed::BadOptional, "an optional's 0 or 1")
+    }
+
+    /// A number of variable length, in its shortest form.
+    pub(crate) fn uint(&mut self) -> Result<u64, PeerError> {
+        let start = self.offset;
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte("a varint")?;
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte == 0 && shift > 0 {
+                return Err(self.malformed(Malformed::NonCanonicalVarint, start, "a varint in its shortest form"));
+            }
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(self.malformed(Malformed::VarintOverflow, start, "a varint of at most 64 bits"))
+    }
+
+    /// The tag of a union of so many members.
+    pub(crate) fn tag(&mut self, members: usize, expected: &'static str) -> Result<u64, PeerError> {
+        let start = self.offset;
+        let tag = self.uint()?;
+        if tag >= members as u64 {
+            return Err(self.malformed(Malformed::BadTag, start, expected));
+        }
+        Ok(tag)
+    }
+
+    /// Steps over a tag of one byte, if it is this one.
+    pub(crate) fn is_tag(&mut self, tag: u8) -> bool {
+        let is_next = self.contiguous(self.offset, 1) == Some(&[tag]);
+        self.offset += usize::from(is_next);
+        is_next
+    }
+
+    /// How many bytes, or items of a byte or more, follow.
+    pub(crate) fn length(&mut self) -> Result<usize, PeerError> {
+        let start = self.offset;
+        let length = self.uint()?;
+        if length > LONGEST {
+            return Err(self.malformed(Malformed::LengthOverflow, start, "a length of less than 2 GiB"));
+        }
+        if length > (self.end - self.offset) as u64 {
+            return Err(self.malformed(Malformed::Truncated, start, "as much as the length says"));
+        }
+        Ok(length as usize)
+    }
+
+    /// `data`, shared with the frame where one shared piece holds it.
+    pub(crate) fn data(&mut self) -> Result<Bytes, PeerError> {
+        let length = self.length()?;
+        self.offset += length;
+        Ok(self.frame.slice(self.offset - length..self.offset))
+    }
+
+    /// `str`, shared with the frame where one shared piece holds it.
+    pub(crate) fn text(&mut self) -> Result<ByteString, PeerError> {
+        let data = self.data()?;
+        let start = self.offset - data.len();
+        ByteString::try_from(data).map_err(|error| self.bad_utf8(start, error))
+    }
+
+    /// Steps over a `str`, which must be UTF-8.
+    pub(crate) fn check_text(&mut self) -> Result<(), PeerError> {
+        let length = self.length()?;
+        let start = self.offset;
+        self.offset += length;
+        str::from_utf8(&self.since(start)).map_err(|error| self.bad_utf8(start, error))?;
+        Ok(())
+    }
+
+    /// Steps over so many bytes.
+    pub(crate) fn skip(&mut self, count: usize, expected: &'static str) -> Result<(), PeerError> {
+        if count > self.end - self.offset {
+            return Err(self.malformed(Malformed::Truncated, self.offset, expected));
+        }
+        self.offset += count;
+        Ok(())
+    }
+
+    /// Steps over `data`, or over a `str` without looking at its bytes.
+    pub(crate) fn skip_data(&mut self) -> Result<(), PeerError> {
+        let length = self.length()?;
+        self.offset += length;
+        Ok(())
+    }
+
+    /// The bytes read since an offset: borrowed from the piece that holds them all, or else a copy.
+    pub(crate) fn since(&self, start: usize) -> Cow<'f, [u8]> {
+        match self.contiguous(start, self.offset - start) {
+            Some(bytes) => Cow::Borrowed(bytes),
+            None => Cow::Owned(self.frame.slice(start..self.offset).to_vec()),
+        }
+    }
+
+    pub(crate) fn malformed(&self, class: Malformed, offset: usize, expected: &'static str) -> PeerError {
+        PeerError { class, offset, expected }
+    }
+
+    fn bad_utf8(&self, start: usize, error: Utf8Error) -> PeerError {
+        self.malformed(Malformed::BadUtf8, start + error.valid_up_to(), "UTF-8")
+    }
+
+    fn byte(&mut self, expected: &'static str) -> Result<u8, PeerError> {
+        let Some(&[byte]) = self.contiguous(self.offset, 1) else {
+            return Err(self.malformed(Malformed::Truncated, self.offset, expected));
+        };
+        self.offset += 1;
+        Ok(byte)
+    }
+
+    fn zero_or_one(&mut self, class: Malformed, expected: &'static str) -> Result<bool, PeerError> {
+        let start = self.offset;
+        match self.byte(expected)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.malformed(class, start, expected)),
+        }
+    }
+
+    /// So many bytes from an offset, if one piece holds them all.
+    fn contiguous(&self, mut start: usize, count: usize) -> Option<&'f [u8]> {
+        for piece in self.pieces {
+            if let Some(bytes) = piece.get(start..).and_then(|rest| rest.get(..count)) {
+                return Some(bytes);
+            }
+            start = start.checked_sub(piece.len())?;
+        }
+        None
+    }
+}

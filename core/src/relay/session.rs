@@ -1,0 +1,302 @@
+//! One runner's connection: from its opening, by Init and pong, to its end.
+
+use super::connection::{Connection, Session};
+use super::notice::Notice;
+use super::registration::{Registration, Step};
+use super::{Action, Deadline, Hello, Relay, abilities};
+use crate::bus::{ConnectionId, Publication, Subject};
+use crate::directory::{ChangeOutcome, Pool, RunnerChange, RunnerId, RunnerKey, RunnerRecord, RunnerState};
+use crate::error::ApiMisuse;
+use crate::frame::Frame;
+use crate::http::Close;
+use crate::protocol::carry::FromRunner;
+use crate::protocol::kv::{KvRequest, KvResponse, KvResponseData};
+use crate::protocol::to_client::{self, Ping, ProtocolMetadata};
+use crate::protocol::{ToClient, ToRunner, to_server};
+use crate::time::Time;
+
+/// The versions of the protocol that runners may speak.
+const VERSIONS: core::ops::RangeInclusive<u16> = 7..=7;
+
+impl Relay {
+    pub(super) fn connected(&mut self, number: u64, hello: Hello, now: Time) -> Result<(), ApiMisuse> {
+        if self.connections.contains_key(&number) || self.registrations.contains_key(&number) {
+            return Err(ApiMisuse::ConnectionInUse(number));
+        }
+        let runner = hello.protocol_version;
+        let full = self.connections.len() >= self.config.max_connections;
+        let init = self.deadlines.arm(Deadline::Init, number, now);
+        self.connections.insert(number, Connection::new(hello, init));
+        if self.draining {
+            self.close(number, Close::new(1001, "relay.draining"));
+        } else if full {
+            self.close(number, Close::new(1013, "relay.full"));
+        } else if !VERSIONS.contains(&runner) {
+            let (oldest, newest) = (*VERSIONS.start(), *VERSIONS.end());
+            let notice = Notice::UnsupportedVersion { runner, oldest, newest };
+            self.close(number, Close::new(1008, notice.to_string()));
+            self.actions.push_back(Action::Log { connection: number, notice });
+        }
+        Ok(())
+    }
+
+    /// A runner said something.
+    pub(super) fn said(&mut self, number: u64, message: FromRunner, now: Time) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        match (message, &connection.session) {
+            (
+                FromRunner::Tunnel(carried),
+                Session::Registering | Session::Settling | Session::Ready | Session::Stopping,
+            ) => self.to_gateway(number, carried, now),
+            (FromRunner::Init(init), Session::AwaitingInit { .. }) => self.init(number, init),
+            (FromRunner::Pong(_), Session::Settling) => {
+                connection.session = Session::Ready;
+                let key = self.registrations.get_mut(&number).map(|registration| registration.key.clone());
+                if let Some(key) = key {
+                    self.actions.push_back(Action::Log { connection: number, notice: Notice::Ready(key) });
+                }
+                self.set_state(number, RunnerState::Ready);
+            }
+            // It answers, that is all that is asked of it.
+            (FromRunner::Pong(_), Session::Ready | Session::Stopping) => {}
+            (FromRunner::Stopping, Session::Registering | Session::Settling | Session::Ready) => {
+                connection.session = Session::Stopping;
+                self.set_state(number, RunnerState::Draining);
+            }
+            // It says so again.
+            (FromRunner::Stopping, Session::Stopping) => {}
+            // Actors with state are not placed yet: there is nobody whose events or acknowledgements could matter.
+            (
+                FromRunner::Events(_) | FromRunner::AckCommands(_),
+                Session::Settling | Session::Ready | Session::Stopping,
+            ) => {}
+            (FromRunner::KvRequest(request), Session::Settling | Session::Ready | Session::Stopping) => {
+                self.refuse_kv(number, &request);
+            }
+            // It was told to go; what it still says does not matter.
+            (
+                FromRunner::Tunnel(_)
+                | FromRunner::Init(_)
+                | FromRunner::Events(_)
+                | FromRunner::AckCommands(_)
+                | FromRunner::Stopping
+                | FromRunner::Pong(_)
+                | FromRunner::KvRequest(_),
+                Session::Closing,
+            ) => {}
+            (FromRunner::Init(_), Session::Registering | Session::Settling | Session::Ready | Session::Stopping) => {
+                self.out_of_turn(number, "a second ToServerInit");
+            }
+            (
+                FromRunner::Tunnel(_)
+                | FromRunner::Events(_)
+                | FromRunner::AckCommands(_)
+                | FromRunner::Stopping
+                | FromRunner::Pong(_)
+                | FromRunner::KvRequest(_),
+                Session::AwaitingInit { .. },
+            ) => self.out_of_turn(number, "something before ToServerInit"),
+            (
+                FromRunner::Events(_) | FromRunner::AckCommands(_) | FromRunner::Pong(_) | FromRunner::KvRequest(_),
+                Session::Registering,
+            ) => self.out_of_turn(number, "something before ToClientInit"),
+        }
+        self.heard(number, now);
+    }
+
+    fn init(&mut self, number: u64, init: to_server::Init) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Session::AwaitingInit { deadline } = core::mem::replace(&mut connection.session, Session::Registering)
+        else {
+            return;
+        };
+        self.deadlines.cancel(deadline);
+        let hello = &connection.hello;
+        let abilities = abilities::read(init.metadata.as_deref(), hello.dialect);
+        let pool = Pool { namespace: hello.namespace.clone(), name: init.name };
+        let key = RunnerKey { pool, key: hello.runner_key.clone() };
+        let id = uuid::Builder::from_random_bytes({
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&self.random.next_u64().to_be_bytes());
+            bytes[8..].copy_from_slice(&self.random.next_u64().to_be_bytes());
+            bytes
+        });
+        let record = RunnerRecord {
+            id: RunnerId(id.into_uuid()),
+            slots: init.total_slots,
+            protocol_version: hello.protocol_version,
+            abilities,
+            connection: Some(ConnectionId { relay: self.id, number }),
+            // Until its pong it takes none.
+            state: RunnerState::Full,
+        };
+        let (registration, change) = Registration::enter(key, record);
+        self.registrations.insert(number, registration);
+        self.change(number, change);
+    }
+
+    /// What became of a change of the directory.
+    pub(super) fn directory(&mut self, number: u64, outcome: ChangeOutcome, now: Time) {
+        let Some(registration) = self.registrations.get_mut(&number) else { return };
+        match registration.outcome(outcome, self.id) {
+            Step::Change(change) => self.change(number, change),
+            Step::Entered { displaced } => {
+                if let Some(displaced) = displaced {
+                    self.actions.push_back(Action::Publish(Publication {
+                        to: Subject::Connection(displaced),
+                        reply_to: None,
+                        frame: ToRunner::Close.encode_framed(),
+                    }));
+                }
+                self.begin(number, now);
+            }
+            Step::Settled => {}
+            Step::Done => {
+                self.registrations.remove(&number);
+            }
+            Step::TakenOver => {
+                self.registrations.remove(&number);
+                self.take_over(number);
+            }
+            Step::Unavailable => {
+                self.registrations.remove(&number);
+                self.actions.push_back(Action::Log { connection: number, notice: Notice::DirectoryUnavailable });
+                self.close(number, Close::new(1013, "relay.directory_unavailable"));
+            }
+        }
+        self.note_drained();
+    }
+
+    /// The runner is entered in the directory: greets it, and pings it.
+    fn begin(&mut self, number: u64, now: Time) {
+        let Some(registration) = self.registrations.get(&number) else { return };
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if !matches!(connection.session, Session::Registering) {
+            return;
+        }
+        connection.session = Session::Settling;
+        connection.pong = Some(self.deadlines.arm(Deadline::Pong, number, now));
+        let millis = |duration: core::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let init = ToClient::Init(to_client::Init {
+            runner_id: registration.runner_id().to_string().into(),
+            metadata: ProtocolMetadata {
+                runner_lost_threshold: millis(self.config.runner_lost_threshold),
+                actor_stop_threshold: millis(self.config.actor_stop_threshold),
+                serverless_drain_grace_period: None,
+            },
+        });
+        self.send(number, init.encode(), None);
+        self.ping(number, now);
+    }
+
+    /// Pings a runner now, and again after the interval.
+    pub(super) fn ping(&mut self, number: u64, now: Time) {
+        let ts = self.wall.unix_ms(now);
+        self.send(number, ToClient::Ping(Ping { ts }).encode(), None);
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.ping = Some(self.deadlines.arm(Deadline::Ping, number, now));
+        }
+    }
+
+    /// The runner said something: it lives.
+    pub(super) fn heard(&mut self, number: u64, now: Time) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if let Some(armed) = connection.pong.take() {
+            self.deadlines.cancel(armed);
+            connection.pong = Some(self.deadlines.arm(Deadline::Pong, number, now));
+        }
+    }
+
+    /// Another connection has this runner now.
+    pub(super) fn take_over(&mut self, number: u64) {
+        self.actions.push_back(Action::Log { connection: number, notice: Notice::TakenOver });
+        self.close(number, Close::new(1000, "ws.eviction#taken_over"));
+    }
+
+    fn out_of_turn(&mut self, number: u64, what: &'static str) {
+        self.actions.push_back(Action::Log { connection: number, notice: Notice::OutOfTurn(what) });
+        self.close(number, Close::new(1002, format!("relay.out_of_turn: {what}")));
+    }
+
+    /// Actors that keep nothing have no store.
+    fn refuse_kv(&mut self, number: u64, request: &KvRequest) {
+        let data = KvResponseData::Error { message: "this runner's actors have no key-value store".into() };
+        let response = ToClient::KvResponse(KvResponse { request_id: request.request_id, data });
+        self.send(number, response.encode(), None);
+    }
+
+    fn set_state(&mut self, number: u64, state: RunnerState) {
+        if let Some(change) = self.registrations.get_mut(&number).and_then(|registration| registration.set_state(state))
+        {
+            self.change(number, change);
+        }
+    }
+
+    fn change(&mut self, number: u64, change: RunnerChange) {
+        self.actions.push_back(Action::Directory { connection: number, change });
+    }
+
+    /// Closes a connection: nothing of it counts from here on, until it is told to have ended.
+    pub(super) fn close(&mut self, number: u64, close: Close) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if matches!(connection.session, Session::Closing) {
+            return;
+        }
+        self.actions.push_back(Action::Close { connection: number, close });
+        let session = core::mem::replace(&mut connection.session, Session::Closing);
+        self.release(number, session);
+    }
+
+    /// A connection ended.
+    pub(super) fn disconnected(&mut self, number: u64) -> Result<(), ApiMisuse> {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return Err(ApiMisuse::NoSuchConnection(number));
+        };
+        let session = core::mem::replace(&mut connection.session, Session::Closing);
+        self.release(number, session);
+        self.connections.remove(&number);
+        self.note_drained();
+        Ok(())
+    }
+
+    /// Gives up what a connection holds: its deadlines, its routes, what waits for it, its record.
+    fn release(&mut self, number: u64, session: Session) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let init = match session {
+            Session::AwaitingInit { deadline } => Some(deadline),
+            Session::Registering | Session::Settling | Session::Ready | Session::Stopping | Session::Closing => None,
+        };
+        for armed in [init, connection.ping.take(), connection.pong.take()].into_iter().flatten() {
+            self.deadlines.cancel(armed);
+        }
+        connection.backlog.clear();
+        self.routes.forget_all(&mut connection.routes);
+        if let Some(registration) = self.registrations.get_mut(&number) {
+            match registration.leave() {
+                Some(change) => self.change(number, change),
+                None if registration.is_idle() => {
+                    self.registrations.remove(&number);
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn note_drained(&mut self) {
+        if self.draining && !self.drained && self.connections.is_empty() && self.registrations.is_empty() {
+            self.drained = true;
+            self.actions.push_back(Action::Drained);
+        }
+    }
+
+    /// Sends a frame to a runner, or lets it wait behind what waits already. `held` is what a request's bytes are
+    /// counted by.
+    pub(super) fn send(&mut self, number: u64, frame: Frame, held: Option<super::routes::RouteId>) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if connection.backlog.must_wait() {
+            connection.backlog.push(frame, held);
+        } else {
+            self.actions.push_back(Action::Send { connection: number, frame });
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! A gateway, a relay and a runner, joined in memory and in virtual time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use underpass_core::bus::{Rejected, Subject};
+use underpass_core::directory::{
+    ChangeOutcome, Revision, RunnerChange, RunnerKey, RunnerRecord, RunnerSeen, Versioned,
+};
+use underpass_core::gateway::{self, Open};
+use underpass_core::protocol::Dialect;
+use underpass_core::{ApiMisuse, Frame, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
+
+use crate::wire::{GATEWAY, relay_id};
+
+/// The three machines, and what is between them: a bus, a socket, a directory.
+///
+/// What the gateway wants done for its client, and the runner for its handler, is collected for the story to look at.
+#[derive(Debug)]
+pub struct Trio {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The relay.
+    pub relay: Relay,
+    /// The runner.
+    pub runner: Runner,
+    now: Time,
+    /// The number of the runner's connection, if it is open.
+    connection: Option<u64>,
+    connections: u64,
+    records: BTreeMap<RunnerKey, Versioned<RunnerRecord>>,
+    revision: u64,
+    in_flight: VecDeque<InFlight>,
+    client_saw: Vec<gateway::Action>,
+    handler_saw: Vec<runner::Action>,
+    notices: Vec<relay::Notice>,
+}
+
+/// What is on its way from one machine to another.
+#[derive(Debug)]
+enum InFlight {
+    ToGateway(gateway::Event),
+    ToRelay(relay::Event),
+    ToRunner(runner::Event),
+}
+
+impl Trio {
+    /// The three with these configurations, driven until the runner is ready at the gateway.
+    pub fn new(gateway: gateway::Config, relay: relay::Config, runner: runner::Config) -> Self {
+        let mut trio = Trio {
+            gateway: Gateway::new(gateway, GATEWAY, 1, Time::ZERO).expect("a gateway's configuration"),
+            relay: Relay::new(relay, relay_id(), 2, Time::ZERO).expect("a relay's configuration"),
+            runner: Runner::new(runner, "key".into(), 3, Time::ZERO).expect("a runner's configuration"),
+            now: Time::ZERO,
+            connection: None,
+            connections: 0,
+            records: BTreeMap::new(),
+            revision: 0,
+            in_flight: VecDeque::new(),
+            client_saw: Vec::new(),
+            handler_saw: Vec::new(),
+            notices: Vec::new(),
+        };
+        trio.drive();
+        assert!(matches!(trio.handler_saw()[..], [runner::Action::Ready { .. }]), "the runner was taken in");
+        trio
+    }
+
+    /// Opens a request at the gateway and drives until all is quiet.
+    #[track_caller]
+    pub fn open(&mut self, open: Open) -> RequestKey {
+        let key = self.gateway.open(open, self.now).expect("the request is taken in");
+        self.drive();
+        key
+    }
+
+    /// Something happens at the gateway's client.
+    #[track_caller]
+    pub fn client(&mut self, event: gateway::Event) -> &mut Self {
+        self.try_client(event).expect("no misuse");
+        self
+    }
+
+    /// Something happens at the gateway's client that may be a misuse.
+    pub fn try_client(&mut self, event: gateway::Event) -> Result<(), ApiMisuse> {
+        let outcome = self.gateway.handle(event, self.now);
+        self.drive();
+        outcome
+    }
+
+    /// Something happens at the runner's handler.
+    #[track_caller]
+    pub fn handler(&mut self, event: runner::Event) -> &mut Self {
+        self.runner.handle(event, self.now).expect("no misuse");
+        self.drive();
+        self
+    }
+
+    /// Something happens at the relay.
+    #[track_caller]
+    pub fn at_relay(&mut self, event: relay::Event) -> &mut Self {
+        self.relay.handle(event, self.now).expect("no misuse");
+        self.drive();
+        self
+    }
+
+    /// What was wanted for clients since it was last asked.
+    pub fn client_saw(&mut self) -> Vec<gateway::Action> {
+        std::mem::take(&mut self.client_saw)
+    }
+
+    /// What was wanted for handlers since it was last asked.
+    pub fn handler_saw(&mut self) -> Vec<runner::Action> {
+        std::mem::take(&mut self.handler_saw)
+    }
+
+    /// What the relay told people since it was last asked.
+    pub fn notices(&mut self) -> Vec<relay::Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// The number of the runner's connection.
+    #[track_caller]
+    pub fn connection(&self) -> u64 {
+        self.connection.expect("the runner is connected")
+    }
+
+    /// The socket between runner and relay breaks; both are told.
+    #[track_caller]
+    pub fn cut(&mut self) -> &mut Self {
+        let connection = self.connection.take().expect("the runner is connected");
+        self.in_flight.retain(|thing| match thing {
+            InFlight::ToRunner(runner::Event::Received { .. }) => false,
+            InFlight::ToRelay(relay::Event::FromRunner { .. }) => false,
+            InFlight::ToGateway(_) | InFlight::ToRelay(_) | InFlight::ToRunner(_) => true,
+        });
+        self.in_flight.push_back(InFlight::ToRelay(relay::Event::Disconnected { connection }));
+        self.in_flight.push_back(InFlight::ToRunner(runner::Event::Disconnected { close: None }));
+        self.drive();
+        self
+    }
+
+    /// Carries everything until nothing moves. Time stands still.
+    pub fn drive(&mut self) {
+        for _ in 0..1_000_000 {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("the three never come to rest");
+    }
+
+    /// Time passes in small steps, each machine being told when it asked to be.
+    pub fn advance(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        loop {
+            self.drive();
+            let due = [self.gateway.poll_timeout(), self.relay.poll_timeout(), self.runner.poll_timeout()];
+            match due.into_iter().flatten().min() {
+                Some(due) if due <= end => {
+                    self.now = self.now.max(due);
+                    self.tick();
+                }
+                Some(_) | None => break,
+            }
+        }
+        self.now = end;
+        self.tick();
+        self.drive();
+    }
+
+    fn tick(&mut self) {
+        self.gateway.handle(gateway::Event::Tick, self.now).expect("a tick is no misuse");
+        self.relay.handle(relay::Event::Tick, self.now).expect("a tick is no misuse");
+        self.runner.handle(runner::Event::Tick, self.now).expect("a tick is no misuse");
+    }
+
+    /// Ends the story: nothing is open anywhere; once the runner has gone and time has passed, no table holds
+    /// anything and no timer is left.
+    #[track_caller]
+    pub fn finish(mut self) {
+        self.drive();
+        let (gateway, relay, runner) = (self.gateway.stats(), self.relay.stats(), self.runner.stats());
+        assert_eq!((gateway.open, gateway.deadlines, gateway.buffered), (0, 0, 0), "gateway: {gateway:?}");
+        assert_eq!((relay.routes, relay.buffered), (0, 0), "relay: {relay:?}");
+        assert_eq!((runner.open, runner.buffered), (0, 0), "runner: {runner:?}");
+        self.runner.handle(runner::Event::Drain, self.now).expect("no misuse");
+        self.drive();
+        self.advance(Duration::from_secs(61));
+        let relay = self.relay.stats();
+        assert_eq!((relay.connections, relay.tombstones, relay.deadlines), (0, 0, 0), "relay: {relay:?}");
+        assert!(self.records.is_empty(), "records are left: {:?}", self.records);
+        assert_eq!(self.gateway.poll_timeout(), None);
+        assert_eq!(self.relay.poll_timeout(), None);
+        assert_eq!(self.runner.poll_timeout(), None);
+        assert_eq!(self.gateway.ready_runners(&crate::wire::pool()), 0);
+    }
+
+    /// Carries one thing. Whether there was one.
+    pub fn step(&mut self) -> bool {
+        if let Some(action) = self.gateway.poll_action() {
+            self.for_gateway(action);
+        } else if let Some(action) = self.relay.poll_action() {
+            self.for_relay(action);
+        } else if let Some(action) = self.runner.poll_action() {
+            self.for_runner(action);
+        } else if let Some(thing) = self.in_flight.pop_front() {
+            match thing {
+                InFlight::ToGateway(event) => self.gateway.handle(event, self.now),
+                InFlight::ToRelay(event) => self.relay.handle(event, self.now),
+                InFlight::ToRunner(event) => self.runner.handle(event, self.now),
+            }
+            .expect("what the machines do to each other is no misuse");
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn for_gateway(&mut self, action: gateway::Action) {
+        match action {
+            gateway::Action::Publish(publication) => match publication.to {
+                Subject::Connection(id) if id.relay == relay_id() => {
+                    let frame = publication.frame;
+                    self.in_flight.push_back(InFlight::ToRelay(relay::Event::FromBus { connection: id.number, frame }));
+                }
+                Subject::Connection(_) | Subject::Gateway(_) => {
+                    let reason = underpass_core::bus::PublishError::NoResponders;
+                    let rejected = Rejected { publication, reason };
+                    self.in_flight.push_back(InFlight::ToGateway(gateway::Event::PublishFailed(rejected)));
+                }
+            },
+            other @ (gateway::Action::ResponseStart { .. }
+            | gateway::Action::ResponseChunk { .. }
+            | gateway::Action::WebSocketOpened { .. }
+            | gateway::Action::WebSocketMessage { .. }
+            | gateway::Action::WebSocketClose { .. }
+            | gateway::Action::Failed { .. }
+            | gateway::Action::PauseSource { .. }
+            | gateway::Action::ResumeSource { .. }
+            | gateway::Action::Drained) => self.client_saw.push(other),
+        }
+    }
+
+    fn for_relay(&mut self, action: relay::Action) {
+        match action {
+            relay::Action::Send { connection, frame } => {
+                if self.connection == Some(connection) {
+                    self.in_flight.push_back(InFlight::ToRunner(runner::Event::Received { frame }));
+                }
+            }
+            relay::Action::Close { connection, close } => {
+                if self.connection == Some(connection) {
+                    self.connection = None;
+                    self.in_flight.push_back(InFlight::ToRunner(runner::Event::Disconnected { close: Some(close) }));
+                    self.in_flight.push_back(InFlight::ToRelay(relay::Event::Disconnected { connection }));
+                }
+            }
+            relay::Action::Publish(publication) => match publication.to {
+                Subject::Gateway(id) if id == GATEWAY => {
+                    let frame = publication.frame;
+                    self.in_flight.push_back(InFlight::ToGateway(gateway::Event::Received { frame }));
+                }
+                Subject::Gateway(_) | Subject::Connection(_) => {
+                    let reason = underpass_core::bus::PublishError::NoResponders;
+                    let rejected = Rejected { publication, reason };
+                    self.in_flight.push_back(InFlight::ToRelay(relay::Event::PublishFailed(rejected)));
+                }
+            },
+            relay::Action::Directory { connection, change } => {
+                let outcome = self.change(change);
+                self.in_flight.push_back(InFlight::ToRelay(relay::Event::Directory { connection, outcome }));
+            }
+            relay::Action::Log { notice, .. } => self.notices.push(notice),
+            relay::Action::Drained => {}
+        }
+    }
+
+    fn change(&mut self, change: RunnerChange) -> ChangeOutcome {
+        let current = self.records.get(&change.key);
+        if current.map(|versioned| versioned.revision) != change.expected {
+            return ChangeOutcome::Conflict(current.cloned());
+        }
+        self.revision += 1;
+        let revision = Revision(self.revision);
+        let record = change.record.map(|record| Versioned { revision, record });
+        match &record {
+            Some(versioned) => self.records.insert(change.key.clone(), versioned.clone()),
+            None => self.records.remove(&change.key),
+        };
+        let seen = RunnerSeen { key: change.key, record };
+        self.in_flight.push_back(InFlight::ToGateway(gateway::Event::Directory(seen)));
+        ChangeOutcome::Stored(revision)
+    }
+
+    fn for_runner(&mut self, action: runner::Action) {
+        match action {
+            runner::Action::Dial => {
+                self.connections += 1;
+                let connection = self.connections;
+                self.connection = Some(connection);
+                let hello = self.runner.hello();
+                self.in_flight.push_back(InFlight::ToRelay(relay::Event::Connected { connection, hello }));
+                let dialect = Dialect::Underpass;
+                self.in_flight.push_back(InFlight::ToRunner(runner::Event::Connected { dialect }));
+            }
+            runner::Action::Send(frame) => self.from_runner(frame),
+            runner::Action::Disconnect(_) => {
+                if let Some(connection) = self.connection.take() {
+                    self.in_flight.push_back(InFlight::ToRelay(relay::Event::Disconnected { connection }));
+                }
+                self.in_flight.push_back(InFlight::ToRunner(runner::Event::Disconnected { close: None }));
+            }
+            other @ (runner::Action::Ready { .. }
+            | runner::Action::Request { .. }
+            | runner::Action::RequestChunk { .. }
+            | runner::Action::Aborted { .. }
+            | runner::Action::WebSocketOpen { .. }
+            | runner::Action::WebSocketMessage { .. }
+            | runner::Action::WebSocketClose { .. }
+            | runner::Action::PauseSource { .. }
+            | runner::Action::ResumeSource { .. }
+            | runner::Action::Stopped(_)) => self.handler_saw.push(other),
+        }
+    }
+
+    fn from_runner(&mut self, frame: Frame) {
+        if let Some(connection) = self.connection {
+            let frame = frame.into_bytes();
+            self.in_flight.push_back(InFlight::ToRelay(relay::Event::FromRunner { connection, frame }));
+        }
+    }
+}
