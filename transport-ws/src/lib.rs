@@ -13,3 +13,11 @@
 pub mod clients;
 pub mod runner;
 pub mod runners;
+
+mod bus;
+mod driver;
+mod gate;
+mod listen;
+mod outbox;
+mod queue;
+mod socket;

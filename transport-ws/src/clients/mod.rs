@@ -1,15 +1,37 @@
 //! The gateway's side: clients come in by HTTP and WebSocket.
 
-use std::marker::PhantomData;
+mod connection;
+mod exchange;
+mod outlets;
+mod request;
+mod response;
+mod websocket;
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use hyper_util::rt::TokioExecutor;
+use hyper_util::server::conn::auto::Builder;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use underpass_core::ConfigError;
-use underpass_core::bus::{AttachError, Bus};
-use underpass_core::directory::{Directory, DirectoryUnavailable, Pool};
-use underpass_core::gateway;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use underpass_core::bus::{Address, AttachError, Bus};
+use underpass_core::directory::{Directory, DirectoryUnavailable, Pool, Watch};
+use underpass_core::gateway::{self, Event};
 use underpass_core::http::Admission;
 use underpass_core::protocol::GatewayId;
+use underpass_core::{ConfigError, Gateway, Time};
+use uuid::Uuid;
+
+use self::outlets::Outlets;
+use crate::bus::{AGAIN_AFTER, take_in};
+use crate::driver::{Driver, keep_time};
+use crate::listen::{self, Progress};
+
+/// How many ids are tried before giving up.
+const IDS_TRIED: usize = 16;
 
 /// What a gateway is told.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +48,7 @@ pub enum StartError {
     /// The configuration could not work.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// No id could be claimed.
+    /// No id could be claimed, or the runners cannot be watched.
     #[error(transparent)]
     Directory(#[from] DirectoryUnavailable),
     /// The bus did not give the gateway its address.
@@ -37,15 +59,41 @@ pub enum StartError {
     NoFreeId,
 }
 
-/// A running gateway. Clones are handles of the same one; it ends with the last of them.
-#[derive(Debug)]
-pub struct Clients<B, D> {
-    todo: PhantomData<fn() -> (B, D)>,
+/// A running gateway. Clones are handles of the same one; with the last of them it ends, at once unless it has
+/// [drained](Clients::drain).
+pub struct Clients<B: Bus, D: Directory> {
+    inner: Arc<Inner<B, D>>,
 }
 
-impl<B, D> Clone for Clients<B, D> {
+struct Inner<B: Bus, D: Directory> {
+    id: GatewayId,
+    shared: Arc<Shared<B>>,
+    directory: D,
+    /// How often the directory told of runners.
+    directory_told: watch::Receiver<u64>,
+    /// The timer, the bus, the directory: they end with this.
+    _tasks: JoinSet<()>,
+}
+
+/// What connections need.
+struct Shared<B: Bus> {
+    driver: Arc<Driver<Outlets<B>>>,
+    admission: Admission,
+    hyper: Builder<TokioExecutor>,
+    progress: Arc<Progress>,
+    max_chunk: usize,
+    max_message: usize,
+}
+
+impl<B: Bus, D: Directory> Clone for Clients<B, D> {
     fn clone(&self) -> Self {
-        Clients { todo: PhantomData }
+        Clients { inner: self.inner.clone() }
+    }
+}
+
+impl<B: Bus, D: Directory> fmt::Debug for Clients<B, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").field("id", &self.inner.id).finish_non_exhaustive()
     }
 }
 
@@ -55,32 +103,107 @@ impl<B: Bus, D: Directory> Clients<B, D> {
     /// # Errors
     /// The configuration could not work, or bus or directory are away.
     pub async fn start(config: Config, bus: B, directory: D) -> Result<Self, StartError> {
-        unimplemented!()
+        let Config { mut gateway, admission } = config;
+        gateway.bus_largest_message = bus.largest_message();
+        let (max_chunk, max_message) = (gateway.max_chunk, gateway.max_message);
+        let id = claim_id(&directory).await?;
+        let started = async {
+            let seed = Uuid::new_v4().as_u64_pair().1;
+            let machine = Gateway::new(gateway, id, seed, Time::ZERO)?;
+            let address = Address::Gateway(id);
+            let inbox = bus.attach(address).await?;
+            let watch = directory.watch_runners().await?;
+            let progress = Arc::new(Progress::default());
+            let outlets = Outlets { bus: bus.clone(), requests: HashMap::new(), progress: progress.clone() };
+            let driver = Arc::new(Driver::new(machine, outlets));
+            let (told, directory_told) = watch::channel(0);
+            let mut tasks = JoinSet::new();
+            tasks.spawn(keep_time(Arc::downgrade(&driver)));
+            tasks.spawn(take_in(driver.clone(), bus.clone(), address, inbox, outlets::from_bus));
+            tasks.spawn(watch_runners(driver.clone(), directory.clone(), watch, told));
+            let hyper = connection::builder(admission.max_header_bytes);
+            let shared = Arc::new(Shared { driver, admission, hyper, progress, max_chunk, max_message });
+            Ok(Inner { id, shared, directory: directory.clone(), directory_told, _tasks: tasks })
+        };
+        match started.await {
+            Ok(inner) => Ok(Clients { inner: Arc::new(inner) }),
+            Err(error) => {
+                directory.release_gateway(id).await.ok();
+                Err(error)
+            }
+        }
     }
 
-    /// Takes clients in from a listener, until [`drain`](Self::drain) and the last of their connections has ended.
-    /// Dropping the future cuts them.
+    /// Takes clients in from a listener, until the gateway [drains](Self::drain) and the last of these connections has
+    /// ended. Dropping the future cuts them.
     pub async fn serve(&self, listener: TcpListener) {
-        unimplemented!()
+        let shared = &self.inner.shared;
+        listen::serve(listener, shared.progress.clone(), |stream, address| {
+            connection::serve(shared.clone(), stream, address)
+        })
+        .await;
     }
 
-    /// Takes nothing new, finishes what is open, gives the gateway's id back.
+    /// Takes nothing new, waits until what is open has ended, and gives the gateway's id back.
     pub async fn drain(&self) {
-        unimplemented!()
+        let shared = &self.inner.shared;
+        shared.progress.drain();
+        shared.driver.drive(Event::Drain);
+        shared.progress.ended().await;
+        if self.inner.directory.release_gateway(self.inner.id).await.is_err() {
+            tracing::warn!("the gateway's id could not be given back: the directory is away");
+        }
     }
 
     /// Waits until a runner of this pool takes requests.
     pub async fn runner_ready(&self, pool: &Pool) {
-        unimplemented!()
+        let ready = || self.inner.shared.driver.enter(|inside| inside.machine.ready_runners(pool)) > 0;
+        // The channel is closed only with the gateway.
+        self.inner.directory_told.clone().wait_for(|_| ready()).await.ok();
     }
 
     /// The gateway's counters and gauges.
     pub fn stats(&self) -> gateway::Stats {
-        unimplemented!()
+        self.inner.shared.driver.stats()
     }
 
     /// The gateway's id.
     pub fn id(&self) -> GatewayId {
-        unimplemented!()
+        self.inner.id
+    }
+}
+
+async fn claim_id(directory: &impl Directory) -> Result<GatewayId, StartError> {
+    for _ in 0..IDS_TRIED {
+        let [a, b, c, d, ..] = Uuid::new_v4().into_bytes();
+        let id = GatewayId([a, b, c, d]);
+        if id != GatewayId::ZERO && directory.claim_gateway(id).await? {
+            return Ok(id);
+        }
+    }
+    Err(StartError::NoFreeId)
+}
+
+/// Hands in what the directory tells of runners.
+async fn watch_runners<B: Bus, D: Directory>(
+    driver: Arc<Driver<Outlets<B>>>,
+    directory: D,
+    mut watch: D::Watch,
+    told: watch::Sender<u64>,
+) {
+    let mut seen = Vec::new();
+    loop {
+        if watch.changed(&mut seen).await.is_ok() {
+            driver.enter(|inside| seen.drain(..).for_each(|seen| inside.handle(Event::Directory(seen))));
+            told.send_modify(|told| *told += 1);
+            continue;
+        }
+        tracing::warn!("nothing is heard of runners: the directory is away");
+        watch = loop {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            if let Ok(watch) = directory.watch_runners().await {
+                break watch;
+            }
+        };
     }
 }

@@ -1,14 +1,29 @@
 //! The runner's end: dials a relay, and hands requests to a service and WebSockets to a handler.
 
 mod body;
+mod link;
+mod outlets;
+mod request;
 mod websocket;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tower_service::Service;
-use underpass_core::ConfigError;
-use underpass_core::runner;
+use underpass_core::runner::{self, Event};
+use underpass_core::{ConfigError, Time};
+use uuid::Uuid;
+
+use self::outlets::{Arrival, Handlers, Outlets, Status};
+use self::request::Answering;
+use crate::driver::{Driver, Task, keep_time};
+use crate::queue::queue;
 
 pub use body::{Body, BodyError};
 pub use underpass_core::runner::StopReason;
@@ -17,7 +32,7 @@ pub use websocket::{
 };
 
 /// What a runner is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Config {
     /// Who it is and what it can do; its machine's limits and deadlines.
     pub runner: runner::Config,
@@ -27,6 +42,16 @@ pub struct Config {
     pub key: Option<String>,
     /// What the relay wants to see.
     pub token: Option<String>,
+}
+
+/// The token is not shown.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config { runner, relay_url, key, token } = self;
+        let token = token.as_ref().map(|_| "…");
+        let mut shown = f.debug_struct("Config");
+        shown.field("runner", runner).field("relay_url", relay_url).field("key", key).field("token", &token).finish()
+    }
 }
 
 /// Why a runner could not be started.
@@ -58,51 +83,151 @@ pub enum StartError {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Actor(pub ByteString);
 
-/// A running runner. Clones are handles of the same one; it ends with the last of them.
-#[derive(Clone, Debug)]
-pub struct Runner {}
+/// A running runner. Clones are handles of the same one; with the last of them it ends, at once unless it has
+/// [drained](Runner::drain).
+#[derive(Clone)]
+pub struct Runner {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    driver: Arc<Driver<Outlets>>,
+    status: watch::Receiver<Status>,
+    /// The timer and the link.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Inner {
+    /// Ends everything.
+    fn end(&self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        // Handlers stop when nothing can be told to them any more.
+        let requests = self.driver.enter(|inside| {
+            inside.outlets.over = true;
+            std::mem::take(&mut inside.outlets.requests)
+        });
+        drop(requests);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner").field("status", &*self.inner.status.borrow()).finish_non_exhaustive()
+    }
+}
 
 impl Runner {
     /// Starts a runner: it dials its relay until it is taken in, again whenever the connection breaks, and until it is
-    /// drained, dropped or refused for good.
+    /// drained, dropped or refused for good. To be called within a tokio runtime.
     ///
     /// An axum `Router` is such a service. Of a failing service, or one that panics, the client sees a 502, or a broken
-    /// body if the answer had begun.
+    /// body if the answer had begun. When the client goes away, the future of the service is dropped, or the body of
+    /// its answer.
     ///
     /// # Errors
     /// The configuration could not work.
     pub fn start<S, B, W>(config: Config, service: S, websockets: W) -> Result<Self, StartError>
     where
         S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + 'static,
-        S::Error: std::fmt::Display,
+        S::Error: fmt::Display,
         S::Future: Send,
         B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: std::fmt::Display,
+        B::Error: fmt::Display,
         W: WebSocketHandler,
     {
-        unimplemented!()
+        let Config { runner, relay_url, key, token } = config;
+        let relay = link::Relay::new(&relay_url, token.as_deref(), &runner)?;
+        let handlers = Box::new(UserHandlers { service, websockets, max_chunk: runner.max_chunk });
+        let key = ByteString::from(key.unwrap_or_else(|| Uuid::new_v4().to_string()));
+        let machine = runner::Runner::new(runner, key, Uuid::new_v4().as_u64_pair().1, Time::ZERO)?;
+        let (status, status_seen) = watch::channel(Status::default());
+        let (commands, commands_seen) = queue();
+        let driver = Arc::new_cyclic(|driver| {
+            let (driver, requests) = (driver.clone(), HashMap::new());
+            Driver::new(machine, Outlets { driver, handlers, link: None, commands, requests, status, over: false })
+        });
+        // So that what it wants done at once is done.
+        driver.drive(Event::Tick);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_time(Arc::downgrade(&driver)));
+        tasks.spawn(link::keep(driver.clone(), commands_seen, relay));
+        Ok(Runner { inner: Arc::new(Inner { driver, status: status_seen, tasks: Mutex::new(tasks) }) })
     }
 
-    /// Waits until the relay has taken the runner in.
+    /// Waits until the relay has taken the runner in; comes back at once while it has.
     ///
     /// # Errors
     /// Why the runner stopped instead.
     pub async fn ready(&self) -> Result<(), StopReason> {
-        unimplemented!()
+        let status = self.wait_for(|status| status.ready || status.stopped.is_some()).await;
+        status.stopped.map_or(Ok(()), Err)
     }
 
     /// Waits until the runner has stopped for good.
     pub async fn stopped(&self) -> StopReason {
-        unimplemented!()
+        // Whoever waits keeps what it waits for, so this says nothing new.
+        self.wait_for(|status| status.stopped.is_some()).await.stopped.unwrap_or(StopReason::Drained)
     }
 
     /// Finishes what is open, takes nothing new, and goes.
     pub async fn drain(&self) -> StopReason {
-        unimplemented!()
+        self.inner.driver.drive(Event::Drain);
+        let reason = self.stopped().await;
+        self.inner.end();
+        reason
     }
 
     /// The runner's counters and gauges.
     pub fn stats(&self) -> runner::Stats {
-        unimplemented!()
+        self.inner.driver.stats()
+    }
+
+    async fn wait_for(&self, reached: impl FnMut(&Status) -> bool) -> Status {
+        let mut status = self.inner.status.clone();
+        let seen = status.wait_for(reached).await;
+        seen.map_or_else(|_| Status::default(), |status| status.clone())
+    }
+}
+
+/// The user's service and the user's handler of WebSockets.
+struct UserHandlers<S, W> {
+    service: S,
+    websockets: W,
+    max_chunk: usize,
+}
+
+impl<S, B, W> Handlers for UserHandlers<S, W>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Clone + Send + 'static,
+    S::Error: fmt::Display,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: fmt::Display,
+    W: WebSocketHandler,
+{
+    fn request(&mut self, arrival: Arrival, body: Body, answering: Answering) -> Task {
+        Box::pin(request::answer(self.service.clone(), arrival, body, answering, self.max_chunk))
+    }
+
+    fn websocket(&mut self, arrival: Arrival, socket: Pending) -> Task {
+        let websockets = self.websockets.clone();
+        let handler = socket.handler();
+        Box::pin(async move {
+            let request = match request::request(arrival, ()) {
+                Ok(request) => request,
+                Err(problem) => return tracing::warn!("a WebSocket was not handed on: {problem}"),
+            };
+            tokio::select! {
+                biased;
+                () = handler.stop.pass() => {}
+                () = websockets.open(request, socket) => {}
+            }
+        })
     }
 }

@@ -1,9 +1,18 @@
 //! A client's WebSocket, as its handler sees it.
 
+use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
+use underpass_core::RequestKey;
 use underpass_core::http::{Close, Message};
+use underpass_core::runner::Event;
+
+use super::outlets::{Delivery, Handler, Outlets};
+use crate::driver::Driver;
+use crate::queue::Receiver;
 
 /// Takes WebSockets.
 pub trait WebSocketHandler: Clone + Send + Sync + 'static {
@@ -23,13 +32,77 @@ impl WebSocketHandler for NoWebSockets {
 
 /// A WebSocket that is neither accepted nor refused yet. Dropping it refuses it: the client gets a 502.
 #[derive(Debug)]
-pub struct Pending {}
+pub struct Pending(WebSocketReceiver);
+
+/// A socket, as long as a handler holds an end of it. Dropping it refuses or closes it.
+struct Socket {
+    key: RequestKey,
+    driver: Arc<Driver<Outlets>>,
+    handler: Arc<Handler>,
+    accepted: AtomicBool,
+}
+
+impl Socket {
+    fn closed(&self) -> bool {
+        self.handler.closed.load(Ordering::Acquire)
+    }
+
+    fn close(&self, close: Close) {
+        if !self.handler.closed.swap(true, Ordering::AcqRel) {
+            self.driver.drive(Event::WebSocketClose { key: self.key, close });
+        }
+    }
+
+    fn consumed(&self, bytes: usize) {
+        if bytes > 0 {
+            self.driver.drive(Event::Consumed { key: self.key, bytes });
+        }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("key", &self.key).field("handler", &self.handler).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if !*self.accepted.get_mut() || std::thread::panicking() {
+            if !self.closed() {
+                self.driver.drive(Event::HandlerFailed { key: self.key });
+            }
+        } else {
+            self.close(Close { code: Some(1000), reason: None });
+        }
+        self.driver.enter(|inside| inside.outlets.requests.remove(&self.key));
+    }
+}
 
 impl Pending {
+    pub(super) fn new(
+        key: RequestKey,
+        driver: Arc<Driver<Outlets>>,
+        handler: Arc<Handler>,
+        messages: Receiver<Delivery>,
+    ) -> Self {
+        let socket = Arc::new(Socket { key, driver, handler, accepted: AtomicBool::new(false) });
+        Pending(WebSocketReceiver { socket, messages, ended: false })
+    }
+
+    /// Opens when the handler is to stop.
+    pub(super) fn handler(&self) -> Arc<Handler> {
+        self.0.socket.handler.clone()
+    }
+
     /// Takes the WebSocket: its client is answered 101, with the sub-protocol that
     /// [`select_subprotocol`](underpass_core::http::select_subprotocol) chooses.
     pub fn accept(self) -> WebSocket {
-        unimplemented!()
+        let Pending(receiver) = self;
+        let socket = receiver.socket.clone();
+        socket.accepted.store(true, Ordering::Release);
+        socket.driver.drive(Event::WebSocketAccept { key: socket.key });
+        WebSocket { sender: WebSocketSender { socket }, receiver }
     }
 }
 
@@ -81,7 +154,9 @@ impl WebSocket {
 
 /// The direction to the client.
 #[derive(Debug)]
-pub struct WebSocketSender {}
+pub struct WebSocketSender {
+    socket: Arc<Socket>,
+}
 
 impl WebSocketSender {
     /// Sends a message; waits while its client reads too slowly.
@@ -89,22 +164,63 @@ impl WebSocketSender {
     /// # Errors
     /// The socket has ended; the message is lost.
     pub async fn send(&mut self, message: Message) -> Result<(), Closed> {
-        unimplemented!()
+        let socket = &*self.socket;
+        socket.handler.gate.pass().await;
+        if socket.closed() {
+            return Err(Closed);
+        }
+        socket.driver.drive(Event::WebSocketMessage { key: socket.key, message });
+        Ok(())
     }
 
     /// Closes the socket, behind what was sent before.
     pub async fn close(self, close: Close) {
-        unimplemented!()
+        self.socket.close(close);
     }
 }
 
-/// The direction from the client.
-#[derive(Debug)]
-pub struct WebSocketReceiver {}
+/// The direction from the client. What it leaves when it is dropped is thrown away.
+pub struct WebSocketReceiver {
+    socket: Arc<Socket>,
+    messages: Receiver<Delivery>,
+    ended: bool,
+}
 
 impl WebSocketReceiver {
     /// What comes next; none once the socket has ended. Cancelling it loses nothing.
     pub async fn receive(&mut self) -> Option<Incoming> {
-        unimplemented!()
+        if self.ended {
+            return None;
+        }
+        let delivery = self.messages.next().await;
+        match delivery {
+            Some(Delivery::Message(message)) => {
+                self.socket.consumed(message.len());
+                Some(Incoming::Message(message))
+            }
+            Some(Delivery::Close(close)) => {
+                self.ended = true;
+                Some(Incoming::Close(close))
+            }
+            // Nothing else comes of a WebSocket but its early end.
+            Some(Delivery::Chunk { .. }) | None => {
+                self.ended = true;
+                None
+            }
+        }
+    }
+}
+
+impl Drop for WebSocketReceiver {
+    fn drop(&mut self) {
+        // What comes from now on is consumed where it would be put in.
+        let left = self.messages.close();
+        self.socket.consumed(left.iter().map(Delivery::len).sum());
+    }
+}
+
+impl fmt::Debug for WebSocketReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketReceiver").field("socket", &self.socket).field("ended", &self.ended).finish()
     }
 }

@@ -1,21 +1,45 @@
 //! The relay's side: runners dial in by WebSocket.
 
+mod changes;
+mod connection;
+mod outlets;
+
+use std::collections::HashMap;
+use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use underpass_core::ConfigError;
-use underpass_core::bus::{AttachError, Bus, RelayId};
+use tokio::task::JoinSet;
+use underpass_core::bus::{Address, AttachError, Bus, RelayId};
 use underpass_core::directory::Directory;
-use underpass_core::relay;
+use underpass_core::relay::{self, Event};
+use underpass_core::{ConfigError, Relay, Time};
+use uuid::Uuid;
+
+use self::outlets::Outlets;
+use crate::bus::take_in;
+use crate::driver::{Driver, keep_time};
+use crate::listen::{self, Progress};
+use crate::queue::queue;
 
 /// What a relay is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Config {
     /// Its machine's limits and deadlines. What the bus carries at most is asked of the bus.
     pub relay: relay::Config,
     /// What runners must bring; none: they must bring none.
     pub token: Option<String>,
+}
+
+/// The token is not shown.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "…");
+        f.debug_struct("Config").field("relay", &self.relay).field("token", &token).finish()
+    }
 }
 
 /// Why a relay could not be started.
@@ -29,15 +53,46 @@ pub enum StartError {
     Attach(#[from] AttachError),
 }
 
-/// A running relay. Clones are handles of the same one; it ends with the last of them.
-#[derive(Debug)]
-pub struct Runners<B, D> {
-    todo: PhantomData<fn() -> (B, D)>,
+/// A running relay. Clones are handles of the same one; with the last of them it ends, at once unless it has
+/// [drained](Runners::drain).
+pub struct Runners<B: Bus, D: Directory> {
+    inner: Arc<Inner<B>>,
+    directory: PhantomData<fn() -> D>,
 }
 
-impl<B, D> Clone for Runners<B, D> {
+struct Inner<B: Bus> {
+    id: RelayId,
+    shared: Arc<Shared<B>>,
+    /// The timer, the bus, the directory: they end with this.
+    _tasks: JoinSet<()>,
+}
+
+/// What connections need.
+struct Shared<B: Bus> {
+    driver: Arc<Driver<Outlets<B>>>,
+    progress: Arc<Progress>,
+    connections: AtomicU64,
+    token: Option<String>,
+    max_frame: usize,
+    outbox: usize,
+}
+
+impl<B: Bus> Shared<B> {
+    /// A number that no connection had before.
+    fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl<B: Bus, D: Directory> Clone for Runners<B, D> {
     fn clone(&self) -> Self {
-        Runners { todo: PhantomData }
+        Runners { inner: self.inner.clone(), directory: PhantomData }
+    }
+}
+
+impl<B: Bus, D: Directory> fmt::Debug for Runners<B, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runners").field("id", &self.inner.id).finish_non_exhaustive()
     }
 }
 
@@ -47,27 +102,52 @@ impl<B: Bus, D: Directory> Runners<B, D> {
     /// # Errors
     /// The configuration could not work, or the bus is away.
     pub async fn start(config: Config, bus: B, directory: D) -> Result<Self, StartError> {
-        unimplemented!()
+        let Config { mut relay, token } = config;
+        relay.bus_largest_message = bus.largest_message();
+        let (max_frame, outbox) = (relay.max_frame, relay.outbox);
+        let id = RelayId(Uuid::new_v4());
+        let machine = Relay::new(relay, id, Uuid::new_v4().as_u64_pair().1, Time::ZERO)?;
+        let address = Address::Relay(id);
+        let inbox = bus.attach(address).await?;
+        let progress = Arc::new(Progress::default());
+        let (sender, receiver) = queue();
+        let connections = HashMap::new();
+        let outlets = Outlets { bus: bus.clone(), connections, changes: sender, progress: progress.clone() };
+        let driver = Arc::new(Driver::new(machine, outlets));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_time(Arc::downgrade(&driver)));
+        tasks.spawn(take_in(driver.clone(), bus, address, inbox, outlets::from_bus));
+        tasks.spawn(changes::make(driver.clone(), directory, receiver));
+        let shared = Shared { driver, progress, connections: AtomicU64::new(1), token, max_frame, outbox };
+        let inner = Inner { id, shared: Arc::new(shared), _tasks: tasks };
+        Ok(Runners { inner: Arc::new(inner), directory: PhantomData })
     }
 
-    /// Takes runners in from a listener, until [`drain`](Self::drain) and the last of their connections has ended.
-    /// Dropping the future cuts them.
+    /// Takes runners in from a listener, until the relay [drains](Self::drain) and the last of these connections has
+    /// ended. Dropping the future cuts them.
     pub async fn serve(&self, listener: TcpListener) {
-        unimplemented!()
+        let shared = &self.inner.shared;
+        listen::serve(listener, shared.progress.clone(), |stream, address| {
+            connection::serve(shared.clone(), stream, address)
+        })
+        .await;
     }
 
-    /// Takes no new runners, and closes the connections that there are.
+    /// Takes no new runners, closes the connections that there are, and waits until they have ended.
     pub async fn drain(&self) {
-        unimplemented!()
+        let shared = &self.inner.shared;
+        shared.progress.drain();
+        shared.driver.drive(Event::Drain);
+        shared.progress.ended().await;
     }
 
     /// The relay's counters and gauges.
     pub fn stats(&self) -> relay::Stats {
-        unimplemented!()
+        self.inner.shared.driver.stats()
     }
 
     /// The relay's id.
     pub fn id(&self) -> RelayId {
-        unimplemented!()
+        self.inner.id
     }
 }

@@ -1,0 +1,147 @@
+//! Requests of clients: what hyper hands over, made into what a gateway takes.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, header};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use underpass_core::bus::Bus;
+use underpass_core::gateway::{Event, Open, OpenKind};
+use underpass_core::http::{Body, ClientRequest, RequestHead, Target};
+use underpass_core::{Failure, FailureCode};
+
+use super::Shared;
+use super::connection::Upgrade;
+use super::exchange::{Exchange, Source};
+use super::outlets::Delivery;
+use super::response::{ResponseBody, answer, failed};
+use super::websocket;
+
+/// Answers one request.
+pub(super) async fn serve<B: Bus>(
+    gateway: Arc<Shared<B>>,
+    client: IpAddr,
+    request: Request<Incoming>,
+    upgrade: Upgrade,
+) -> Result<Response<ResponseBody<B>>, Infallible> {
+    let answered = match websocket::asked_for(&request) {
+        Some(key) => websocket::serve(&gateway, client, request, key, upgrade).await,
+        None => exchange(&gateway, client, request).await,
+    };
+    Ok(answered.unwrap_or_else(|failure| {
+        tracing::debug!(%client, "a request failed: {failure}");
+        failed(&failure)
+    }))
+}
+
+/// Whom a request is for, and its head as the handler shall see it.
+pub(super) fn admit<B: Bus>(
+    gateway: &Shared<B>,
+    client: IpAddr,
+    request: &Parts,
+    websocket: bool,
+) -> Result<(Target, RequestHead), Failure> {
+    if request.method == Method::CONNECT {
+        let message = "this is a gateway, not a proxy".into();
+        return Err(Failure { code: FailureCode::BadTarget, message, request: None });
+    }
+    let host_field = || request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let client_request = ClientRequest {
+        method: request.method.as_str(),
+        path: request.uri.path_and_query().map_or("/", |path| path.as_str()),
+        scheme: "http",
+        host: request.uri.authority().map(|authority| authority.as_str()).or_else(host_field),
+        client: &client.to_string(),
+        websocket,
+    };
+    let fields: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    gateway.admission.admit(client_request, fields.iter().copied())
+}
+
+async fn exchange<B: Bus>(
+    gateway: &Shared<B>,
+    client: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody<B>>, Failure> {
+    let (parts, mut incoming) = request.into_parts();
+    let (target, head) = admit(gateway, client, &parts, false)?;
+    let expects = parts.headers.contains_key(header::EXPECT);
+    drop(parts);
+    let (body, first) = classify(&mut incoming, expects, gateway.max_chunk).await;
+    let streamed = matches!(body, Body::Stream);
+    let (mut exchange, _) = Exchange::open(&gateway.driver, Open { target, head, kind: OpenKind::Http(body) })?;
+    if streamed {
+        exchange.upload(|source| upload(source, incoming, first));
+    }
+    match exchange.next().await {
+        Some(Delivery::Start(head, Body::None)) => answer(&head, ResponseBody::none()),
+        Some(Delivery::Start(head, Body::Whole(bytes))) => answer(&head, ResponseBody::Whole(bytes)),
+        Some(Delivery::Start(head, Body::Stream)) => answer(&head, ResponseBody::stream(exchange)),
+        Some(Delivery::Failed(failure)) => Err(failure),
+        Some(Delivery::Chunk { .. } | Delivery::Opened) | None => {
+            let message = "the request was given up".into();
+            Err(Failure { code: FailureCode::RunnerFailed, message, request: None })
+        }
+    }
+}
+
+/// How a request's body travels: not at all if there is none, whole if it is small and here already, and else as it
+/// comes, with the bytes that were read to find out.
+///
+/// The body of a request that expects `100 Continue` is not touched: hyper sends that when it is first read.
+async fn classify(incoming: &mut Incoming, expects: bool, max_chunk: usize) -> (Body, Option<Bytes>) {
+    if incoming.is_end_stream() {
+        return (Body::None, None);
+    }
+    let small = incoming.size_hint().exact().filter(|length| *length <= max_chunk as u64);
+    let Some(length) = small.filter(|_| !expects) else { return (Body::Stream, None) };
+    let here = poll_fn(|context| match Pin::new(&mut *incoming).poll_frame(context) {
+        Poll::Ready(Some(Ok(frame))) => Poll::Ready(frame.into_data().ok()),
+        // An error comes again when the body is read on.
+        Poll::Ready(Some(Err(_)) | None) | Poll::Pending => Poll::Ready(None),
+    });
+    match here.await {
+        Some(data) if data.len() as u64 == length => (Body::Whole(data), None),
+        first => (Body::Stream, first),
+    }
+}
+
+/// Hands a request's body in, as it comes and while the gateway wants it.
+async fn upload<B: Bus>(source: Source<B>, mut incoming: Incoming, mut first: Option<Bytes>) {
+    let key = source.key();
+    loop {
+        source.gate().pass().await;
+        let next = match first.take() {
+            Some(bytes) => Some(Ok(bytes)),
+            None => match poll_fn(|context| Pin::new(&mut incoming).poll_frame(context)).await {
+                // Trailers do not travel.
+                Some(Ok(frame)) => Some(Ok(frame.into_data().unwrap_or_default())),
+                Some(Err(error)) => Some(Err(error)),
+                None => None,
+            },
+        };
+        match next {
+            Some(Ok(bytes)) => {
+                let finish = incoming.is_end_stream();
+                if finish || !bytes.is_empty() {
+                    source.tell(Event::RequestChunk { key, bytes, finish });
+                }
+                if finish {
+                    return;
+                }
+            }
+            Some(Err(error)) => {
+                tracing::debug!("a request's body broke off: {error}");
+                return source.tell(Event::ClientGone { key });
+            }
+            None => return source.tell(Event::RequestChunk { key, bytes: Bytes::new(), finish: true }),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! WebSockets of clients.
+
+use std::net::IpAddr;
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use underpass_core::bus::Bus;
+use underpass_core::gateway::{Event, Open, OpenKind};
+use underpass_core::http::{Close, Message, select_subprotocol};
+use underpass_core::{Failure, FailureCode};
+
+use super::Shared;
+use super::connection::Upgrade;
+use super::exchange::{Exchange, Source};
+use super::outlets::Delivery;
+use super::request::admit;
+use super::response::ResponseBody;
+use crate::socket::{self, Link, Received, pump};
+
+/// The `sec-websocket-key` of a request that opens a WebSocket (RFC 6455, 4.2.1); none if it does not.
+pub(super) fn asked_for(request: &Request<Incoming>) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let asked = request.version() == Version::HTTP_11
+        && request.method() == Method::GET
+        && lists(headers, header::CONNECTION, "upgrade")
+        && lists(headers, header::UPGRADE, "websocket")
+        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    // 16 bytes in base 64.
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24 && key.as_bytes().ends_with(b"=="));
+    key.filter(|_| asked).cloned()
+}
+
+fn lists(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// Opens a WebSocket, and answers 101 when the handler has taken it.
+pub(super) async fn serve<B: Bus>(
+    gateway: &Shared<B>,
+    client: IpAddr,
+    mut request: Request<Incoming>,
+    key: HeaderValue,
+    upgrade: Upgrade,
+) -> Result<Response<ResponseBody<B>>, Failure> {
+    let upgraded = hyper::upgrade::on(&mut request);
+    let (parts, _) = request.into_parts();
+    let (target, head) = admit(gateway, client, &parts, true)?;
+    let subprotocol = head.headers.get("sec-websocket-protocol").and_then(|offered| select_subprotocol(offered));
+    let subprotocol = subprotocol.and_then(|chosen| HeaderValue::from_str(chosen).ok());
+    let open = Open { target, head, kind: OpenKind::WebSocket };
+    let (mut exchange, Some(mut outgoing)) = Exchange::open(&gateway.driver, open)? else {
+        unreachable!("what opens a WebSocket has a socket");
+    };
+    match exchange.next().await {
+        Some(Delivery::Opened) => {}
+        Some(Delivery::Failed(failure)) => return Err(failure),
+        Some(Delivery::Start(..) | Delivery::Chunk { .. }) | None => {
+            let message = "the WebSocket was given up".into();
+            return Err(Failure { code: FailureCode::RunnerFailed, message, request: None });
+        }
+    }
+    let config = socket::config(gateway.max_message);
+    upgrade.set(async move {
+        match upgraded.await {
+            Ok(upgraded) => {
+                let stream = TokioIo::new(upgraded);
+                let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+                pump(stream, &mut outgoing, &exchange.source()).await;
+            }
+            Err(error) => tracing::debug!("a WebSocket's client went away: {error}"),
+        }
+        // What was not closed was cut.
+        drop(exchange);
+    });
+    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base 64 is a header's value");
+    let mut response = Response::new(ResponseBody::none());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    Ok(response)
+}
+
+impl<B: Bus> Link for Source<B> {
+    fn received(&self, received: Received) -> Result<(), Close> {
+        let key = self.key();
+        self.tell(match received {
+            Received::Text(text) => Event::WebSocketMessage { key, message: Message::Text(text) },
+            Received::Binary(data) => Event::WebSocketMessage { key, message: Message::Binary(data) },
+            Received::Close(close) => Event::WebSocketClose { key, close },
+        });
+        Ok(())
+    }
+
+    fn written(&self, bytes: usize) {
+        self.tell(Event::Consumed { key: self.key(), bytes });
+    }
+
+    fn poll_may_read(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.gate().poll_pass(context)
+    }
+}

@@ -1,0 +1,152 @@
+//! One connection of a runner.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderValue, Response, StatusCode, header};
+use subtle::ConstantTimeEq;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response as Accepted};
+use underpass_core::bus::Bus;
+use underpass_core::http::Close;
+use underpass_core::relay::handshake::Handshake;
+use underpass_core::relay::{Event, Hello};
+
+use super::Shared;
+use crate::outbox::{Held, outbox};
+use crate::socket::{self, Link, Received, pump};
+
+/// How long a runner may take to open its WebSocket.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Serves one connection to its end.
+pub(super) async fn serve<B: Bus>(relay: Arc<Shared<B>>, stream: TcpStream, address: SocketAddr) {
+    let mut hello = None;
+    // Its errors are answers, as tungstenite has them.
+    #[allow(clippy::result_large_err)]
+    let callback = |request: &Request, accepted: Accepted| {
+        let (read, accepted) = open(relay.token.as_deref(), request, accepted)?;
+        hello = Some(read);
+        Ok(accepted)
+    };
+    let config = Some(socket::config(relay.max_frame));
+    let opened = timeout(OPEN_WITHIN, accept_hdr_async_with_config(stream, callback, config)).await;
+    let (stream, hello) = match (opened, hello) {
+        (Ok(Ok(stream)), Some(hello)) => (stream, hello),
+        (Ok(Err(error)), _) => return tracing::warn!(%address, "a runner was not let in: {error}"),
+        (Ok(Ok(_)), None) | (Err(_), _) => return tracing::warn!(%address, "a runner took too long to connect"),
+    };
+    let (outbox, mut outgoing, held) = outbox(relay.outbox, relay.max_frame);
+    let connection = relay.next_connection();
+    tracing::debug!(%address, connection, runner = &*hello.runner_key, "a runner connected");
+    relay.driver.enter(|inside| {
+        inside.outlets.connections.insert(connection, outbox);
+        inside.handle(Event::Connected { connection, hello });
+    });
+    let link = Connection { relay: &relay, connection, held };
+    let close = pump(stream, &mut outgoing, &link).await;
+    tracing::debug!(%address, connection, ?close, "a runner's connection ended");
+}
+
+/// Reads a runner's opening, and answers it.
+#[allow(clippy::result_large_err)]
+fn open(token: Option<&str>, request: &Request, mut accepted: Accepted) -> Result<(Hello, Accepted), ErrorResponse> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let handshake = Handshake::read(path, offered.into_iter().filter_map(|offer| offer.to_str().ok()))
+        .map_err(|bad| refusal(bad.http_status(), &bad.to_string()))?;
+    if !same_token(token, handshake.token.as_deref()) {
+        return Err(refusal(401, "the runner's token is not this relay's"));
+    }
+    if let Some(subprotocol) = handshake.subprotocol {
+        accepted.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    Ok((handshake.hello, accepted))
+}
+
+/// Whether a runner brought what it must bring, found out in constant time.
+fn same_token(wanted: Option<&str>, brought: Option<&str>) -> bool {
+    match (wanted, brought) {
+        (Some(wanted), Some(brought)) => wanted.as_bytes().ct_eq(brought.as_bytes()).into(),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+fn refusal(status: u16, message: &str) -> ErrorResponse {
+    let body = format!("{message}\n");
+    let mut response = Response::new(None);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    *response.body_mut() = Some(body);
+    response
+}
+
+/// A runner's end of a socket. Dropping it tells the relay that the socket has ended.
+struct Connection<'a, B: Bus> {
+    relay: &'a Shared<B>,
+    connection: u64,
+    held: Held,
+}
+
+impl<B: Bus> Link for Connection<'_, B> {
+    fn received(&self, received: Received) -> Result<(), Close> {
+        let connection = self.connection;
+        match received {
+            Received::Binary(frame) => self.relay.driver.drive(Event::FromRunner { connection, frame }),
+            Received::Text(_) => return Err(Close::new(1003, "the runner protocol has no text messages")),
+            // That the socket has ended is said once, when it has.
+            Received::Close(_) => {}
+        }
+        Ok(())
+    }
+
+    fn written(&self, bytes: usize) {
+        if !self.held.written(bytes) {
+            return;
+        }
+        let connection = self.connection;
+        self.relay.driver.enter(|inside| {
+            if inside.outlets.connections.get_mut(&connection).is_some_and(|outbox| outbox.unblock()) {
+                inside.handle(Event::PeerWritable { connection });
+            }
+        });
+    }
+
+    fn poll_may_read(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl<B: Bus> Drop for Connection<'_, B> {
+    fn drop(&mut self) {
+        let connection = self.connection;
+        self.relay.driver.enter(|inside| {
+            inside.outlets.connections.remove(&connection);
+            inside.handle(Event::Disconnected { connection });
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_wrong_also_if_it_is_missing_or_not_asked_for() {
+        assert!(same_token(None, None));
+        assert!(same_token(Some("secret"), Some("secret")));
+        assert!(!same_token(Some("secret"), Some("secreT")));
+        assert!(!same_token(Some("secret"), Some("secret2")));
+        assert!(!same_token(Some("secret"), None));
+        assert!(!same_token(None, Some("secret")));
+        assert!(!same_token(Some(""), None));
+    }
+}

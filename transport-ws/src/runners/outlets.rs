@@ -1,0 +1,100 @@
+//! What is around a relay: the bus, the directory, and an outbox for each runner's connection.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use underpass_core::Relay;
+use underpass_core::bus::{Bus, Delivery, Subject};
+use underpass_core::directory::RunnerChange;
+use underpass_core::relay::{Action, Event, Notice};
+
+use crate::driver::{self, Effects};
+use crate::listen::Progress;
+use crate::outbox::Outbox;
+use crate::queue::Sender;
+
+/// A change of a runner's record, and the connection that it is about.
+pub(super) struct Change {
+    pub(super) connection: u64,
+    pub(super) change: RunnerChange,
+}
+
+/// What is around a relay.
+pub(super) struct Outlets<B> {
+    pub(super) bus: B,
+    /// A connection is in here until its socket has ended.
+    pub(super) connections: HashMap<u64, Outbox>,
+    /// To the directory. The relay has one change per connection under way.
+    pub(super) changes: Sender<Change>,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl<B: Bus> driver::Outlets for Outlets<B> {
+    type Machine = Relay;
+
+    fn carry_out(&mut self, action: Action, effects: &mut Effects<Event>) {
+        match action {
+            Action::Send { connection, frame } => {
+                if let Some(outbox) = self.connections.get_mut(&connection) {
+                    let (waker, blocks) = outbox.send(frame);
+                    effects.wake(waker);
+                    if blocks {
+                        effects.feed_back(Event::PeerBlocked { connection });
+                    }
+                }
+            }
+            Action::Close { connection, close } => {
+                if let Some(outbox) = self.connections.get(&connection) {
+                    outbox.close(close).into_iter().for_each(|waker| effects.wake(waker));
+                }
+            }
+            Action::Publish(publication) => {
+                if let Err(rejected) = self.bus.publish(publication) {
+                    effects.feed_back(Event::PublishFailed(rejected));
+                }
+            }
+            Action::Directory { connection, change } => {
+                if let Ok(waker) = self.changes.push(Change { connection, change }) {
+                    effects.wake(waker);
+                }
+            }
+            Action::Log { connection, notice } => log(connection, &notice),
+            Action::Drained => self.progress.machine_drained(),
+        }
+    }
+
+    fn tick() -> Event {
+        Event::Tick
+    }
+
+    fn wall_clock(unix_ms: i64) -> Option<Event> {
+        Some(Event::WallClock { unix_ms })
+    }
+}
+
+fn log(connection: u64, notice: &Notice) {
+    match notice {
+        Notice::Ready(key) => {
+            let (namespace, pool) = (&*key.pool.namespace, &*key.pool.name);
+            tracing::info!(connection, namespace, pool, runner = &*key.key, "a runner is ready");
+        }
+        Notice::TakenOver => tracing::info!(connection, "{notice}"),
+        Notice::UnsupportedVersion { .. }
+        | Notice::InitTimeout
+        | Notice::PongTimeout
+        | Notice::Malformed(_)
+        | Notice::OutOfTurn(_)
+        | Notice::Unrouted(_)
+        | Notice::DirectoryUnavailable => tracing::warn!(connection, "{notice}"),
+    }
+}
+
+/// What the relay is to hear of what the bus delivers.
+pub(super) fn from_bus(delivery: Delivery) -> Option<Event> {
+    match delivery {
+        Delivery::Frame { to: Subject::Connection(to), frame } => Some(Event::FromBus { connection: to.number, frame }),
+        Delivery::Rejected(rejected) => Some(Event::PublishFailed(rejected)),
+        // Neither comes to a relay: its inbox is for connections, and it asks for no word of deaf gateways.
+        Delivery::Frame { to: Subject::Gateway(_), .. } | Delivery::NoResponders { .. } => None,
+    }
+}
