@@ -149,6 +149,19 @@ fn chunks_and_messages_cost_no_allocation() {
 }
 
 #[test]
+fn a_start_is_encoded_with_one_allocation() {
+    for body in [None, Some(payload())] {
+        let headers = (0..20).map(|number| (format!("name-{number}").into(), "value".into())).collect();
+        let start = to_server::ResponseStart { status: 200, headers, body, stream: true };
+        let message = ToGateway::TunnelMessage(ToServerTunnelMessage {
+            message_id: MESSAGE_ID,
+            message_kind: to_server::Kind::ResponseStart(start),
+        });
+        assert_eq!(allocations(|| message.encode_framed()), 1);
+    }
+}
+
+#[test]
 fn a_length_that_lies_allocates_nothing() {
     let lies = vectors::invalid().into_iter().filter(|vector| vector.error == "length_overflow");
     for vector in lies {
