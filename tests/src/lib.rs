@@ -8,3 +8,8 @@ pub mod strategies;
 pub mod trio;
 pub mod vectors;
 pub mod wire;
+
+/// The README's examples compile and hold.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
