@@ -1,0 +1,6 @@
+//! The whole tunnel in one process, over real sockets.
+
+mod http;
+mod runners;
+mod tunnel;
+mod websocket;
