@@ -11,7 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use underpass_core::directory::Pool;
 use underpass_transport_mem::{Config as BusConfig, MemBus, MemDirectory};
@@ -28,7 +28,7 @@ pub(crate) struct Tunnel {
     pub(crate) directory: MemDirectory,
     pub(crate) gateway_address: SocketAddr,
     pub(crate) relay_address: SocketAddr,
-    serving: Vec<JoinHandle<()>>,
+    serving: JoinSet<()>,
 }
 
 pub(crate) fn pool() -> Pool {
@@ -54,16 +54,15 @@ impl Tunnel {
         let for_runners = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let gateway_address = for_clients.local_addr().unwrap();
         let relay_address = for_runners.local_addr().unwrap();
-        let serving = vec![
-            tokio::spawn({
-                let clients = clients.clone();
-                async move { clients.serve(for_clients).await }
-            }),
-            tokio::spawn({
-                let relay = relay.clone();
-                async move { relay.serve(for_runners).await }
-            }),
-        ];
+        let mut serving = JoinSet::new();
+        serving.spawn({
+            let clients = clients.clone();
+            async move { clients.serve(for_clients).await }
+        });
+        serving.spawn({
+            let relay = relay.clone();
+            async move { relay.serve(for_runners).await }
+        });
         let config = runner::Config { relay_url: format!("ws://{relay_address}"), ..runner };
         let runner = Runner::start(config, router, websockets).unwrap();
         within(runner.ready()).await.unwrap();
@@ -81,7 +80,7 @@ impl Tunnel {
     }
 
     /// Ends everything, and looks that nothing is left.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(mut self) {
         eventually("the gateway has nothing open", || self.clients.stats().open == 0).await;
         let gateway = self.clients.stats();
         assert_eq!((gateway.deadlines, gateway.buffered), (0, 0), "{gateway:?}");
@@ -92,8 +91,8 @@ impl Tunnel {
         within(self.clients.drain()).await;
         assert_eq!(within(self.runner.drain()).await, runner::StopReason::Drained);
         within(self.relay.drain()).await;
-        for serving in self.serving {
-            within(serving).await.unwrap();
+        while let Some(served) = within(self.serving.join_next()).await {
+            served.unwrap();
         }
         assert!(self.directory.gateways().is_empty());
         assert!(self.directory.runners().is_empty(), "{:?}", self.directory.runners());
