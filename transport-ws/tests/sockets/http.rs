@@ -256,3 +256,68 @@ async fn a_client_that_stops_reading_stops_its_own_handler_only() {
     drop(socket);
     tunnel.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_http_2_that_is_reset_is_noticed() {
+    let (route, sender, dropped) = told();
+    let tunnel = Tunnel::start(Router::new().route("/", route), NoWebSockets).await;
+    let client = http2();
+    let request = Request::get(tunnel.url("/")).body(empty()).unwrap();
+    let mut body = within(client.request(request)).await.unwrap().into_body();
+    sender.send(Ok("first".into())).await.unwrap();
+    within(body.frame()).await.unwrap().unwrap();
+    drop(body);
+    eventually("the body is dropped", || dropped.load(Ordering::SeqCst)).await;
+    drop(client);
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_stops_reading_stops_its_client_and_loses_nothing() {
+    let (go, wait) = tokio::sync::oneshot::channel::<()>();
+    let wait = Arc::new(std::sync::Mutex::new(Some(wait)));
+    let router = Router::new().route(
+        "/",
+        post(move |body: AxumBody| {
+            let wait = wait.lock().unwrap().take().unwrap();
+            async move {
+                let mut body = body;
+                wait.await.unwrap();
+                let (mut length, mut sum) = (0_u64, 0_u64);
+                while let Some(frame) = body.frame().await {
+                    let data = frame.unwrap().into_data().unwrap();
+                    length += data.len() as u64;
+                    sum = data.iter().fold(sum, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+                }
+                format!("{length} {sum}")
+            }
+        }),
+    );
+    let tunnel = Tunnel::start(router, NoWebSockets).await;
+    let length = 32 * 1024 * 1024;
+    let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let sent: Vec<u8> = (0..length as u32).map(|i| (i ^ (i >> 10)) as u8).collect();
+    let sum = sent.iter().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    let (mut reading, mut writing) = socket.into_split();
+    let upload = tokio::spawn(async move {
+        writing.write_all(&sent).await.unwrap();
+        writing
+    });
+    let mut carried = 0;
+    eventually("the upload has stopped", || {
+        let now = tunnel.relay.stats().to_runners;
+        now > 2 && std::mem::replace(&mut carried, now) == now
+    })
+    .await;
+    let held = tunnel.clients.stats().buffered + tunnel.relay.stats().buffered + tunnel.runner.stats().buffered;
+    assert!(held <= 2 * 256 * 1024, "{held} bytes are held");
+    assert!(!upload.is_finished());
+    go.send(()).unwrap();
+    let mut answer = String::new();
+    within(reading.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.ends_with(&format!("\r\n\r\n{length} {sum}")), "{answer}");
+    within(upload).await.unwrap();
+    tunnel.end().await;
+}

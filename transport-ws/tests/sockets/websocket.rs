@@ -158,3 +158,36 @@ async fn a_gateway_that_drains_says_1001() {
     within(draining).await.unwrap();
     tunnel.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_stops_its_handler_and_loses_nothing() {
+    const MESSAGES: u32 = 4_000;
+    #[derive(Clone)]
+    struct Floods;
+    impl WebSocketHandler for Floods {
+        async fn open(&self, _: ::http::Request<()>, socket: Pending) {
+            let mut socket = socket.accept();
+            for i in 0..MESSAGES {
+                let mut message = vec![0; 16 * 1024];
+                message[..4].copy_from_slice(&i.to_be_bytes());
+                socket.send(Message::Binary(message.into())).await.unwrap();
+            }
+        }
+    }
+    let tunnel = Tunnel::start(Router::new(), Floods).await;
+    let mut client = open(&tunnel).await;
+    let mut carried = 0;
+    eventually("the handler has stopped", || {
+        let now = tunnel.relay.stats().to_gateways;
+        now > 10 && std::mem::replace(&mut carried, now) == now
+    })
+    .await;
+    assert!(carried < u64::from(MESSAGES) / 2, "{carried} messages were carried");
+    assert!(tunnel.clients.stats().buffered <= 256 * 1024 + 16 * 1024, "{:?}", tunnel.clients.stats());
+    for i in 0..MESSAGES {
+        let message = next(&mut client).await.into_data();
+        assert_eq!((message.len(), &message[..4]), (16 * 1024, &i.to_be_bytes()[..]));
+    }
+    assert_eq!(close_code(&mut client).await.0, 1000);
+    tunnel.end().await;
+}
