@@ -1,2 +1,68 @@
-//! The program `underpass`.
-fn main() {}
+//! The program `underpass`: a gateway, a relay and runners of the Underpass tunnel.
+
+mod demo;
+mod error;
+mod log;
+mod options;
+mod proxy;
+mod runner;
+mod shutdown;
+mod up;
+mod url;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use error::Error;
+use options::{Command, Options};
+
+/// How a command came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// What was open was finished.
+    Drained,
+    /// It was asked to end twice.
+    AtOnce,
+}
+
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => return options::explain(&error),
+    };
+    match run(options) {
+        Ok(Ended::Drained) => ExitCode::SUCCESS,
+        Ok(Ended::AtOnce) => ExitCode::from(130),
+        Err(error) => {
+            tell(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<Ended, Error> {
+    log::start(&options.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    let ended = runtime.block_on(async {
+        match options.command {
+            Command::Up(options) => up::run(options).await,
+            Command::Runner(options) => runner::run(options).await,
+        }
+    });
+    // Nothing that is still under way may hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Says on standard output that all is ready. Who waits for it reads one line.
+fn announce(line: &str) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Error::Announce)
+}
+
+/// Tells people something on standard error.
+fn tell(line: &str) {
+    // There is nobody to tell that this does not work.
+    let _ = writeln!(io::stderr(), "underpass: {line}");
+}

@@ -94,7 +94,7 @@ impl Admission {
         };
         let kept = end_to_end(fields).filter(|(name, _)| {
             let is_one_of = |names: &[&str]| names.iter().any(|other| other.eq_ignore_ascii_case(name));
-            !is_one_of(&FOR_THE_GATEWAY) && !(request.websocket && is_one_of(&OF_ONE_WEBSOCKET))
+            !(is_one_of(&FOR_THE_GATEWAY) || request.websocket && is_one_of(&OF_ONE_WEBSOCKET))
         });
         let mut headers = join_fields(kept);
         self.forwarded(&mut headers, &request);

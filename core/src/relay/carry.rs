@@ -19,14 +19,14 @@ use crate::time::Time;
 
 impl Relay {
     /// A frame from the bus for a connection.
-    pub(super) fn from_bus(&mut self, number: u64, frame: Frame, now: Time) {
+    pub(super) fn bus_brought(&mut self, number: u64, frame: Frame, now: Time) {
         let Some(connection) = self.connections.get(&number) else {
             // It ended while the frame was on its way; the directory tells the gateway.
             self.counted.late += 1;
             return;
         };
         match carry::from_bus(frame, connection.hello.dialect) {
-            Ok(FromBus::Tunnel(carried)) => self.to_runner(number, carried, now),
+            Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
             Ok(FromBus::Ping(ping)) => self.answer_ping(number, ping),
             Ok(FromBus::Close) => self.take_over(number),
             Ok(FromBus::Commands(commands)) => self.send(number, ToClient::Commands(commands).encode(), None),
@@ -35,7 +35,7 @@ impl Relay {
         }
     }
 
-    fn to_runner(&mut self, number: u64, carried: Carried<ToClientWord>, now: Time) {
+    fn carry_to_runner(&mut self, number: u64, carried: Carried<ToClientWord>, now: Time) {
         let Carried { message_id, word, frame } = carried;
         if message_id.gateway_id == GatewayId::ZERO {
             self.counted.malformed += 1;
@@ -161,7 +161,7 @@ impl Relay {
     }
 
     /// A binary message of a runner.
-    pub(super) fn from_runner(&mut self, number: u64, frame: Bytes, now: Time) {
+    pub(super) fn runner_sent(&mut self, number: u64, frame: Bytes, now: Time) {
         let Some(connection) = self.connections.get(&number) else { return };
         if frame.len() > self.config.max_frame {
             return self.close(number, Close::new(1009, "relay.frame_too_large"));
@@ -173,7 +173,7 @@ impl Relay {
     }
 
     /// A piece of an answer: carried to the gateway that asked, and to nobody if none did.
-    pub(super) fn to_gateway(&mut self, number: u64, carried: Carried<ToServerWord>, now: Time) {
+    pub(super) fn carry_to_gateway(&mut self, number: u64, carried: Carried<ToServerWord>, now: Time) {
         let Carried { message_id, word, frame } = carried;
         let id = RouteId::new(number, message_id);
         if !self.is_open(id) {

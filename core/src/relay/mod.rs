@@ -149,7 +149,7 @@ impl Machine for Relay {
             Event::Tick => {}
             Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
             Event::Connected { connection, hello } => self.connected(connection, hello, now)?,
-            Event::FromRunner { connection, frame } => self.from_runner(connection, frame, now),
+            Event::FromRunner { connection, frame } => self.runner_sent(connection, frame, now),
             Event::Disconnected { connection } => self.disconnected(connection)?,
             Event::PeerBlocked { connection } => {
                 if let Some(connection) = self.connections.get_mut(&connection) {
@@ -157,7 +157,7 @@ impl Machine for Relay {
                 }
             }
             Event::PeerWritable { connection } => self.writable(connection),
-            Event::FromBus { connection, frame } => self.from_bus(connection, frame, now),
+            Event::FromBus { connection, frame } => self.bus_brought(connection, frame, now),
             Event::PublishFailed(rejected) => self.publish_failed(&rejected, now),
             Event::Directory { connection, outcome } => self.directory(connection, outcome, now),
             Event::Drain => self.drain(),

@@ -47,7 +47,7 @@ impl Relay {
             (
                 FromRunner::Tunnel(carried),
                 Session::Registering | Session::Settling | Session::Ready | Session::Stopping,
-            ) => self.to_gateway(number, carried, now),
+            ) => self.carry_to_gateway(number, carried, now),
             (FromRunner::Init(init), Session::AwaitingInit { .. }) => self.init(number, init),
             (FromRunner::Pong(_), Session::Settling) => {
                 connection.session = Session::Ready;

@@ -1,0 +1,77 @@
+//! Why the program failed: one clear line each.
+
+use std::io;
+
+use bytestring::ByteString;
+use thiserror::Error;
+use underpass_core::ConfigError;
+use underpass_transport_ws::runner::StopReason;
+use underpass_transport_ws::{clients, runner, runners};
+
+/// Why the program failed.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: String, source: io::Error },
+    #[error("{filter:?} is not a log filter like info or underpass=debug: {problem}")]
+    Log { filter: String, problem: String },
+    #[error("the token may have letters, digits and any of !#$%&'*+-.^_`|~ only, and must have some: see --token")]
+    Token,
+    #[error("cannot start: {0}")]
+    Runtime(#[source] io::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[source] io::Error),
+    #[error("cannot write to standard output: {0}")]
+    Announce(#[source] io::Error),
+    #[error("the gateway does not start: {0}")]
+    Clients(#[from] clients::StartError),
+    #[error("the relay does not start: {0}")]
+    Runners(#[from] runners::StartError),
+    #[error("the runner does not start: {0}")]
+    Runner(#[from] runner::StartError),
+    #[error("the bus does not start: {0}")]
+    Bus(#[from] ConfigError),
+    #[error("the relay at {relay} refused this runner: {}", refusal(*code, message))]
+    Refused { relay: String, code: u16, message: ByteString },
+    #[error("another runner with the key {key} took this one's place")]
+    Evicted { key: String },
+    #[error("the runner has stopped")]
+    Stopped,
+}
+
+impl Error {
+    /// The error that a runner's stop is, when nobody wanted it.
+    pub(crate) fn stopped(reason: StopReason, relay: &str, key: &str) -> Self {
+        match reason {
+            StopReason::Drained => Error::Stopped,
+            StopReason::Evicted(_) => Error::Evicted { key: key.to_owned() },
+            StopReason::Refused { code, message } => Error::Refused { relay: relay.to_owned(), code, message },
+        }
+    }
+}
+
+fn refusal(code: u16, message: &str) -> String {
+    let message = message.lines().next().unwrap_or_default().trim();
+    match (code, message) {
+        (401, _) => "it wants another token (401): see --token".to_owned(),
+        (_, "") => code.to_string(),
+        (_, message) => format!("{message} ({code})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_that_says_what_to_do() {
+        let refused = |code, message: &'static str| {
+            let reason = StopReason::Refused { code, message: message.into() };
+            Error::stopped(reason, "ws://127.0.0.1:8081", "k").to_string()
+        };
+        let relay = "the relay at ws://127.0.0.1:8081 refused this runner:";
+        assert_eq!(refused(401, "wrong token\n"), format!("{relay} it wants another token (401): see --token"));
+        assert_eq!(refused(1008, "version 9 is not spoken\nhere"), format!("{relay} version 9 is not spoken (1008)"));
+        assert_eq!(refused(404, ""), format!("{relay} 404"));
+    }
+}

@@ -1,0 +1,211 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::error::Error;
+use crate::tell;
+use crate::url::{RelayUrl, Target};
+
+const EXAMPLES: &str = "\
+Examples:
+  underpass up                                       the built-in demo, at http://127.0.0.1:8080
+  underpass up --to http://127.0.0.1:3000            your own server, through the tunnel
+  underpass runner --relay ws://127.0.0.1:8081       one more runner, anywhere that reaches the relay
+
+Every option can be given in the environment instead: --listen as UNDERPASS_LISTEN, and so on.";
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  underpass up
+      Serves the demo. Try: curl http://127.0.0.1:8080/hello
+  underpass up --to http://127.0.0.1:3000
+      Passes requests and WebSockets on to a server of yours.
+  underpass up --listen 0.0.0.0:80 --runners 0.0.0.0:8081 --token \"$SECRET\"
+      Takes clients and runners from other machines; runners must bring the token.
+  underpass up --listen 127.0.0.1:0 --runners 127.0.0.1:0
+      Takes any free ports; the line on standard output says which.
+
+When all is listening, one line goes to standard output:
+  ready gateway=http://127.0.0.1:8080 runners=ws://127.0.0.1:8081
+Ctrl-C takes nothing new and finishes what is open; a second one ends at once.
+
+Which actor a client means: /gateway/ACTOR/rest reaches ACTOR as /rest; so do the headers
+x-rivet-target: actor and x-rivet-actor: ACTOR; anything else reaches the actor `default`.
+The header x-underpass-pool: NAME asks for the runners of another pool.";
+
+const RUNNER_EXAMPLES: &str = "\
+Examples:
+  underpass runner --relay ws://127.0.0.1:8081
+      Serves the demo beside the runner of `underpass up`; they share the requests.
+  underpass runner --relay ws://tunnel.example:8081 --token \"$SECRET\" --to http://127.0.0.1:3000
+      Brings a server behind a firewall to the clients of a gateway elsewhere.
+  underpass runner --relay ws://127.0.0.1:8081 --name images --to http://127.0.0.1:4000
+      Joins the pool `images`: clients ask for it with the header x-underpass-pool: images.
+
+When the relay has taken it in, one line goes to standard output:
+  ready runner=KEY relay=ws://127.0.0.1:8081
+It keeps dialling while the relay is away. Ctrl-C finishes what is open; a second one ends at once.";
+
+/// A reverse tunnel: HTTP and WebSockets for servers that listen nowhere.
+///
+/// A runner dials out to a relay over one WebSocket; clients of the gateway reach, through it, what the runner serves.
+#[derive(Debug, Parser)]
+#[command(name = "underpass", version, after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// What to log to standard error: error, warn, info, debug, trace, or a filter like underpass=debug
+    #[arg(long, env = "UNDERPASS_LOG", value_name = "FILTER", default_value = "warn", global = true)]
+    #[arg(display_order = 100)]
+    pub(crate) log: String,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run gateway, relay and one runner in this process
+    #[command(after_help = UP_EXAMPLES)]
+    Up(Up),
+    /// Run one more runner, which dials a relay
+    #[command(after_help = RUNNER_EXAMPLES)]
+    Runner(Runner),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Where clients come in by HTTP and WebSocket; port 0 takes any
+    #[arg(long, env = "UNDERPASS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+    /// Where runners dial in by WebSocket; port 0 takes any
+    #[arg(long, env = "UNDERPASS_RUNNERS", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    pub(crate) runners: String,
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runner {
+    /// The relay to dial
+    #[arg(long, env = "UNDERPASS_RELAY", value_name = "URL")]
+    pub(crate) relay: RelayUrl,
+    /// The pool to join; runners of one pool share its requests
+    #[arg(long, env = "UNDERPASS_NAME", value_name = "POOL", default_value = "default")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) name: String,
+    /// By what the relay knows this runner when it comes again; it takes the place of one with the same key [default:
+    /// a random one]
+    #[arg(long, env = "UNDERPASS_KEY", value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) key: Option<String>,
+    #[command(flatten)]
+    pub(crate) shared: Shared,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Shared {
+    /// The server to pass requests and WebSockets on to, http://HOST[:PORT][/BASE] [default: a built-in demo]
+    #[arg(long, env = "UNDERPASS_TO", value_name = "URL")]
+    pub(crate) to: Option<Target>,
+    /// What runners must bring to the relay
+    #[arg(long, env = "UNDERPASS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// The namespace that the runners belong to
+    #[arg(long, env = "UNDERPASS_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) namespace: String,
+}
+
+impl Shared {
+    /// Says what clap did not: it would repeat a wrong token for all to see.
+    ///
+    /// # Errors
+    /// The token could not travel as the name of a WebSocket sub-protocol.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        match &self.token {
+            Some(token) if token.is_empty() || !token.bytes().all(fits) => Err(Error::Token),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Prints help where it was asked for, and else one line of what is wrong.
+pub(crate) fn explain(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // There is nobody to tell that this does not work.
+            let _ = error.print();
+            ExitCode::from(u8::from(error.use_stderr()) * 2)
+        }
+        _ => {
+            tell(&one_line(&error.to_string()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The first paragraph of an error of clap's.
+fn one_line(error: &str) -> String {
+    let paragraph = error.split("\n\n").next().unwrap_or_default();
+    let words: Vec<_> = paragraph.strip_prefix("error: ").unwrap_or(paragraph).split_whitespace().collect();
+    format!("{} (see --help)", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn wrong(arguments: &[&str]) -> String {
+        let error = Options::try_parse_from(["underpass"].iter().chain(arguments)).unwrap_err();
+        one_line(&error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_is_also_an_environment_variable() {
+        for command in Options::command().get_subcommands() {
+            for argument in command.get_arguments().filter(|argument| argument.get_long() != Some("help")) {
+                let expected = format!("UNDERPASS_{}", argument.get_long().unwrap().to_uppercase());
+                assert_eq!(argument.get_env().unwrap().to_str().unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_use_is_told_in_one_line() {
+        assert_eq!(
+            wrong(&["up", "--to", "nonsense"]),
+            "invalid value 'nonsense' for '--to <URL>': it is not a URL like http://127.0.0.1:3000 (see --help)"
+        );
+        assert_eq!(
+            wrong(&["up", "--to", "https://example.org"]),
+            "invalid value 'https://example.org' for '--to <URL>': it must start with http://, not with https:// (see \
+             --help)"
+        );
+        assert_eq!(
+            wrong(&["runner"]),
+            "the following required arguments were not provided: --relay <URL> (see --help)"
+        );
+        assert_eq!(wrong(&["up", "--nonsense"]), "unexpected argument '--nonsense' found (see --help)");
+    }
+
+    #[test]
+    fn a_token_fits_into_a_subprotocol() {
+        let check = |token| match Options::try_parse_from(["underpass", "up", "--token", token]).unwrap().command {
+            Command::Up(up) => up.shared.check(),
+            Command::Runner(runner) => runner.shared.check(),
+        };
+        assert!(check("abc-DEF_123.~").is_ok());
+        for bad in ["", "a b", "a,b", "ä", "a\"b"] {
+            assert!(matches!(check(bad), Err(Error::Token)), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Passes requests and WebSockets on to a server (`--to`).
+
+mod http;
+mod websocket;
+
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+pub(crate) use self::http::HttpProxy;
+pub(crate) use self::websocket::WebSocketProxy;
+
+/// How long the server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a connection is kept for the next request: less than the 5 s after which many servers close one, so that
+/// a request seldom meets a connection that is about to end.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// A client for one server, whose connections are used again.
+fn client<B>() -> Client<HttpConnector, B>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+{
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT));
+    Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(IDLE)
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .build(connector)
+}
+
+/// Takes the fields off that concern one hop only.
+fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let fields: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let parsed = |(name, value): (&str, &[u8])| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
+    };
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in underpass_core::http::end_to_end(fields.iter().copied()).filter_map(parsed) {
+        kept.append(name, value);
+    }
+    kept
+}

@@ -1,0 +1,64 @@
+//! `underpass runner`: one more runner.
+
+use std::sync::Arc;
+
+use underpass_core::runner;
+use underpass_transport_ws::runner::{Config, Runner, StartError};
+use uuid::Uuid;
+
+use crate::demo::{self, EchoWebSocket};
+use crate::error::Error;
+use crate::options;
+use crate::proxy::{HttpProxy, WebSocketProxy};
+use crate::shutdown::Shutdown;
+use crate::url::Target;
+use crate::{Ended, announce, tell};
+
+/// Runs until it is asked to end, or the relay wants it no more.
+pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
+    options.shared.check()?;
+    let mut shutdown = Shutdown::new()?;
+    let relay = options.relay.to_string();
+    let key = options.key.unwrap_or_else(random_key);
+    let config = Config {
+        runner: runner::Config {
+            namespace: options.shared.namespace.into(),
+            name: options.name.into(),
+            ..runner::Config::default()
+        },
+        relay_url: relay.clone(),
+        key: Some(key.clone()),
+        token: options.shared.token,
+    };
+    let runner = start(config, options.shared.to)?;
+    let stopped = |reason| Error::stopped(reason, &relay, &key);
+    tokio::select! {
+        ready = runner.ready() => {
+            ready.map_err(stopped)?;
+            announce(&format!("ready runner={key} relay={relay}"))?;
+            tokio::select! {
+                reason = runner.stopped() => return Err(stopped(reason)),
+                () = shutdown.wanted() => {}
+            }
+        }
+        () = shutdown.wanted() => {}
+    }
+    tell("finishing what is open; Ctrl-C ends at once");
+    tokio::select! {
+        _ = runner.drain() => Ok(Ended::Drained),
+        () = shutdown.wanted() => Ok(Ended::AtOnce),
+    }
+}
+
+/// Starts a runner that passes requests on to a target, or serves the demo.
+pub(crate) fn start(config: Config, to: Option<Target>) -> Result<Runner, StartError> {
+    match to.map(Arc::new) {
+        Some(target) => Runner::start(config, HttpProxy::new(target.clone()), WebSocketProxy::new(target)),
+        None => Runner::start(config, demo::router(), EchoWebSocket),
+    }
+}
+
+/// A key that no other runner has.
+pub(crate) fn random_key() -> String {
+    Uuid::new_v4().to_string()
+}

@@ -1,0 +1,109 @@
+//! `underpass up`: gateway, relay and one runner in one process.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::TcpListener;
+use underpass_core::directory::Pool;
+use underpass_core::http::Admission;
+use underpass_core::runner;
+use underpass_transport_mem::{MemBus, MemDirectory};
+use underpass_transport_ws::clients::{self, Clients};
+use underpass_transport_ws::runner as runner_end;
+use underpass_transport_ws::runners::{self, Runners};
+
+use crate::error::Error;
+use crate::options::{Shared, Up};
+use crate::runner::{random_key, start};
+use crate::shutdown::Shutdown;
+use crate::{Ended, announce, tell};
+
+/// Runs until it is asked to end.
+pub(crate) async fn run(Up { listen, runners, shared }: Up) -> Result<Ended, Error> {
+    shared.check()?;
+    let Shared { to, token, namespace } = shared;
+    let mut shutdown = Shutdown::new()?;
+    let (for_clients, gateway_address) = bind(&listen).await?;
+    let (for_runners, relay_address) = bind(&runners).await?;
+
+    let bus = MemBus::new(underpass_transport_mem::Config::default())?;
+    let directory = MemDirectory::new();
+    let config = runners::Config { token: token.clone(), ..runners::Config::default() };
+    let relay = Runners::start(config, bus.clone(), directory.clone()).await?;
+    let admission = Admission { namespace: namespace.clone().into(), ..Admission::default() };
+    let config = clients::Config { admission, ..clients::Config::default() };
+    let gateway = Clients::start(config, bus, directory).await?;
+    let serving_runners = tokio::spawn({
+        let relay = relay.clone();
+        async move { relay.serve(for_runners).await }
+    });
+    let serving_clients = tokio::spawn({
+        let gateway = gateway.clone();
+        async move { gateway.serve(for_clients).await }
+    });
+
+    let key = random_key();
+    let relay_url = format!("ws://{}", reachable(relay_address));
+    let config = runner::Config { namespace: namespace.into(), ..runner::Config::default() };
+    let pool = Pool { namespace: config.namespace.clone(), name: config.name.clone() };
+    let config = runner_end::Config { runner: config, relay_url: relay_url.clone(), key: Some(key.clone()), token };
+    let runner = start(config, to)?;
+
+    let stopped = |reason| Error::stopped(reason, &relay_url, &key);
+    tokio::select! {
+        () = gateway.runner_ready(&pool) => {
+            announce(&format!("ready gateway=http://{gateway_address} runners=ws://{relay_address}"))?;
+            tokio::select! {
+                reason = runner.stopped() => return Err(stopped(reason)),
+                () = shutdown.wanted() => {}
+            }
+        }
+        reason = runner.stopped() => return Err(stopped(reason)),
+        () = shutdown.wanted() => {}
+    }
+
+    tell("finishing what is open; Ctrl-C ends at once");
+    let drained = async {
+        gateway.drain().await;
+        runner.drain().await;
+        relay.drain().await;
+        // A task that panicked has ended, too.
+        let _ = tokio::join!(serving_clients, serving_runners);
+    };
+    tokio::select! {
+        () = drained => Ok(Ended::Drained),
+        () = shutdown.wanted() => Ok(Ended::AtOnce),
+    }
+}
+
+async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), Error> {
+    let listening = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    listening.await.map_err(|source| Error::Listen { address: address.to_owned(), source })
+}
+
+/// Where this process reaches what listens there: "any address" is none to dial.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_address_is_dialled_as_this_host() {
+        for (listening, dialled) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
+        {
+            assert_eq!(reachable(listening.parse().unwrap()), dialled.parse().unwrap());
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The program as a whole, over real sockets.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than anything here should take.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A running program, killed when dropped.
+struct Underpass {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Drop for Underpass {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Underpass {
+    fn start(arguments: &[&str]) -> Underpass {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_underpass"));
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Underpass { child, stdout }
+    }
+
+    fn up(arguments: &[&str]) -> (Underpass, String, String) {
+        let any_ports = ["up", "--listen", "127.0.0.1:0", "--runners", "127.0.0.1:0"];
+        let mut underpass = Underpass::start(&[&any_ports, arguments].concat());
+        let line = underpass.ready();
+        let (gateway, runners) = line
+            .strip_prefix("ready gateway=http://")
+            .and_then(|rest| rest.split_once(" runners="))
+            .unwrap_or_else(|| panic!("{line:?}"));
+        let (gateway, runners) = (gateway.to_owned(), runners.to_owned());
+        (underpass, gateway, runners)
+    }
+
+    /// The one line on standard output.
+    fn ready(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        while start.elapsed() < SOON {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("still running");
+    }
+
+    /// What it wrote to standard error, to its end.
+    fn complaint(&mut self) -> String {
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        stderr
+    }
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream
+}
+
+/// Sends a request and returns the whole answer; the connection is closed behind it.
+fn exchange(address: &str, request: &str, body: &str) -> String {
+    exchange_in_pool(address, "default", request, body)
+}
+
+fn exchange_in_pool(address: &str, pool: &str, request: &str, body: &str) -> String {
+    let mut stream = connect(address);
+    let length = body.len();
+    let fields = format!("host: {address}\r\nx-underpass-pool: {pool}\r\nconnection: close");
+    write!(stream, "{request} HTTP/1.1\r\n{fields}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[track_caller]
+fn assert_answered(answer: &str, status: &str, part: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(part), "{answer}");
+}
+
+#[test]
+fn the_demo_answers_when_it_says_that_it_is_ready() {
+    let (_underpass, gateway, _) = Underpass::up(&[]);
+    assert_answered(&exchange(&gateway, "GET /hello", ""), "200", "hello");
+    assert_answered(&exchange(&gateway, "GET /gateway/actor/hello", ""), "200", "hello");
+    assert_answered(&exchange(&gateway, "POST /echo", "back again"), "200", "back again");
+    assert_answered(&exchange(&gateway, "GET /gateway/actor", ""), "200", "<title>Underpass</title>");
+    assert_answered(&exchange(&gateway, "GET /none", ""), "404", "The demo serves");
+}
+
+#[test]
+fn a_target_is_reached_through_the_tunnel_and_missed_when_it_is_gone() {
+    let (demo, target, _) = Underpass::up(&[]);
+    let (_underpass, gateway, _) = Underpass::up(&["--to", &format!("http://{target}/gateway/a")]);
+    assert_answered(&exchange(&gateway, "GET /hello", ""), "200", "hello");
+    assert_answered(&exchange(&gateway, "PUT /echo", "back again"), "200", "back again");
+    drop(demo);
+    assert_answered(&exchange(&gateway, "GET /hello", ""), "502", "runner_failed");
+}
+
+#[test]
+fn another_process_joins_with_a_pool_of_its_own() {
+    let (_underpass, gateway, relay) = Underpass::up(&["--token", "abc"]);
+    let mut runner =
+        Underpass::start(&["runner", "--relay", &relay, "--token", "abc", "--name", "other", "--key", "k"]);
+    assert_eq!(runner.ready(), format!("ready runner=k relay={relay}"));
+    assert_answered(&exchange_in_pool(&gateway, "other", "GET /hello", ""), "200", "hello");
+    runner.signal("-INT");
+    assert!(runner.ended().success());
+    assert_answered(&exchange_in_pool(&gateway, "other", "GET /hello", ""), "503", "no_runner");
+}
+
+#[test]
+fn a_token_on_one_side_only_is_refused() {
+    let (_with, _, wants) = Underpass::up(&["--token", "abc"]);
+    let (_without, _, wants_none) = Underpass::up(&[]);
+    for arguments in [
+        &["runner", "--relay", &wants][..],
+        &["runner", "--relay", &wants, "--token", "abd"],
+        &["runner", "--relay", &wants_none, "--token", "abc"],
+    ] {
+        let mut runner = Underpass::start(arguments);
+        assert!(!runner.ended().success());
+        let complaint = runner.complaint();
+        assert!(complaint.starts_with("underpass: the relay at ws://") && complaint.contains("--token"), "{complaint}");
+        assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    }
+}
+
+#[test]
+fn a_runner_that_another_replaces_says_so_and_fails() {
+    let (_underpass, gateway, relay) = Underpass::up(&[]);
+    let replaced = ["runner", "--relay", &relay, "--name", "other", "--key", "k"];
+    let mut first = Underpass::start(&replaced);
+    first.ready();
+    let mut second = Underpass::start(&replaced);
+    second.ready();
+    assert!(!first.ended().success());
+    let complaint = first.complaint();
+    assert!(complaint.contains("another runner with the key k took this one's place"), "{complaint}");
+    assert_answered(&exchange_in_pool(&gateway, "other", "GET /hello", ""), "200", "hello");
+}
+
+#[test]
+fn a_runner_waits_for_its_relay() {
+    let (underpass, _, relay) = Underpass::up(&[]);
+    let listen = relay.strip_prefix("ws://").unwrap().to_owned();
+    drop(underpass);
+    let mut runner = Underpass::start(&["runner", "--relay", &relay]);
+    thread::sleep(Duration::from_millis(500));
+    let _underpass = Underpass::start(&["up", "--listen", "127.0.0.1:0", "--runners", &listen]);
+    assert!(runner.ready().starts_with("ready runner="));
+}
+
+#[test]
+fn an_interrupt_lets_open_requests_finish() {
+    let (mut underpass, gateway, _) = Underpass::up(&[]);
+    let mut stream = connect(&gateway);
+    write!(stream, "POST /echo HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 10\r\n\r\nfirst").unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"first") && !answer.ends_with(b"first\r\n") {
+        let mut some = [0; 1024];
+        let length = stream.read(&mut some).unwrap();
+        assert!(length > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend(&some[..length]);
+    }
+    underpass.signal("-INT");
+    thread::sleep(Duration::from_millis(300));
+    assert!(underpass.child.try_wait().unwrap().is_none());
+    stream.write_all(b" last").unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains(" last"), "{rest}");
+    assert!(underpass.ended().success());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (mut underpass, gateway, _) = Underpass::up(&[]);
+    let mut stream = connect(&gateway);
+    write!(stream, "GET /clock HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 64]).unwrap();
+    underpass.signal("-TERM");
+    thread::sleep(Duration::from_millis(300));
+    assert!(underpass.child.try_wait().unwrap().is_none());
+    underpass.signal("-INT");
+    assert_eq!(underpass.ended().code(), Some(130));
+}
