@@ -22,6 +22,17 @@ impl AnyUnion {
     /// The names of the unions.
     pub const NAMES: [&str; 5] = ["ToServer", "ToClient", "ToRunner", "ToGateway", "ToServerlessServer"];
 
+    /// The name of the value's union.
+    pub fn union_name(&self) -> &'static str {
+        match self {
+            AnyUnion::ToServer(_) => "ToServer",
+            AnyUnion::ToClient(_) => "ToClient",
+            AnyUnion::ToRunner(_) => "ToRunner",
+            AnyUnion::ToGateway(_) => "ToGateway",
+            AnyUnion::ToServerlessServer(_) => "ToServerlessServer",
+        }
+    }
+
     /// Reads the bare value of the union of that name.
     pub fn decode(union: &str, frame: &Frame, dialect: Dialect) -> Result<AnyUnion, PeerError> {
         match union {

@@ -1,7 +1,15 @@
 //! Stories that cross the crates of Underpass, and what they are told with.
 
 pub mod any_union;
+pub mod carrying;
+pub mod json_form;
 pub mod story;
+pub mod strategies;
 pub mod trio;
 pub mod vectors;
 pub mod wire;
+
+/// The README's examples compile and hold.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

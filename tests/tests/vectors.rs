@@ -3,7 +3,7 @@
 use underpass_core::Frame;
 use underpass_core::protocol::Dialect;
 use underpass_tests::any_union::AnyUnion;
-use underpass_tests::vectors;
+use underpass_tests::{json_form, vectors};
 
 const DIALECTS: [Dialect; 2] = [Dialect::Published, Dialect::Underpass];
 
@@ -16,6 +16,14 @@ fn good_bytes_are_decoded_and_encoded_to_the_same_bytes() {
                 .unwrap_or_else(|error| panic!("{}: {error}", vector.id));
             assert_eq!(value.encode(), frame, "{}", vector.id);
         }
+    }
+}
+
+#[test]
+fn good_bytes_mean_what_the_vector_says() {
+    for vector in vectors::valid() {
+        let value = AnyUnion::decode(&vector.union, &Frame::from(vector.bytes()), Dialect::Published);
+        assert_eq!(json_form::of(&value.expect("good bytes")), vector.value, "{}", vector.id);
     }
 }
 

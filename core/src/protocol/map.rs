@@ -1,10 +1,11 @@
 //! The wire's map, in the order of the wire.
 
 use core::fmt;
+use core::hash::BuildHasher;
 use core::marker::PhantomData;
 
 use bytestring::ByteString;
-use hashbrown::HashSet;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -87,12 +88,13 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Map<V> {
 
 /// A map in the making, which refuses a repeated key.
 ///
-/// Few keys are compared with one another, many go through a hash set, so that neither a map of headers costs a
-/// set nor a hostile one quadratic time.
+/// Few keys are compared with one another, many go through a hash table, so that neither do common headers cost a
+/// table nor hostile ones quadratic time.
 pub(crate) struct Pairs<V> {
     pairs: Vec<(ByteString, V)>,
-    /// The keys so far, once they are many.
-    seen: HashSet<ByteString>,
+    /// Where the pair of each key is, once they are many.
+    places: HashTable<usize>,
+    hasher: DefaultHashBuilder,
 }
 
 /// The map has the key already.
@@ -106,25 +108,32 @@ impl<V> Pairs<V> {
 
     /// Makes room for a map of so many pairs, as long as that is not much: the count may be a lie.
     pub(crate) fn with_room_for(count: usize) -> Self {
-        Pairs { pairs: Vec::with_capacity(count.min(Self::FEW)), seen: HashSet::new() }
+        Pairs {
+            pairs: Vec::with_capacity(count.min(Self::FEW)),
+            places: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+        }
     }
 
-    /// Asks whether the key is new, and remembers it. To be followed by [`push`](Pairs::push).
-    pub(crate) fn check(&mut self, key: &ByteString) -> Result<(), RepeatedKey> {
-        let is_new = if self.pairs.len() < Self::FEW {
-            self.pairs.iter().all(|(other, _)| other != key)
+    /// Asks whether the key is new.
+    pub(crate) fn check(&self, key: &ByteString) -> Result<(), RepeatedKey> {
+        let is_known = if self.places.is_empty() {
+            self.pairs.iter().any(|(other, _)| other == key)
         } else {
-            if self.seen.is_empty() {
-                self.seen.extend(self.pairs.iter().map(|(key, _)| key.clone()));
-            }
-            self.seen.insert(key.clone())
+            self.places.find(self.hasher.hash_one(key), |&place| self.pairs[place].0 == *key).is_some()
         };
-        if is_new { Ok(()) } else { Err(RepeatedKey) }
+        if is_known { Err(RepeatedKey) } else { Ok(()) }
     }
 
     /// Adds a pair whose key was found to be new.
     pub(crate) fn push(&mut self, key: ByteString, value: V) {
         self.pairs.push((key, value));
+        if self.pairs.len() > Self::FEW {
+            for place in self.places.len()..self.pairs.len() {
+                let hash = |&place: &usize| self.hasher.hash_one(&self.pairs[place].0);
+                self.places.insert_unique(hash(&place), place, hash);
+            }
+        }
     }
 
     pub(crate) fn into_map(self) -> Map<V> {

@@ -275,3 +275,56 @@ impl<'f> VariantAccess<'f> for Member<'_, '_, 'f> {
         self.front.deserialize_tuple(fields.len(), visitor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use bytestring::ByteString;
+
+    use super::*;
+    use crate::frame::Frame;
+    use crate::protocol::map::Map;
+
+    fn read_all<T: for<'f> Deserialize<'f>>(bytes: &[u8]) -> Result<T, (Malformed, usize)> {
+        let frame = Frame::from(Bytes::copy_from_slice(bytes));
+        read(&mut Reader::new(&frame)).map_err(|error| (error.class, error.offset))
+    }
+
+    #[test]
+    fn what_serde_bare_lets_pass_is_refused_where_it_stands() {
+        assert_eq!(read_all::<(u8, bool)>(&[9, 2]), Err((Malformed::BadBool, 1)));
+        assert_eq!(read_all::<(u8, Option<u8>)>(&[9, 2, 1]), Err((Malformed::BadOptional, 1)));
+        assert_eq!(read_all::<Vec<u8>>(&[0x81, 0, 9]), Err((Malformed::NonCanonicalVarint, 0)));
+        assert_eq!(read_all::<(u8, u32)>(&[9, 1, 2, 3]), Err((Malformed::Truncated, 1)));
+    }
+
+    #[test]
+    fn a_repeated_key_is_found_where_it_repeats() {
+        let few = b"\x03\x01a\x00\x01b\x00\x01a\x00";
+        assert_eq!(read_all::<Map<ByteString>>(few), Err((Malformed::DuplicateMapKey, 7)));
+
+        for repeated in [0, 50, 98] {
+            let mut many = vec![100];
+            for key in (0..99).chain([repeated]) {
+                many.extend([1, key, 0]);
+            }
+            assert_eq!(read_all::<Map<ByteString>>(&many), Err((Malformed::DuplicateMapKey, 1 + 99 * 3)));
+        }
+    }
+
+    #[test]
+    fn a_malformed_value_within_a_map_keeps_its_own_name() {
+        assert_eq!(read_all::<Map<bool>>(b"\x01\x01a\x02"), Err((Malformed::BadBool, 3)));
+    }
+
+    #[test]
+    fn items_without_bytes_cannot_be_counted_up() {
+        assert_eq!(read_all::<Vec<()>>(&[0xff, 0xff, 0xff, 0xff, 7]), Err((Malformed::Truncated, 0)));
+    }
+
+    #[test]
+    fn a_tag_is_compared_before_it_is_narrowed() {
+        let two_to_the_32 = [0x80, 0x80, 0x80, 0x80, 0x10];
+        assert_eq!(read_all::<Result<(), ()>>(&two_to_the_32), Err((Malformed::BadTag, 0)));
+    }
+}

@@ -201,3 +201,68 @@ impl<'f> Reader<'f> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class_and_offset<T: core::fmt::Debug>(result: Result<T, PeerError>) -> (Malformed, usize) {
+        let error = result.expect_err("malformed");
+        (error.class, error.offset)
+    }
+
+    /// What reading a varint behind one other byte gives.
+    fn uint(bytes: &[u8]) -> Result<u64, PeerError> {
+        let frame = Frame::new(&[0], Bytes::copy_from_slice(bytes), None);
+        let mut reader = Reader::new(&frame);
+        reader.skip(1, "a byte").expect("there");
+        reader.uint()
+    }
+
+    #[test]
+    fn a_varint_has_one_form_of_at_most_64_bits() {
+        assert_eq!(uint(&[0x7f]), Ok(127));
+        assert_eq!(uint(&[0x80, 1]), Ok(128));
+        assert_eq!(uint(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]), Ok(u64::MAX));
+        assert_eq!(class_and_offset(uint(&[0x80, 0])), (Malformed::NonCanonicalVarint, 1));
+        assert_eq!(class_and_offset(uint(&[0x80; 11])), (Malformed::VarintOverflow, 1));
+        let bit_65 = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2];
+        assert_eq!(class_and_offset(uint(&bit_65)), (Malformed::VarintOverflow, 1));
+        assert_eq!(class_and_offset(uint(&[0x80, 0x80])), (Malformed::Truncated, 3));
+    }
+
+    #[test]
+    fn a_length_is_believed_only_if_the_rest_of_the_frame_holds_it() {
+        let length = |bytes: &'static [u8]| Reader::new(&Frame::from(Bytes::from_static(bytes))).length();
+        assert_eq!(length(&[2, 0, 0]), Ok(2));
+        assert_eq!(class_and_offset(length(&[3, 0, 0])), (Malformed::Truncated, 0));
+        assert_eq!(class_and_offset(length(&[0xff, 0xff, 0xff, 0xff, 7])), (Malformed::Truncated, 0));
+        assert_eq!(class_and_offset(length(&[0x80, 0x80, 0x80, 0x80, 8])), (Malformed::LengthOverflow, 0));
+    }
+
+    #[test]
+    fn bad_utf8_is_found_where_it_starts() {
+        let frame = Frame::new(&[4, b'a'], Bytes::from_static(&[b'b', 0xff]), Some(b'c'));
+        assert_eq!(class_and_offset(Reader::new(&frame).text()), (Malformed::BadUtf8, 3));
+        assert_eq!(class_and_offset(Reader::new(&frame).check_text()), (Malformed::BadUtf8, 3));
+    }
+
+    #[test]
+    fn values_are_read_across_pieces_and_shared_within_one() {
+        let frame = Frame::new(&[2, b'a'], Bytes::from_static(b"b\x03xyz\x01"), Some(1));
+        let mut reader = Reader::new(&frame);
+        assert_eq!(reader.text().as_deref(), Ok("ab"));
+        let data = reader.data().expect("data");
+        assert_eq!((&data[..], data.as_ptr()), (&b"xyz"[..], frame.body()[2..].as_ptr()));
+        assert_eq!(reader.u16(), Ok(0x0101));
+        assert_eq!(reader.end(), Ok(()));
+    }
+
+    #[test]
+    fn leftovers_are_malformed_where_they_start() {
+        let frame = Frame::from(Bytes::from_static(&[1, 0]));
+        let mut reader = Reader::new(&frame);
+        assert_eq!(reader.bool(), Ok(true));
+        assert_eq!(class_and_offset(reader.end()), (Malformed::Trailing, 1));
+    }
+}

@@ -19,7 +19,8 @@ impl ToClientTunnelMessage {
         match &self.message_kind {
             Kind::RequestStart(start) => {
                 let texts = [&start.actor_id, &start.method, &start.path];
-                let mut head = open(ToClientTag::RequestStart).long(texts_len(texts) + start_len(&start.headers));
+                let more = texts_len(texts) + headers_len(&start.headers) + body_head_len(&start.body);
+                let mut head = open(ToClientTag::RequestStart).long(more);
                 for text in texts {
                     head.put_text(text);
                 }
@@ -30,7 +31,7 @@ impl ToClientTunnelMessage {
             Kind::RequestAbort => open(ToClientTag::RequestAbort).short(|_| {}),
             Kind::WebSocketOpen(socket) => {
                 let texts = [&socket.actor_id, &socket.path];
-                let mut head = open(ToClientTag::WebSocketOpen).long(texts_len(texts) + start_len(&socket.headers));
+                let mut head = open(ToClientTag::WebSocketOpen).long(texts_len(texts) + headers_len(&socket.headers));
                 for text in texts {
                     head.put_text(text);
                 }
@@ -54,7 +55,8 @@ impl ToServerTunnelMessage {
         let open = |tag: ToServerTag| Opening { lead, id: self.message_id, tag: tag as u8 };
         match &self.message_kind {
             Kind::ResponseStart(start) => {
-                let mut head = open(ToServerTag::ResponseStart).long(size_of::<u16>() + start_len(&start.headers));
+                let more = size_of_val(&start.status) + headers_len(&start.headers) + body_head_len(&start.body);
+                let mut head = open(ToServerTag::ResponseStart).long(more);
                 head.put_u16_le(start.status);
                 put_headers(&mut head, &start.headers);
                 with_body(head, &start.body, start.stream)
@@ -78,6 +80,9 @@ impl ToServerTunnelMessage {
     }
 }
 
+/// Bytes of a message's id and of the tag of its kind.
+const ID_AND_TAG: usize = 11;
+
 /// What each tunnel message starts with.
 struct Opening<'a> {
     lead: &'a [u8],
@@ -86,10 +91,6 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn len(&self) -> usize {
-        self.lead.len() + size_of::<MessageId>() + size_of_val(&self.tag)
-    }
-
     fn put(&self, head: &mut impl BufMut) {
         head.put_slice(self.lead);
         head.put_slice(&self.id.gateway_id.0);
@@ -131,9 +132,9 @@ impl Opening<'_> {
         Frame::new(&head[..INLINE - unused], body, last.map(u8::from))
     }
 
-    /// A head that has room for so many bytes more.
+    /// A head that has room for exactly so many bytes more, so that it can be shared without another allocation.
     fn long(&self, more: usize) -> BytesMut {
-        let mut head = BytesMut::with_capacity(self.len() + more);
+        let mut head = BytesMut::with_capacity(self.lead.len() + ID_AND_TAG + more);
         self.put(&mut head);
         head
     }
@@ -143,10 +144,14 @@ fn texts_len<const N: usize>(texts: [&ByteString; N]) -> usize {
     texts.iter().map(|text| data_len(text.len())).sum()
 }
 
-/// Room for headers and for what stands in front of a body.
-fn start_len(headers: &Map<ByteString>) -> usize {
+fn headers_len(headers: &Map<ByteString>) -> usize {
     let pairs: usize = headers.iter().map(|(name, value)| data_len(name.len()) + data_len(value.len())).sum();
-    length_len(headers.len()) + pairs + 1 + length_len(usize::MAX)
+    length_len(headers.len()) + pairs
+}
+
+/// How many bytes of head stand in front of a body.
+fn body_head_len(body: &Option<Bytes>) -> usize {
+    1 + body.as_ref().map_or(0, |body| length_len(body.len()))
 }
 
 fn put_headers(head: &mut BytesMut, headers: &Map<ByteString>) {

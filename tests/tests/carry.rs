@@ -1,0 +1,176 @@
+//! A relay reads little of what it carries, and that little as a full decoder does.
+
+use bytes::Bytes;
+use underpass_core::protocol::carry::{self, Carried, FromBus, FromRunner, ToClientWord, ToServerWord};
+use underpass_core::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage, to_client, to_server};
+use underpass_core::protocol::{Dialect, GatewayId, MessageId, RequestId, ToClient, ToGateway, ToRunner, ToServer};
+use underpass_core::{Frame, Malformed, PeerError};
+use underpass_tests::vectors;
+
+fn word_to_client(kind: &to_client::Kind) -> ToClientWord {
+    match kind {
+        to_client::Kind::RequestStart(start) => {
+            ToClientWord::RequestStart { actor_id: start.actor_id.clone(), stream: start.stream }
+        }
+        to_client::Kind::RequestChunk(chunk) => ToClientWord::RequestChunk { finish: chunk.finish },
+        to_client::Kind::RequestAbort => ToClientWord::RequestAbort,
+        to_client::Kind::WebSocketOpen(open) => ToClientWord::WebSocketOpen { actor_id: open.actor_id.clone() },
+        to_client::Kind::WebSocketMessage(_) => ToClientWord::WebSocketMessage,
+        to_client::Kind::WebSocketClose(_) => ToClientWord::WebSocketClose,
+        to_client::Kind::Credit(_) => ToClientWord::Credit,
+    }
+}
+
+fn word_to_server(kind: &to_server::Kind) -> ToServerWord {
+    match kind {
+        to_server::Kind::ResponseStart(start) => ToServerWord::ResponseStart { stream: start.stream },
+        to_server::Kind::ResponseChunk(chunk) => ToServerWord::ResponseChunk { finish: chunk.finish },
+        to_server::Kind::ResponseAbort => ToServerWord::ResponseAbort,
+        to_server::Kind::WebSocketOpen(open) => ToServerWord::WebSocketOpen { can_hibernate: open.can_hibernate },
+        to_server::Kind::WebSocketMessage(_) => ToServerWord::WebSocketMessage,
+        to_server::Kind::WebSocketMessageAck(_) => ToServerWord::WebSocketMessageAck,
+        to_server::Kind::WebSocketClose(close) => ToServerWord::WebSocketClose { hibernate: close.hibernate },
+        to_server::Kind::Credit(_) => ToServerWord::Credit,
+    }
+}
+
+/// What a relay should make of a message for a runner that was read in full.
+fn expected_from_bus(message: ToRunner) -> FromBus {
+    match message {
+        ToRunner::Ping(ping) => FromBus::Ping(ping),
+        ToRunner::Close => FromBus::Close,
+        ToRunner::Commands(commands) => FromBus::Commands(commands),
+        ToRunner::AckEvents(acks) => FromBus::AckEvents(acks),
+        ToRunner::TunnelMessage(message) => FromBus::Tunnel(Carried {
+            message_id: message.message_id,
+            word: word_to_client(&message.message_kind),
+            frame: ToClient::TunnelMessage(message).encode(),
+        }),
+    }
+}
+
+/// What a relay should make of a runner's message that was read in full.
+fn expected_from_runner(message: ToServer) -> FromRunner {
+    match message {
+        ToServer::Init(init) => FromRunner::Init(init),
+        ToServer::Events(events) => FromRunner::Events(events),
+        ToServer::AckCommands(acks) => FromRunner::AckCommands(acks),
+        ToServer::Stopping => FromRunner::Stopping,
+        ToServer::Pong(pong) => FromRunner::Pong(pong),
+        ToServer::KvRequest(request) => FromRunner::KvRequest(request),
+        ToServer::TunnelMessage(message) => FromRunner::Tunnel(Carried {
+            message_id: message.message_id,
+            word: word_to_server(&message.message_kind),
+            frame: ToGateway::TunnelMessage(message).encode_framed(),
+        }),
+    }
+}
+
+/// Whether it is one of the two rules that a relay leaves to the receiver.
+fn is_for_the_receiver(error: &PeerError) -> bool {
+    matches!(error.class, Malformed::BadUtf8 | Malformed::DuplicateMapKey)
+}
+
+/// Bytes that the bus may bring for a runner, from the vectors of each union that shares them.
+fn for_runners(vectors: Vec<vectors::Vector>) -> impl Iterator<Item = (String, Bytes)> {
+    vectors.into_iter().filter_map(|vector| {
+        let is_tunnel = vector.hex.starts_with("04");
+        let is_for_runners = vector.union == "ToRunner" || (vector.union == "ToClient" && is_tunnel);
+        is_for_runners.then(|| (vector.id.clone(), vector.framed_bytes()))
+    })
+}
+
+/// Bytes that a runner may send, from the vectors of each union that shares them.
+fn from_runners(vectors: Vec<vectors::Vector>) -> impl Iterator<Item = (String, Bytes)> {
+    vectors.into_iter().filter_map(|vector| match vector.union.as_str() {
+        "ToServer" => Some((vector.id.clone(), vector.bytes())),
+        "ToGateway" if vector.hex.starts_with("01") => {
+            let mut bytes = vector.bytes().to_vec();
+            bytes[0] = 6;
+            Some((vector.id, bytes.into()))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn what_the_bus_brings_is_carried_as_it_would_be_decoded() {
+    for (id, bytes) in for_runners(vectors::valid()) {
+        let frame = Frame::from(bytes);
+        let message = ToRunner::decode_framed(&frame, Dialect::Published).expect("good bytes");
+        assert_eq!(carry::from_bus(frame, Dialect::Published), Ok(expected_from_bus(message)), "{id}");
+    }
+}
+
+#[test]
+fn what_a_runner_sends_is_carried_as_it_would_be_decoded() {
+    for (id, bytes) in from_runners(vectors::valid()) {
+        let message = ToServer::decode(&Frame::from(bytes.clone()), Dialect::Published).expect("good bytes");
+        assert_eq!(carry::from_runner(bytes, Dialect::Published), Ok(expected_from_runner(message)), "{id}");
+    }
+}
+
+#[test]
+fn malformed_frames_are_not_carried() {
+    for (id, bytes) in for_runners(vectors::invalid()) {
+        let frame = Frame::from(bytes);
+        let error = ToRunner::decode_framed(&frame, Dialect::Published).expect_err("malformed bytes");
+        match carry::from_bus(frame, Dialect::Published) {
+            Ok(FromBus::Tunnel(_)) => assert!(is_for_the_receiver(&error), "{id} is carried"),
+            carried => assert_eq!(carried, Err(error), "{id}"),
+        }
+    }
+    for (id, bytes) in from_runners(vectors::invalid()) {
+        let error = ToServer::decode(&Frame::from(bytes.clone()), Dialect::Published).expect_err("malformed bytes");
+        match carry::from_runner(bytes, Dialect::Published) {
+            Ok(FromRunner::Tunnel(_)) => assert!(is_for_the_receiver(&error), "{id} is carried"),
+            carried => assert_eq!(carried, Err(error), "{id}"),
+        }
+    }
+}
+
+const MESSAGE_ID: MessageId =
+    MessageId { gateway_id: GatewayId([1, 2, 3, 4]), request_id: RequestId([5, 6, 7, 8]), message_index: 0 };
+
+#[test]
+fn private_words_are_carried_only_between_those_who_know_them() {
+    let credit = to_client::Credit { total: 262_144 };
+    let to_runner = ToRunner::TunnelMessage(ToClientTunnelMessage {
+        message_id: MESSAGE_ID,
+        message_kind: to_client::Kind::Credit(credit),
+    });
+    let to_server = ToServer::TunnelMessage(ToServerTunnelMessage {
+        message_id: MESSAGE_ID,
+        message_kind: to_server::Kind::Credit(credit),
+    });
+
+    let frame = to_runner.encode_framed();
+    let refused = carry::from_bus(frame.clone(), Dialect::Published).expect_err("unknown");
+    assert_eq!((refused.class, refused.offset), (Malformed::BadTag, 13));
+    assert_eq!(carry::from_bus(frame, Dialect::Underpass), Ok(expected_from_bus(to_runner)));
+
+    let message = to_server.encode().into_bytes();
+    let refused = carry::from_runner(message.clone(), Dialect::Published).expect_err("unknown");
+    assert_eq!((refused.class, refused.offset), (Malformed::BadTag, 11));
+    assert_eq!(carry::from_runner(message, Dialect::Underpass), Ok(expected_from_runner(to_server)));
+}
+
+#[test]
+fn the_relay_tells_its_runner_of_draining_only_if_that_knows_the_word() {
+    let frame = ToClient::Draining.encode();
+    let refused = ToClient::decode(&frame, Dialect::Published).expect_err("unknown");
+    assert_eq!((refused.class, refused.offset), (Malformed::BadTag, 0));
+    assert_eq!(ToClient::decode(&frame, Dialect::Underpass), Ok(ToClient::Draining));
+}
+
+#[test]
+fn the_bus_speaks_version_7_only() {
+    for version in [0, 6, 8, 7 << 8] {
+        let mut bytes = ToRunner::Close.encode_framed().into_bytes().to_vec();
+        bytes[..2].copy_from_slice(&u16::to_le_bytes(version));
+        let frame = Frame::from(Bytes::from(bytes));
+        let error = ToRunner::decode_framed(&frame, Dialect::Underpass).expect_err("another version");
+        assert_eq!((error.class, error.offset), (Malformed::BadVersion, 0));
+        assert_eq!(carry::from_bus(frame, Dialect::Underpass), Err(error));
+    }
+}
