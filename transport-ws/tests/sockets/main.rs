@@ -1,0 +1,7 @@
+//! The whole tunnel in one process, over real sockets.
+
+mod drops;
+mod http;
+mod runners;
+mod tunnel;
+mod websocket;

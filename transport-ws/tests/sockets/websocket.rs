@@ -1,0 +1,193 @@
+//! WebSockets through the whole tunnel, over real sockets.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio_tungstenite::tungstenite::Error as WireError;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as WireMessage};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use underpass_core::http::{Close, Message};
+use underpass_transport_ws::runner::{Actor, Incoming, NoWebSockets, Pending, WebSocketHandler};
+
+use crate::tunnel::{Tunnel, eventually, within};
+
+/// Echoes; closes when it is told `close`; notes how it was closed.
+#[derive(Clone, Default)]
+struct Echo {
+    closed: Arc<Mutex<Vec<Close>>>,
+}
+
+impl WebSocketHandler for Echo {
+    async fn open(&self, request: ::http::Request<()>, socket: Pending) {
+        assert_eq!(request.extensions().get::<Actor>().unwrap().0, "default");
+        let mut socket = socket.accept();
+        while let Some(incoming) = socket.receive().await {
+            match incoming {
+                Incoming::Message(Message::Text(text)) if text == "close" => {
+                    return socket.close(Close::new(4001, "as told")).await;
+                }
+                Incoming::Message(Message::Text(text)) if text == "panic" => panic!("on purpose"),
+                Incoming::Message(message) => socket.send(message).await.unwrap(),
+                Incoming::Close(close) => self.closed.lock().unwrap().push(close),
+            }
+        }
+    }
+}
+
+type Client = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+async fn open(tunnel: &Tunnel) -> Client {
+    let mut request = format!("ws://{}/ws", tunnel.gateway_address).into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", "chat, rivet".parse().unwrap());
+    let (client, response) = within(connect_async(request)).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], "rivet");
+    client
+}
+
+async fn next(client: &mut Client) -> WireMessage {
+    within(client.next()).await.unwrap().unwrap()
+}
+
+async fn close_code(client: &mut Client) -> (u16, String) {
+    let WireMessage::Close(Some(CloseFrame { code, reason })) = next(client).await else { panic!("no close") };
+    // Answers it.
+    while let Some(Ok(_)) = within(client.next()).await {}
+    (code.into(), reason.as_str().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_of_all_sizes_go_both_ways_in_order() {
+    let tunnel = Tunnel::start(Router::new(), Echo::default()).await;
+    let mut client = open(&tunnel).await;
+    let large = Bytes::from((0..3 * 1024 * 1024_u32).map(|i| (i ^ (i >> 9)) as u8).collect::<Vec<_>>());
+    for message in [
+        WireMessage::text("é"),
+        WireMessage::text(""),
+        WireMessage::binary(Bytes::new()),
+        WireMessage::binary(large.clone()),
+        WireMessage::text("x".repeat(1024 * 1024)),
+    ] {
+        client.send(message.clone()).await.unwrap();
+        assert!(next(&mut client).await == message);
+    }
+    client.send(WireMessage::Ping(Bytes::from_static(b"?"))).await.unwrap();
+    assert_eq!(next(&mut client).await, WireMessage::Pong(Bytes::from_static(b"?")));
+    let (mut sink, mut source) = client.split();
+    let sending = async {
+        for i in 0..1_000 {
+            sink.send(WireMessage::text(i.to_string())).await.unwrap();
+        }
+    };
+    let receiving = async {
+        for i in 0..1_000 {
+            assert_eq!(within(source.next()).await.unwrap().unwrap(), WireMessage::text(i.to_string()));
+        }
+    };
+    tokio::join!(sending, receiving);
+    let mut client = sink.reunite(source).unwrap();
+    client.close(None).await.unwrap();
+    while let Some(Ok(_)) = within(client.next()).await {}
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closes_go_both_ways_with_code_and_reason() {
+    let echo = Echo::default();
+    let tunnel = Tunnel::start(Router::new(), echo.clone()).await;
+
+    let mut client = open(&tunnel).await;
+    client.send(WireMessage::text("close")).await.unwrap();
+    assert_eq!(close_code(&mut client).await, (4001, "as told".to_owned()));
+
+    let mut client = open(&tunnel).await;
+    client.send(WireMessage::Close(Some(CloseFrame { code: 4002.into(), reason: "bye".into() }))).await.unwrap();
+    assert_eq!(close_code(&mut client).await.0, 4002);
+    eventually("the handler hears it", || *echo.closed.lock().unwrap() == [Close::new(4002, "bye")]).await;
+
+    let client = open(&tunnel).await;
+    drop(client);
+    eventually("the handler hears that it was cut", || echo.closed.lock().unwrap().len() == 2).await;
+    assert_eq!(echo.closed.lock().unwrap()[1].code, Some(1006));
+
+    let mut client = open(&tunnel).await;
+    client.send(WireMessage::text("panic")).await.unwrap();
+    assert_eq!(close_code(&mut client).await.0, 1011);
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_over_the_limit_closes_1009_for_both() {
+    let echo = Echo::default();
+    let mut config = underpass_transport_ws::clients::Config::default();
+    config.gateway.max_message = 1_000;
+    let tunnel = Tunnel::start_with(config, Default::default(), Router::new(), echo.clone()).await;
+    let mut client = open(&tunnel).await;
+    client.send(WireMessage::binary(vec![0; 100_000])).await.unwrap();
+    assert_eq!(close_code(&mut client).await.0, 1009);
+    eventually("the handler hears it", || echo.closed.lock().unwrap().len() == 1).await;
+    assert_eq!(echo.closed.lock().unwrap()[0].code, Some(1009));
+    drop(client);
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_the_handler_refuses_is_an_http_answer() {
+    let tunnel = Tunnel::start(Router::new(), NoWebSockets).await;
+    match within(connect_async(format!("ws://{}/ws", tunnel.gateway_address))).await {
+        Err(WireError::Http(response)) => {
+            assert_eq!(
+                (response.status().as_u16(), &response.headers()["x-underpass-error"]),
+                (502, &"runner_failed".parse().unwrap())
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_drains_says_1001() {
+    let tunnel = Tunnel::start(Router::new(), Echo::default()).await;
+    let mut client = open(&tunnel).await;
+    let clients = tunnel.clients.clone();
+    let draining = tokio::spawn(async move { clients.drain().await });
+    assert_eq!(close_code(&mut client).await.0, 1001);
+    within(draining).await.unwrap();
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_stops_its_handler_and_loses_nothing() {
+    const MESSAGES: u32 = 4_000;
+    #[derive(Clone)]
+    struct Floods;
+    impl WebSocketHandler for Floods {
+        async fn open(&self, _: ::http::Request<()>, socket: Pending) {
+            let mut socket = socket.accept();
+            for i in 0..MESSAGES {
+                let mut message = vec![0; 16 * 1024];
+                message[..4].copy_from_slice(&i.to_be_bytes());
+                socket.send(Message::Binary(message.into())).await.unwrap();
+            }
+        }
+    }
+    let tunnel = Tunnel::start(Router::new(), Floods).await;
+    let mut client = open(&tunnel).await;
+    let mut carried = 0;
+    eventually("the handler has stopped", || {
+        let now = tunnel.relay.stats().to_gateways;
+        now > 10 && std::mem::replace(&mut carried, now) == now
+    })
+    .await;
+    assert!(carried < u64::from(MESSAGES) / 2, "{carried} messages were carried");
+    assert!(tunnel.clients.stats().buffered <= 256 * 1024 + 16 * 1024, "{:?}", tunnel.clients.stats());
+    for i in 0..MESSAGES {
+        let message = next(&mut client).await.into_data();
+        assert_eq!((message.len(), &message[..4]), (16 * 1024, &i.to_be_bytes()[..]));
+    }
+    assert_eq!(close_code(&mut client).await.0, 1000);
+    tunnel.end().await;
+}
