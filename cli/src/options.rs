@@ -95,8 +95,8 @@ pub(crate) struct Runner {
     #[arg(long, env = "UNDERPASS_NAME", value_name = "POOL", default_value = "default")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) name: String,
-    /// By what the relay knows this runner when it comes again; it takes the place of one with the same key [default:
-    /// a random one]
+    /// By what the relay knows this runner when it comes again; it takes the place of one with the same key. Random
+    /// unless given
     #[arg(long, env = "UNDERPASS_KEY", value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: Option<String>,
     #[command(flatten)]
@@ -105,7 +105,7 @@ pub(crate) struct Runner {
 
 #[derive(Debug, Args)]
 pub(crate) struct Shared {
-    /// The server to pass requests and WebSockets on to, http://HOST[:PORT][/BASE] [default: a built-in demo]
+    /// The server to pass requests and WebSockets on to, like http://127.0.0.1:3000/base; without it, a built-in demo
     #[arg(long, env = "UNDERPASS_TO", value_name = "URL")]
     pub(crate) to: Option<Target>,
     /// What runners must bring to the relay
