@@ -8,6 +8,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// Room for the longest head of a chunk or message: version, tags, message id and a length.
 pub(crate) const INLINE: usize = 30;
 
+/// What surrounds a payload at most, besides header fields, bytes: version, tags, ids, lengths, method, path.
+pub const FRAME_OVERHEAD: usize = 16 * 1024;
+
 /// One encoded frame, in up to three pieces.
 ///
 /// The wire puts a length in front of a payload and a bool behind it. A frame keeps the payload as the [`Bytes`] it

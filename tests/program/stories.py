@@ -15,6 +15,7 @@ from target import CHUNK, Target, pattern
 
 ROOT = Path(__file__).resolve().parents[2]
 UNDERPASS = ROOT / "target/release/underpass"
+LOG = (ROOT / "target/stories/log").open("w")  # what the programs say besides
 MIB = 1 << 20
 STORIES = []
 
@@ -58,7 +59,7 @@ class Program:
 @contextlib.asynccontextmanager
 async def program(*arguments, env=None):
     process = await asyncio.create_subprocess_exec(
-        UNDERPASS, *arguments, stdout=asyncio.subprocess.PIPE, env={**os.environ, **(env or {})}
+        UNDERPASS, *arguments, stdout=asyncio.subprocess.PIPE, stderr=LOG, env={**os.environ, **(env or {})}
     )
     try:
         line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
@@ -360,10 +361,8 @@ async def a_runner_that_is_killed_and_started_again_serves_again():
         tunnel = Tunnel(one, "away", target, [one])
         for _ in range(3):
             async with program(*arguments) as runner:
-                while True:  # its readiness may reach the gateway a moment after its own line
-                    out = await tunnel.ok("-w", "%{http_code}", f"{one.gateway}/hello")
-                    if out.endswith(b"200"):
-                        break
+                out = await tunnel.ok("-w", " %{http_code}", f"{one.gateway}/hello")
+                expect(out.endswith(b" 200"), out)
                 runner.process.send_signal(signal.SIGKILL)
                 await runner.process.wait()
             while True:
@@ -480,6 +479,8 @@ async def main():
     for function, shared in chosen:
         if not shared:
             outcomes.append(await tell(function.__name__.replace("_", " "), function()))
+    if not all(outcomes):
+        print(f"what the programs said: {LOG.name}")
     print(f"{outcomes.count(True)} passed, {outcomes.count(False)} failed")
     sys.exit(0 if all(outcomes) and outcomes else 1)
 

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::error::ConfigError;
+use crate::frame::FRAME_OVERHEAD;
 
 /// Limits and deadlines of a gateway. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +52,6 @@ impl Default for Config {
         }
     }
 }
-
-/// What surrounds a payload at most, besides header fields: version, tags, ids, lengths, method, path.
-pub(crate) const FRAME_OVERHEAD: usize = 16 * 1024;
 
 impl Config {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {

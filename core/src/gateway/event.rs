@@ -78,7 +78,8 @@ pub enum Event {
         /// How.
         close: Close,
     },
-    /// The client took so many bytes of an answer's body or of messages: their owner may send more.
+    /// The client took so many bytes of an answer's chunks or of messages: their owner may send more. Nothing need be
+    /// said of a body that came whole.
     Consumed {
         /// Whose.
         key: RequestKey,

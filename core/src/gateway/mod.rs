@@ -17,7 +17,6 @@ use hashbrown::HashMap;
 use thiserror::Error;
 
 pub use config::Config;
-pub(crate) use config::FRAME_OVERHEAD;
 pub use event::{Action, Event, Open, OpenKind};
 pub use stats::Stats;
 

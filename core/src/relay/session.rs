@@ -150,7 +150,7 @@ impl Relay {
                 }
                 self.begin(number, now);
             }
-            Step::Settled => {}
+            Step::Settled => self.told_gateways(number, now),
             Step::Done => {
                 self.registrations.remove(&number);
             }
@@ -189,10 +189,21 @@ impl Relay {
         self.ping(number, now);
     }
 
-    /// Pings a runner now, and again after the interval.
-    pub(super) fn ping(&mut self, number: u64, now: Time) {
+    /// The record says that a runner is ready: a ping tells the runner that requests can come.
+    fn told_gateways(&mut self, number: u64, now: Time) {
+        if self.connections.get(&number).is_some_and(|connection| matches!(connection.session, Session::Ready)) {
+            self.send_ping(number, now);
+        }
+    }
+
+    fn send_ping(&mut self, number: u64, now: Time) {
         let ts = self.wall.unix_ms(now);
         self.send(number, ToClient::Ping(Ping { ts }).encode(), None);
+    }
+
+    /// Pings a runner now, and again after the interval.
+    pub(super) fn ping(&mut self, number: u64, now: Time) {
+        self.send_ping(number, now);
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.ping = Some(self.deadlines.arm(Deadline::Ping, number, now));
         }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use bytestring::ByteString;
 
 use crate::error::ConfigError;
+use crate::frame::FRAME_OVERHEAD;
 
 /// Who a runner is, what it can do, its limits and deadlines. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The largest frame that goes out or comes in, bytes.
+    pub fn largest_frame(&self) -> usize {
+        let largest = self.max_whole_body.max(self.max_message).max(self.max_chunk);
+        largest.saturating_add(self.max_header_bytes).saturating_add(FRAME_OVERHEAD)
+    }
+
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         for (name, value) in [
             ("max_requests", self.max_requests),
@@ -84,7 +91,7 @@ impl Config {
         if self.backoff_first > self.backoff_most {
             return Err(ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });
         }
-        let framed = |payload: usize| payload + self.max_header_bytes + crate::gateway::FRAME_OVERHEAD;
+        let framed = |payload: usize| payload + self.max_header_bytes + FRAME_OVERHEAD;
         for (bound, bound_bytes) in [("max_buffered", self.max_buffered), ("outbox", self.outbox)] {
             for (largest, needed) in [
                 ("max_whole_body", framed(self.max_whole_body)),

@@ -25,7 +25,7 @@ pub enum Event {
         /// The message.
         frame: Frame,
     },
-    /// The relay answered the opening of the WebSocket with an HTTP status instead.
+    /// The relay answered the opening of the WebSocket with an HTTP status instead; that ends the dialling.
     DialRefused {
         /// The status.
         status: u16,
@@ -83,7 +83,8 @@ pub enum Event {
         /// How.
         close: Close,
     },
-    /// The handler took so many bytes of a request's body or of messages: their client may send more.
+    /// The handler took so many bytes of a request's chunks or of messages: their client may send more. Nothing need
+    /// be said of a body that came whole.
     Consumed {
         /// Whose.
         key: RequestKey,
@@ -104,9 +105,9 @@ pub enum Action {
     Dial,
     /// Send a binary message to the relay.
     Send(Frame),
-    /// Close the WebSocket, behind what was sent before.
+    /// Close the WebSocket, behind what was sent before, or give up dialling; and say [`Event::Disconnected`].
     Disconnect(Close),
-    /// The relay took this runner in: requests can come.
+    /// The relay took this runner in and has told the gateways: from here on, requests come.
     Ready {
         /// The id that it has there.
         runner_id: ByteString,

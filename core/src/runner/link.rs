@@ -8,7 +8,7 @@ use crate::relay::write_abilities;
 use crate::time::Time;
 
 /// How the connection stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     /// It will be dialled.
     Waiting { until: Time },
@@ -16,7 +16,9 @@ pub(super) enum Link {
     Dialling,
     /// It is open and was greeted; the relay has not answered.
     Greeting { dialect: Dialect, until: Time },
-    /// The relay has taken this runner in, and must say something in time.
+    /// The relay has taken this runner in, but may not have told the gateways yet. It must say something in time.
+    Settling { dialect: Dialect, until: Time, ponged: bool },
+    /// Requests can come. The relay must say something in time.
     Ready { dialect: Dialect, until: Time },
     /// It was told to close.
     Leaving,
@@ -27,7 +29,10 @@ pub(super) enum Link {
 impl Link {
     pub(super) fn next_due(&self) -> Option<Time> {
         match self {
-            Link::Waiting { until } | Link::Greeting { until, .. } | Link::Ready { until, .. } => Some(*until),
+            Link::Waiting { until }
+            | Link::Greeting { until, .. }
+            | Link::Settling { until, .. }
+            | Link::Ready { until, .. } => Some(*until),
             Link::Dialling | Link::Leaving | Link::Stopped => None,
         }
     }
@@ -35,7 +40,9 @@ impl Link {
     /// Which words the connection knows, as long as frames can go over it.
     pub(super) fn dialect(&self) -> Option<Dialect> {
         match self {
-            Link::Greeting { dialect, .. } | Link::Ready { dialect, .. } => Some(*dialect),
+            Link::Greeting { dialect, .. } | Link::Settling { dialect, .. } | Link::Ready { dialect, .. } => {
+                Some(*dialect)
+            }
             Link::Waiting { .. } | Link::Dialling | Link::Leaving | Link::Stopped => None,
         }
     }
@@ -49,8 +56,7 @@ impl Runner {
     }
 
     pub(super) fn connected(&mut self, dialect: Dialect, now: Time) {
-        if self.draining {
-            self.leave();
+        if self.link != Link::Dialling {
             return;
         }
         self.link = Link::Greeting { dialect, until: now + self.config.init };
@@ -71,17 +77,20 @@ impl Runner {
         match message {
             ToClient::Init(init) => match self.link {
                 Link::Greeting { dialect, .. } => {
-                    self.link = Link::Ready { dialect, until: now + self.config.relay_silent };
+                    self.link = Link::Settling { dialect, until: now + self.config.relay_silent, ponged: false };
                     self.was_ready = true;
                     self.backoff = self.config.backoff_first;
-                    self.actions.push_back(Action::Ready { runner_id: init.runner_id });
+                    self.runner_id = init.runner_id;
                 }
                 // Greeted twice; the first holds.
-                Link::Ready { .. } => {}
+                Link::Settling { .. } | Link::Ready { .. } => {}
                 // Nothing is taken from a connection that is not open.
                 Link::Waiting { .. } | Link::Dialling | Link::Leaving | Link::Stopped => {}
             },
-            ToClient::Ping(ping) => self.actions.push_back(Action::Send(ToServer::Pong(Pong { ts: ping.ts }).encode())),
+            ToClient::Ping(ping) => {
+                self.actions.push_back(Action::Send(ToServer::Pong(Pong { ts: ping.ts }).encode()));
+                self.pinged();
+            }
             // This runner's actors keep nothing: it is sent no commands, reports no events and calls no store.
             ToClient::Commands(_) | ToClient::AckEvents(_) | ToClient::KvResponse(_) => {}
             // The relay closes when it is done; then this runner dials again.
@@ -91,9 +100,22 @@ impl Runner {
         }
     }
 
+    /// The first pong makes a runner ready at its relay, which says so to the gateways; the ping after that comes when
+    /// it has.
+    fn pinged(&mut self) {
+        if let Link::Settling { dialect, until, ponged } = &mut self.link {
+            if *ponged {
+                self.link = Link::Ready { dialect: *dialect, until: *until };
+                self.actions.push_back(Action::Ready { runner_id: self.runner_id.clone() });
+            } else {
+                *ponged = true;
+            }
+        }
+    }
+
     /// The relay said something: it lives.
     pub(super) fn heard(&mut self, now: Time) {
-        if let Link::Ready { until, .. } = &mut self.link {
+        if let Link::Settling { until, .. } | Link::Ready { until, .. } = &mut self.link {
             *until = now + self.config.relay_silent;
         }
     }
@@ -138,22 +160,23 @@ impl Runner {
         }
         self.draining = true;
         match self.link {
-            Link::Ready { .. } => {
+            Link::Settling { .. } | Link::Ready { .. } => {
                 self.actions.push_back(Action::Send(ToServer::Stopping.encode()));
                 self.close_sockets();
                 self.leave_if_idle();
             }
             Link::Greeting { .. } => self.leave(),
             Link::Waiting { .. } => self.stop(StopReason::Drained),
-            // It ends, or is closed as soon as it is open.
-            Link::Dialling | Link::Leaving => {}
-            Link::Stopped => {}
+            Link::Dialling => self.leave(),
+            // It is going already.
+            Link::Leaving | Link::Stopped => {}
         }
     }
 
     /// A runner that drains goes when nothing is open.
     pub(super) fn leave_if_idle(&mut self) {
-        if self.draining && self.requests.len() == 0 && matches!(self.link, Link::Ready { .. }) {
+        let is_taken_in = matches!(self.link, Link::Settling { .. } | Link::Ready { .. });
+        if self.draining && self.requests.len() == 0 && is_taken_in {
             self.leave();
         }
     }
@@ -180,7 +203,7 @@ impl Runner {
         match self.link {
             Link::Waiting { .. } => self.dial(),
             Link::Greeting { .. } => self.hang_up(Close::new(1002, "runner.init_timeout")),
-            Link::Ready { .. } => self.hang_up(Close::new(1011, "runner.relay_silent")),
+            Link::Settling { .. } | Link::Ready { .. } => self.hang_up(Close::new(1011, "runner.relay_silent")),
             Link::Dialling | Link::Leaving | Link::Stopped => {}
         }
     }

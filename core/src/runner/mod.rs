@@ -45,6 +45,8 @@ pub struct Runner {
     random: Random,
     link: Link,
     backoff: Duration,
+    /// The id that the relay gave.
+    runner_id: ByteString,
     was_ready: bool,
     draining: bool,
     /// The outbox has no room.
@@ -80,6 +82,7 @@ impl Runner {
             key,
             random: Random::new(seed),
             link: Link::Dialling,
+            runner_id: ByteString::new(),
             was_ready: false,
             draining: false,
             blocked: false,

@@ -12,6 +12,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use underpass_core::bus::Bus;
+use underpass_core::frame::FRAME_OVERHEAD;
 
 use super::{Shared, request};
 
@@ -43,7 +44,7 @@ impl Upgrade {
 
 /// How hyper serves: buffers bounded, and a client that goes away is noticed also while there is nothing to write.
 pub(super) fn builder(max_header_bytes: usize) -> Builder<TokioExecutor> {
-    let head = max_header_bytes + 16 * 1024;
+    let head = max_header_bytes + FRAME_OVERHEAD;
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -31,9 +31,6 @@ const DIAL_WITHIN: Duration = Duration::from_secs(10);
 /// The most of a refusal's body that is told to people, bytes.
 const REFUSAL: usize = 500;
 
-/// What surrounds a payload in a frame at most, besides header fields, bytes.
-const FRAME_OVERHEAD: usize = 16 * 1024;
-
 /// How the relay is reached, and how much goes to it and comes from it.
 pub(super) struct Relay {
     authority: String,
@@ -65,8 +62,7 @@ impl Relay {
         let visible = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
         let subprotocols = Some(offered_subprotocols(token)).filter(|_| token.is_none_or(visible));
         let subprotocols = subprotocols.and_then(|offered| HeaderValue::try_from(offered).ok());
-        let largest = config.max_whole_body.max(config.max_message).max(config.max_chunk);
-        let largest_out = largest.saturating_add(config.max_header_bytes).saturating_add(FRAME_OVERHEAD);
+        let largest_out = config.largest_frame();
         Ok(Relay {
             authority: authority.to_owned(),
             subprotocols: subprotocols.ok_or(StartError::Token)?,
@@ -114,7 +110,8 @@ async fn connect(driver: &Arc<Driver<Outlets>>, commands: &mut Receiver<Command>
         Ok(Err(WireError::Http(refusal))) => {
             let status = refusal.status().as_u16();
             let message = what_it_says(&refusal);
-            tracing::warn!(status, message = &*message, "the relay refused this runner");
+            // The machine decides whether that is the end; whoever owns the runner hears of it.
+            tracing::info!(status, message = &*message, "the relay refused this runner");
             driver.drive(Event::DialRefused { status, message });
         }
         Ok(Err(error)) => {
