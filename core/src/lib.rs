@@ -1,4 +1,17 @@
 //! Underpass: a reverse tunnel as state machines without IO.
+//!
+//! ```text
+//! client ──HTTP/WS──▶ gateway ──bus──▶ relay ◀──one WebSocket── runner ──▶ actor (the user's handler)
+//! ```
+//!
+//! [`Gateway`] owns its clients' requests, [`Relay`] carries frames and decides who may answer, [`Runner`] dials out
+//! and hands requests to handlers. Each is a [`Machine`]: events go in, actions come out, and it says when it wants to
+//! be told the time. Nothing here has a socket, a clock, a thread or a random number of its own, so any runtime can
+//! drive it, and a test can let a day pass in a moment.
+//!
+//! Whoever embeds a machine carries out its actions: [`bus`] and [`directory`] say what gateways and relays need
+//! between them, [`protocol`] is what travels, [`http`] is how HTTP fits into it, and [`failure`] is what clients are
+//! told when something goes wrong.
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod bus;

@@ -122,7 +122,15 @@ impl Gateway {
                 State::AwaitingResponse | State::Responding | State::Collecting(_),
             )
             | (Kind::ResponseAbort, State::Collecting(_))
-            | (Kind::Credit(_), _) => {
+            | (
+                Kind::Credit(_),
+                State::Collecting(_)
+                | State::AwaitingResponse
+                | State::Responding
+                | State::AwaitingWebSocket { .. }
+                | State::OpenWebSocket
+                | State::ClosingWebSocket,
+            ) => {
                 self.counted.out_of_turn += 1;
                 self.fail(key, FailureCode::RunnerFailed, "the runner answered out of turn");
             }

@@ -117,9 +117,13 @@ impl Runner {
 
     fn in_order(&mut self, key: RequestKey, kind: Kind) {
         let Some(request) = self.requests.get_mut(key) else { return };
-        let is_http = !request.state.is_websocket();
+        let body_has_ended = request.inward.has_ended();
         match (kind, &request.state) {
-            (Kind::RequestChunk(chunk), _) if is_http && !request.inward.has_ended() => self.request_chunk(key, chunk),
+            (Kind::RequestChunk(chunk), State::AwaitingResponse | State::Collecting { .. } | State::Responding)
+                if !body_has_ended =>
+            {
+                self.request_chunk(key, chunk);
+            }
             (Kind::WebSocketMessage(message), State::OpenWebSocket | State::AwaitingWebSocket) => {
                 self.message_for_handler(key, message);
             }
@@ -129,12 +133,24 @@ impl Runner {
                 Kind::WebSocketClose(close),
                 State::AwaitingWebSocket | State::OpenWebSocket | State::ClosingWebSocket,
             ) => self.client_gave_up(key, Close { code: close.code, reason: close.reason }),
-            (Kind::RequestChunk(_), _)
+            // A chunk behind the end of its body, or what is for the other kind of request, or a second opening.
+            (
+                Kind::RequestChunk(_)
+                | Kind::RequestStart(_)
+                | Kind::WebSocketOpen(_)
+                | Kind::RequestAbort
+                | Kind::Credit(_),
+                State::AwaitingResponse
+                | State::Collecting { .. }
+                | State::Responding
+                | State::AwaitingWebSocket
+                | State::OpenWebSocket
+                | State::ClosingWebSocket,
+            )
             | (
                 Kind::WebSocketMessage(_) | Kind::WebSocketClose(_),
                 State::AwaitingResponse | State::Collecting { .. } | State::Responding,
-            )
-            | (Kind::RequestStart(_) | Kind::WebSocketOpen(_) | Kind::RequestAbort | Kind::Credit(_), _) => {
+            ) => {
                 self.counted.malformed += 1;
                 self.abort(key);
             }
