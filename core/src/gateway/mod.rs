@@ -21,7 +21,7 @@ pub(crate) use config::FRAME_OVERHEAD;
 pub use event::{Action, Event, Open, OpenKind};
 pub use stats::Stats;
 
-use self::request::{Deadline, Request};
+use self::request::{Deadline, Request, State};
 use self::runners::Runners;
 use crate::bus::{ConnectionId, Publication, Subject};
 use crate::directory::Pool;
@@ -219,6 +219,10 @@ impl Gateway {
     }
 
     fn end_with(&mut self, key: RequestKey, failure: Failure) {
+        // A client that has closed has had its end.
+        if self.requests.get(key).is_some_and(|request| matches!(request.state, State::ClosingWebSocket)) {
+            return self.end(key, End::ClientGone);
+        }
         self.actions.push_back(Action::Failed { key, failure });
         self.end(key, End::Failed);
     }
@@ -257,7 +261,9 @@ impl Gateway {
         self.draining = Draining::Yes;
         let sockets: Vec<RequestKey> = self.requests.keys().collect();
         for key in sockets {
-            if self.requests.get(key).is_some_and(|request| request.state.is_websocket()) {
+            let Some(request) = self.requests.get(key) else { continue };
+            // One that its client has closed goes on to its end, which has a deadline.
+            if request.state.is_websocket() && !matches!(request.state, State::ClosingWebSocket) {
                 self.fail(key, FailureCode::Draining, "this gateway is going away");
             }
         }
