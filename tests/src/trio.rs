@@ -36,12 +36,12 @@ pub struct Trio {
     notices: Vec<relay::Notice>,
 }
 
-/// What is on its way from one machine to another.
+/// What is on its way to a machine.
 #[derive(Debug)]
 enum InFlight {
-    ToGateway(gateway::Event),
-    ToRelay(relay::Event),
-    ToRunner(runner::Event),
+    Gateway(gateway::Event),
+    Relay(relay::Event),
+    Runner(runner::Event),
 }
 
 impl Trio {
@@ -130,12 +130,12 @@ impl Trio {
     pub fn cut(&mut self) -> &mut Self {
         let connection = self.connection.take().expect("the runner is connected");
         self.in_flight.retain(|thing| match thing {
-            InFlight::ToRunner(runner::Event::Received { .. }) => false,
-            InFlight::ToRelay(relay::Event::FromRunner { .. }) => false,
-            InFlight::ToGateway(_) | InFlight::ToRelay(_) | InFlight::ToRunner(_) => true,
+            InFlight::Runner(runner::Event::Received { .. }) => false,
+            InFlight::Relay(relay::Event::FromRunner { .. }) => false,
+            InFlight::Gateway(_) | InFlight::Relay(_) | InFlight::Runner(_) => true,
         });
-        self.in_flight.push_back(InFlight::ToRelay(relay::Event::Disconnected { connection }));
-        self.in_flight.push_back(InFlight::ToRunner(runner::Event::Disconnected { close: None }));
+        self.in_flight.push_back(InFlight::Relay(relay::Event::Disconnected { connection }));
+        self.in_flight.push_back(InFlight::Runner(runner::Event::Disconnected { close: None }));
         self.drive();
         self
     }
@@ -206,9 +206,9 @@ impl Trio {
             self.for_runner(action);
         } else if let Some(thing) = self.in_flight.pop_front() {
             match thing {
-                InFlight::ToGateway(event) => self.gateway.handle(event, self.now),
-                InFlight::ToRelay(event) => self.relay.handle(event, self.now),
-                InFlight::ToRunner(event) => self.runner.handle(event, self.now),
+                InFlight::Gateway(event) => self.gateway.handle(event, self.now),
+                InFlight::Relay(event) => self.relay.handle(event, self.now),
+                InFlight::Runner(event) => self.runner.handle(event, self.now),
             }
             .expect("what the machines do to each other is no misuse");
         } else {
@@ -222,12 +222,12 @@ impl Trio {
             gateway::Action::Publish(publication) => match publication.to {
                 Subject::Connection(id) if id.relay == relay_id() => {
                     let frame = publication.frame;
-                    self.in_flight.push_back(InFlight::ToRelay(relay::Event::FromBus { connection: id.number, frame }));
+                    self.in_flight.push_back(InFlight::Relay(relay::Event::FromBus { connection: id.number, frame }));
                 }
                 Subject::Connection(_) | Subject::Gateway(_) => {
                     let reason = underpass_core::bus::PublishError::NoResponders;
                     let rejected = Rejected { publication, reason };
-                    self.in_flight.push_back(InFlight::ToGateway(gateway::Event::PublishFailed(rejected)));
+                    self.in_flight.push_back(InFlight::Gateway(gateway::Event::PublishFailed(rejected)));
                 }
             },
             other @ (gateway::Action::ResponseStart { .. }
@@ -246,30 +246,30 @@ impl Trio {
         match action {
             relay::Action::Send { connection, frame } => {
                 if self.connection == Some(connection) {
-                    self.in_flight.push_back(InFlight::ToRunner(runner::Event::Received { frame }));
+                    self.in_flight.push_back(InFlight::Runner(runner::Event::Received { frame }));
                 }
             }
             relay::Action::Close { connection, close } => {
                 if self.connection == Some(connection) {
                     self.connection = None;
-                    self.in_flight.push_back(InFlight::ToRunner(runner::Event::Disconnected { close: Some(close) }));
-                    self.in_flight.push_back(InFlight::ToRelay(relay::Event::Disconnected { connection }));
+                    self.in_flight.push_back(InFlight::Runner(runner::Event::Disconnected { close: Some(close) }));
+                    self.in_flight.push_back(InFlight::Relay(relay::Event::Disconnected { connection }));
                 }
             }
             relay::Action::Publish(publication) => match publication.to {
                 Subject::Gateway(id) if id == GATEWAY => {
                     let frame = publication.frame;
-                    self.in_flight.push_back(InFlight::ToGateway(gateway::Event::Received { frame }));
+                    self.in_flight.push_back(InFlight::Gateway(gateway::Event::Received { frame }));
                 }
                 Subject::Gateway(_) | Subject::Connection(_) => {
                     let reason = underpass_core::bus::PublishError::NoResponders;
                     let rejected = Rejected { publication, reason };
-                    self.in_flight.push_back(InFlight::ToRelay(relay::Event::PublishFailed(rejected)));
+                    self.in_flight.push_back(InFlight::Relay(relay::Event::PublishFailed(rejected)));
                 }
             },
             relay::Action::Directory { connection, change } => {
                 let outcome = self.change(change);
-                self.in_flight.push_back(InFlight::ToRelay(relay::Event::Directory { connection, outcome }));
+                self.in_flight.push_back(InFlight::Relay(relay::Event::Directory { connection, outcome }));
             }
             relay::Action::Log { notice, .. } => self.notices.push(notice),
             relay::Action::Drained => {}
@@ -289,7 +289,7 @@ impl Trio {
             None => self.records.remove(&change.key),
         };
         let seen = RunnerSeen { key: change.key, record };
-        self.in_flight.push_back(InFlight::ToGateway(gateway::Event::Directory(seen)));
+        self.in_flight.push_back(InFlight::Gateway(gateway::Event::Directory(seen)));
         ChangeOutcome::Stored(revision)
     }
 
@@ -300,16 +300,16 @@ impl Trio {
                 let connection = self.connections;
                 self.connection = Some(connection);
                 let hello = self.runner.hello();
-                self.in_flight.push_back(InFlight::ToRelay(relay::Event::Connected { connection, hello }));
+                self.in_flight.push_back(InFlight::Relay(relay::Event::Connected { connection, hello }));
                 let dialect = Dialect::Underpass;
-                self.in_flight.push_back(InFlight::ToRunner(runner::Event::Connected { dialect }));
+                self.in_flight.push_back(InFlight::Runner(runner::Event::Connected { dialect }));
             }
-            runner::Action::Send(frame) => self.from_runner(frame),
+            runner::Action::Send(frame) => self.runner_sends(frame),
             runner::Action::Disconnect(_) => {
                 if let Some(connection) = self.connection.take() {
-                    self.in_flight.push_back(InFlight::ToRelay(relay::Event::Disconnected { connection }));
+                    self.in_flight.push_back(InFlight::Relay(relay::Event::Disconnected { connection }));
                 }
-                self.in_flight.push_back(InFlight::ToRunner(runner::Event::Disconnected { close: None }));
+                self.in_flight.push_back(InFlight::Runner(runner::Event::Disconnected { close: None }));
             }
             other @ (runner::Action::Ready { .. }
             | runner::Action::Request { .. }
@@ -324,10 +324,10 @@ impl Trio {
         }
     }
 
-    fn from_runner(&mut self, frame: Frame) {
+    fn runner_sends(&mut self, frame: Frame) {
         if let Some(connection) = self.connection {
             let frame = frame.into_bytes();
-            self.in_flight.push_back(InFlight::ToRelay(relay::Event::FromRunner { connection, frame }));
+            self.in_flight.push_back(InFlight::Relay(relay::Event::FromRunner { connection, frame }));
         }
     }
 }

@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        let forms: [(&str, &[(&str, &[u8])]); 6] = [
+        type Fields = [(&'static str, &'static [u8])];
+        let forms: [(&str, &Fields); 6] = [
             ("/gateway/", &[]),
             ("/gateway//x", &[]),
             ("/gateway/%ff/", &[]),
