@@ -1,6 +1,7 @@
 //! Stories that cross the crates of Underpass, and what they are told with.
 
 pub mod any_union;
+pub mod given;
 pub mod story;
 pub mod trio;
 pub mod vectors;

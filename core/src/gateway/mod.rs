@@ -340,3 +340,20 @@ impl Machine for Gateway {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_in_flight_is_skipped() {
+        let mut gateway = Gateway::new(Config::default(), GatewayId([1; 4]), 1, Time::ZERO).unwrap();
+        gateway.next_id = u32::MAX - 1;
+        let key = Table::new().insert(());
+        for id in [[255; 4], [0; 4]] {
+            gateway.by_id.insert(RequestId(id), key);
+        }
+        let ids: Vec<_> = (0..3).map(|_| gateway.next_request_id().0).collect();
+        assert_eq!(ids, [[255, 255, 255, 254], [0, 0, 0, 1], [0, 0, 0, 2]]);
+    }
+}
