@@ -2,6 +2,7 @@
 
 pub mod any_union;
 pub mod carrying;
+pub mod given;
 pub mod json_form;
 pub mod story;
 pub mod strategies;

@@ -100,6 +100,9 @@ impl Gateway {
     fn start(&mut self, key: RequestKey, actor_id: ByteString, head: RequestHead, body: Option<Bytes>, stream: bool) {
         if let Some(request) = self.requests.get_mut(key) {
             request.state = State::AwaitingResponse;
+            if !stream {
+                request.up.end();
+            }
         }
         let RequestHead { method, path, headers } = head;
         self.send(key, to_client::Kind::RequestStart(RequestStart { actor_id, method, path, headers, body, stream }));

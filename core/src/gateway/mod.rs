@@ -20,7 +20,7 @@ pub use config::Config;
 pub use event::{Action, Event, Open, OpenKind};
 pub use stats::Stats;
 
-use self::request::{Deadline, Request};
+use self::request::{Deadline, Request, State};
 use self::runners::Runners;
 use crate::bus::{ConnectionId, Publication, Subject};
 use crate::directory::Pool;
@@ -218,6 +218,10 @@ impl Gateway {
     }
 
     fn end_with(&mut self, key: RequestKey, failure: Failure) {
+        // A client that has closed has had its end.
+        if self.requests.get(key).is_some_and(|request| matches!(request.state, State::ClosingWebSocket)) {
+            return self.end(key, End::ClientGone);
+        }
         self.actions.push_back(Action::Failed { key, failure });
         self.end(key, End::Failed);
     }
@@ -256,7 +260,9 @@ impl Gateway {
         self.draining = Draining::Yes;
         let sockets: Vec<RequestKey> = self.requests.keys().collect();
         for key in sockets {
-            if self.requests.get(key).is_some_and(|request| request.state.is_websocket()) {
+            let Some(request) = self.requests.get(key) else { continue };
+            // One that its client has closed goes on to its end, which has a deadline.
+            if request.state.is_websocket() && !matches!(request.state, State::ClosingWebSocket) {
                 self.fail(key, FailureCode::Draining, "this gateway is going away");
             }
         }
@@ -331,5 +337,22 @@ impl Machine for Gateway {
             runners: self.runners.ready_in_all(),
             ..self.counted.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_in_flight_is_skipped() {
+        let mut gateway = Gateway::new(Config::default(), GatewayId([1; 4]), 1, Time::ZERO).unwrap();
+        gateway.next_id = u32::MAX - 1;
+        let key = Table::new().insert(());
+        for id in [[255; 4], [0; 4]] {
+            gateway.by_id.insert(RequestId(id), key);
+        }
+        let ids: Vec<_> = (0..3).map(|_| gateway.next_request_id().0).collect();
+        assert_eq!(ids, [[255, 255, 255, 254], [0, 0, 0, 1], [0, 0, 0, 2]]);
     }
 }

@@ -203,16 +203,17 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        for path in ["/gateway/", "/gateway//x", "/gateway/%ff/"] {
-            assert_eq!(admit(path, &[]).unwrap_err().code, FailureCode::BadTarget, "{path}");
-        }
-        let (service, actor, named): (&[_], &[_], &[_]) = (
-            &[("x-rivet-target", &b"service"[..])],
-            &[("x-rivet-target", &b"actor"[..])],
-            &[("x-rivet-actor", &b"a"[..])],
-        );
-        for fields in [service, actor, named] {
-            assert_eq!(admit("/", fields).unwrap_err().code, FailureCode::BadTarget, "{fields:?}");
+        type Fields = [(&'static str, &'static [u8])];
+        let forms: [(&str, &Fields); 6] = [
+            ("/gateway/", &[]),
+            ("/gateway//x", &[]),
+            ("/gateway/%ff/", &[]),
+            ("/", &[("x-rivet-target", b"service")]),
+            ("/", &[("x-rivet-target", b"actor")]),
+            ("/", &[("x-rivet-actor", b"a")]),
+        ];
+        for (path, fields) in forms {
+            assert_eq!(admit(path, fields).unwrap_err().code, FailureCode::BadTarget, "{path} {fields:?}");
         }
     }
 

@@ -162,6 +162,11 @@ impl Outflow {
         }
     }
 
+    /// Nothing follows from the source: what it had went with the opening.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
     /// Whether the source has said its last.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended

@@ -91,7 +91,7 @@ impl Config {
         if self.backoff_first > self.backoff_most {
             return Err(ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });
         }
-        let framed = |payload: usize| payload + self.max_header_bytes + FRAME_OVERHEAD;
+        let framed = |payload: usize| payload.saturating_add(self.max_header_bytes).saturating_add(FRAME_OVERHEAD);
         for (bound, bound_bytes) in [("max_buffered", self.max_buffered), ("outbox", self.outbox)] {
             for (largest, needed) in [
                 ("max_whole_body", framed(self.max_whole_body)),

@@ -1,0 +1,3 @@
+//! Machines to begin a story with, and the words that it is told in.
+
+pub mod gateway;
