@@ -140,13 +140,16 @@ impl Relay {
         let Some(registration) = self.registrations.get_mut(&number) else { return };
         match registration.outcome(outcome, self.id) {
             Step::Change(change) => self.change(number, change),
-            Step::Entered { displaced } => {
+            Step::Entered { displaced, change } => {
                 if let Some(displaced) = displaced {
                     self.actions.push_back(Action::Publish(Publication {
                         to: Subject::Connection(displaced),
                         reply_to: None,
                         frame: ToRunner::Close.encode_framed(),
                     }));
+                }
+                if let Some(change) = change {
+                    self.change(number, change);
                 }
                 self.begin(number, now);
             }
@@ -171,10 +174,12 @@ impl Relay {
     fn begin(&mut self, number: u64, now: Time) {
         let Some(registration) = self.registrations.get(&number) else { return };
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        if !matches!(connection.session, Session::Registering) {
-            return;
+        match connection.session {
+            Session::Registering => connection.session = Session::Settling,
+            // It said goodbye already: it will not become ready, but is greeted and watched like any other.
+            Session::Stopping => {}
+            Session::AwaitingInit { .. } | Session::Settling | Session::Ready | Session::Closing => return,
         }
-        connection.session = Session::Settling;
         connection.pong = Some(self.deadlines.arm(Deadline::Pong, number, now));
         let millis = |duration: core::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let init = ToClient::Init(to_client::Init {
