@@ -66,6 +66,11 @@ impl Relay {
     }
 
     fn open_route(&mut self, id: RouteId, kind: RouteKind, message_id: MessageId, frame: Frame) {
+        match self.routes.standing(id) {
+            // The bus delivered it twice.
+            Standing::Open => return,
+            Standing::Closed | Standing::Unknown => {}
+        }
         let number = id.connection;
         let Some(connection) = self.connections.get_mut(&number) else { return };
         match connection.session {
@@ -86,11 +91,6 @@ impl Relay {
                 FailureCode::Overloaded,
                 "the runner has as many requests as it may",
             );
-        }
-        match self.routes.standing(id) {
-            // The bus delivered it twice.
-            Standing::Open => return,
-            Standing::Closed | Standing::Unknown => {}
         }
         self.routes.open(id, kind, &mut connection.routes);
         self.routes.carried(id, message_id.message_index);
