@@ -225,6 +225,10 @@ impl Relay {
 
     /// Actors that keep nothing have no store.
     fn refuse_kv(&mut self, number: u64, request: &KvRequest) {
+        let Some(connection) = self.connections.get(&number) else { return };
+        if connection.backlog.must_wait() && connection.backlog.held() >= self.config.max_backlog {
+            return self.close(number, Close::new(1013, "relay.backlog_full"));
+        }
         let data = KvResponseData::Error { message: "this runner's actors have no key-value store".into() };
         let response = ToClient::KvResponse(KvResponse { request_id: request.request_id, data });
         self.send(number, response.encode(), None);
