@@ -298,10 +298,13 @@ impl Relay {
         }
     }
 
-    /// Sends a frame to a runner, or lets it wait behind what waits already. `held` is what a request's bytes are
+    /// Sends a frame to a runner, or lets it wait behind what waits already; behind its close nothing goes. `held` is what a request's bytes are
     /// counted by.
     pub(super) fn send(&mut self, number: u64, frame: Frame, held: Option<super::routes::RouteId>) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
+        if matches!(connection.session, Session::Closing) {
+            return;
+        }
         if connection.backlog.must_wait() {
             connection.backlog.push(frame, held);
         } else {
