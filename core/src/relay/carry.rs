@@ -66,6 +66,11 @@ impl Relay {
     }
 
     fn open_route(&mut self, id: RouteId, kind: RouteKind, message_id: MessageId, frame: Frame) {
+        match self.routes.standing(id) {
+            // The bus delivered it twice.
+            Standing::Open => return,
+            Standing::Closed | Standing::Unknown => {}
+        }
         let number = id.connection;
         let Some(connection) = self.connections.get_mut(&number) else { return };
         match connection.session {
@@ -87,19 +92,22 @@ impl Relay {
                 "the runner has as many requests as it may",
             );
         }
-        match self.routes.standing(id) {
-            // The bus delivered it twice.
-            Standing::Open => return,
-            Standing::Closed | Standing::Unknown => {}
+        let waits = connection.backlog.must_wait();
+        let bytes = frame.len();
+        if waits && connection.backlog.held() + bytes > self.config.max_backlog {
+            return self.refuse(
+                number,
+                message_id,
+                kind,
+                FailureCode::Overloaded,
+                "more waits for the runner than this relay holds",
+            );
         }
         self.routes.open(id, kind, &mut connection.routes);
         self.routes.carried(id, message_id.message_index);
         self.counted.opened += 1;
         self.counted.to_runners += 1;
-        let bytes = frame.len();
-        if connection.backlog.must_wait()
-            && let Some(held) = self.routes.held_mut(id)
-        {
+        if waits && let Some(held) = self.routes.held_mut(id) {
             *held += bytes;
         }
         self.send(number, frame, Some(id));

@@ -29,8 +29,9 @@ enum Wanted {
 pub(super) enum Step {
     /// Another change is to be made.
     Change(RunnerChange),
-    /// The runner was entered: its connection can begin. Another connection may have to be told to close.
-    Entered { displaced: Option<ConnectionId> },
+    /// The runner was entered: its connection can begin. Another connection may have to be told to close, and the
+    /// record may be meant to say something else by now.
+    Entered { displaced: Option<ConnectionId>, change: Option<RunnerChange> },
     /// The record says what it should.
     Settled,
     /// The record is gone, or says `away`, and nothing more is to be done.
@@ -79,13 +80,13 @@ impl Registration {
                 self.revision = Some(revision);
                 let first = !core::mem::replace(&mut self.entered, true);
                 if written == Wanted::Gone {
-                    Step::Done
-                } else if self.wanted != written {
-                    Step::Change(self.change())
-                } else if first {
-                    Step::Entered { displaced: self.displaced }
-                } else {
-                    Step::Settled
+                    return Step::Done;
+                }
+                let change = (self.wanted != written).then(|| self.change());
+                match change {
+                    change if first => Step::Entered { displaced: self.displaced, change },
+                    Some(change) => Step::Change(change),
+                    None => Step::Settled,
                 }
             }
             ChangeOutcome::Conflict(None) if written == Wanted::Gone => Step::Done,

@@ -1,3 +1,4 @@
 //! Machines to begin a story with, and the words that it is told in.
 
 pub mod gateway;
+pub mod relay;
