@@ -167,7 +167,7 @@ impl Gateway {
     }
 
     /// Sends what may be sent of what waits toward the runner, and tells the client's pace.
-    fn flush(&mut self, key: RequestKey) {
+    fn flush(&mut self, key: RequestKey, now: Time) {
         while let Some(piece) = self.requests.get_mut(key).and_then(|request| request.up.pop(false)) {
             let kind = match piece {
                 Piece::Chunk { bytes, finish } => to_client::Kind::RequestChunk(RequestChunk { body: bytes, finish }),
@@ -185,6 +185,7 @@ impl Gateway {
             Some(Turn::Resume) => self.actions.push_back(Action::ResumeSource { key }),
             None => {}
         }
+        self.await_response(key, now);
     }
 
     /// The client took so many bytes.
@@ -297,7 +298,7 @@ impl Machine for Gateway {
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
-            Event::Received { frame } => self.received(&frame),
+            Event::Received { frame } => self.received(&frame, now),
             Event::PublishFailed(rejected) => self.publish_failed(&rejected),
             Event::NoResponders { to } => {
                 for key in self.runners.requests_of(to) {
@@ -309,8 +310,8 @@ impl Machine for Gateway {
                     self.lose(key, FailureCode::RunnerLost, "the runner's connection ended");
                 }
             }
-            Event::RequestChunk { key, bytes, finish } => self.request_chunk(key, bytes, finish)?,
-            Event::WebSocketMessage { key, message } => self.websocket_message(key, message)?,
+            Event::RequestChunk { key, bytes, finish } => self.request_chunk(key, bytes, finish, now)?,
+            Event::WebSocketMessage { key, message } => self.websocket_message(key, message, now)?,
             Event::WebSocketClose { key, close } => self.websocket_close(key, close, now)?,
             Event::Consumed { key, bytes } => self.consumed(key, bytes),
             Event::ClientGone { key } => self.client_gone(key),

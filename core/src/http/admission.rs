@@ -47,7 +47,7 @@ pub struct Admission {
     /// The pool that is meant if the client does not say.
     pub pool: ByteString,
     /// Whether a client's own `x-forwarded-proto` and `-host` are passed on, and its `x-forwarded-for` added to:
-    /// right behind a proxy of one's own. Otherwise they are replaced.
+    /// right behind a proxy of one's own. Otherwise they are replaced, and its `forwarded` does not travel.
     pub trust_forwarded: bool,
     /// The most bytes that the names and values of a request's fields may have.
     pub max_header_bytes: usize,
@@ -104,7 +104,7 @@ impl Admission {
 
     fn forwarded(&self, headers: &mut Headers, request: &ClientRequest<'_>) {
         if !self.trust_forwarded {
-            headers.0.retain(|(name, _)| !name.starts_with("x-forwarded-"));
+            headers.0.retain(|(name, _)| !name.starts_with("x-forwarded-") && *name != "forwarded");
         }
         match headers.0.iter_mut().find(|(name, _)| *name == "x-forwarded-for") {
             Some((_, clients)) => *clients = format!("{clients}, {}", request.client).into(),

@@ -34,6 +34,8 @@ pub(super) enum Step {
     Entered { displaced: Option<ConnectionId>, change: Option<RunnerChange> },
     /// The record says what it should.
     Settled,
+    /// No change was in flight.
+    Unasked,
     /// The record is gone, or says `away`, and nothing more is to be done.
     Done,
     /// Another connection has taken the runner over.
@@ -74,7 +76,7 @@ impl Registration {
 
     /// A change was made, or not.
     pub(super) fn outcome(&mut self, outcome: ChangeOutcome, relay: RelayId) -> Step {
-        let Some(written) = self.in_flight.take() else { return Step::Settled };
+        let Some(written) = self.in_flight.take() else { return Step::Unasked };
         match outcome {
             ChangeOutcome::Stored(revision) => {
                 self.revision = Some(revision);
@@ -89,6 +91,8 @@ impl Registration {
                     None => Step::Settled,
                 }
             }
+            // It never was entered and has gone: whatever the record says is another connection's.
+            ChangeOutcome::Conflict(_) if self.wanted == Wanted::Gone && !self.entered => Step::Done,
             ChangeOutcome::Conflict(None) if written == Wanted::Gone => Step::Done,
             ChangeOutcome::Conflict(None) => {
                 self.revision = None;

@@ -154,6 +154,8 @@ impl Relay {
                 self.begin(number, now);
             }
             Step::Settled => self.told_gateways(number, now),
+            // An outcome of what was not asked, or was answered before.
+            Step::Unasked => {}
             Step::Done => {
                 self.registrations.remove(&number);
             }

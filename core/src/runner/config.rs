@@ -6,6 +6,7 @@ use bytestring::ByteString;
 
 use crate::error::ConfigError;
 use crate::frame::FRAME_OVERHEAD;
+use crate::machine::flow::MOST_CREDIT;
 
 /// Who a runner is, what it can do, its limits and deadlines. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Config {
     pub total_slots: u32,
     /// Whether its actors keep nothing, so that any runner of the pool may answer.
     pub stateless: bool,
-    /// Bytes that each side may send per request and direction beyond what the other has granted.
+    /// Bytes that each side may send per request and direction beyond what the other has granted; at most 2³⁰.
     pub credit: u32,
     /// Requests open at once; more are answered `overloaded`.
     pub max_requests: usize,
@@ -87,6 +88,9 @@ impl Config {
             if value == 0 {
                 return Err(ConfigError::Zero(name));
             }
+        }
+        if self.credit > MOST_CREDIT {
+            return Err(ConfigError::TooLarge { setting: "credit", most: u64::from(MOST_CREDIT) });
         }
         if self.backoff_first > self.backoff_most {
             return Err(ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });

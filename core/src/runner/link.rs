@@ -122,7 +122,7 @@ impl Runner {
 
     pub(super) fn dial_refused(&mut self, status: u16, message: bytestring::ByteString, now: Time) {
         // A relay that never took this runner in will not do so later; one that did may have been set up anew.
-        if matches!(status, 400..=499) && !self.was_ready {
+        if matches!(status, 400 | 401 | 403 | 404) && !self.was_ready {
             self.stop(StopReason::Refused { code: status, message });
         } else {
             self.disconnected(None, now);

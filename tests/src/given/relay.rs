@@ -211,7 +211,8 @@ impl Story<Relay> {
         let ready = RunnerRecord { state: RunnerState::Ready, ..record };
         let change = RunnerChange { key: runner_key(key), expected: Some(Revision(1)), record: Some(ready.clone()) };
         assert_eq!(actions, [Action::Directory { connection: number, change }]);
-        self.directory(number, ChangeOutcome::Stored(Revision(2))).expect([]);
+        let told = self.now().as_micros() as i64 / 1_000;
+        self.directory(number, ChangeOutcome::Stored(Revision(2))).expect([pings(number, told)]);
         ready
     }
 

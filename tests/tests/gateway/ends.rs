@@ -94,11 +94,13 @@ fn an_answer_just_before_its_deadline_is_one_and_then_none_is_left() {
 }
 
 #[test]
-fn a_collected_body_has_its_answers_deadline_from_the_opening() {
+fn a_collected_body_has_its_answers_deadline_from_its_end() {
     let mut story = gateway_with(small_config(), published_abilities());
     let asked = story.opens(open("POST", "/", Body::Stream));
+    story.expect_timeout(None).long_after().input(chunk(asked.key, zeros(1), true));
+    assert_eq!(story.actions().len(), 1);
     story.passes_in_silence_until(RESPONSE_START);
-    story.expect_failed(asked, FailureCode::ResponseStartTimeout, []).ends();
+    story.expect_failed(asked, FailureCode::ResponseStartTimeout, [aborts(asked, 1)]).ends();
 }
 
 #[test]

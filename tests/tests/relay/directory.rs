@@ -189,6 +189,16 @@ fn a_connection_that_ends_before_its_conflict_is_known_gives_up() {
 }
 
 #[test]
+fn a_connection_that_ended_before_it_was_entered_leaves_the_record_of_another_alone() {
+    let mut story = relay_with(Config::default());
+    let other = story.takes_in(1, "a");
+    story.registers(2, "a");
+    story.input(Event::Disconnected { connection: 2 }).expect([]);
+    story.directory(2, conflict(2, &other)).expect([]);
+    story.leaves_and_ends();
+}
+
+#[test]
 fn what_the_directory_says_without_being_asked_changes_nothing() {
     let mut story = relay();
     story.directory(1, stored(9)).expect([]);

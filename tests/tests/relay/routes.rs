@@ -389,13 +389,13 @@ fn what_only_its_receiver_can_judge_is_carried_as_it_is() {
 fn to_a_runner_of_the_published_protocol_private_kinds_are_malformed() {
     use underpass_core::directory::{ChangeOutcome, Revision};
     use underpass_core::protocol::Dialect;
-    use underpass_tests::given::relay::{hello, init, pong};
+    use underpass_tests::given::relay::{hello, init, pings, pong};
     let mut story = relay_with(Config::default());
     story.input(Event::Connected { connection: 1, hello: hello("a", Dialect::Published) }).expect([]);
     story.says(1, init(None)).actions();
     story.directory(1, ChangeOutcome::Stored(Revision(1))).actions();
     story.says(1, pong()).actions();
-    story.directory(1, ChangeOutcome::Stored(Revision(2))).expect([]);
+    story.directory(1, ChangeOutcome::Stored(Revision(2))).expect([pings(1, 0)]);
     story.opens_route(of_request(0), start(None));
     story.asks(1, of_request(1), Piece::Credit(credit(1))).expect([]);
     assert_eq!((standing(&story), story.machine.stats().malformed), ((1, 0, 0, 0), 1));
