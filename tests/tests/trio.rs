@@ -438,15 +438,18 @@ fn a_runner_that_drains_finishes_what_is_open_and_takes_nothing_new() {
     let key = trio.open(open("GET", "/", Body::None));
     let handler = handed(&trio.handler_saw());
     let (socket, handed_socket) = open_socket(&mut trio);
-    trio.handler_saw();
     trio.handler(runner::Event::Drain);
     assert_eq!(trio.gateway.ready_runners(&pool()), 0);
-    let close = Close::new(1001, "draining");
-    assert_eq!(trio.handler_saw(), [Handler::WebSocketClose { key: handed_socket, close: close.clone() }]);
-    assert_eq!(trio.client_saw(), [Client::WebSocketClose { key: socket, close }]);
+    assert_eq!((trio.handler_saw(), trio.client_saw()), (vec![], vec![]));
+    let message = Message::Text("last words".into());
+    trio.handler(runner::Event::WebSocketMessage { key: handed_socket, message: message.clone() });
     trio.handler(runner::Event::ResponseStart { key: handler, head: status(200), body: Body::None });
-    assert_eq!(trio.client_saw(), [Client::ResponseStart { key, head: status(200), body: Body::None }]);
-    assert_eq!(trio.handler_saw(), [Handler::Stopped(runner::StopReason::Drained)]);
+    let close = Close::new(1001, "draining");
+    let told = Handler::WebSocketClose { key: handed_socket, close: close.clone() };
+    assert_eq!(trio.handler_saw(), [told, Handler::Stopped(runner::StopReason::Drained)]);
+    let said = Client::WebSocketMessage { key: socket, message };
+    let answered = Client::ResponseStart { key, head: status(200), body: Body::None };
+    assert_eq!(trio.client_saw(), [said, answered, Client::WebSocketClose { key: socket, close }]);
     trio.finish();
 }
 

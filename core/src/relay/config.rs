@@ -28,6 +28,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// A runner that said nothing for so long is dropped.
     pub pong: Duration,
+    /// How long after the directory was away it is asked again.
+    pub directory_retry: Duration,
     /// How long a closed route is remembered, to tell late frames from unrouted ones.
     pub tombstone: Duration,
     /// How many closed routes are remembered.
@@ -53,6 +55,7 @@ impl Default for Config {
             init: Duration::from_secs(5),
             ping_interval: Duration::from_secs(3),
             pong: Duration::from_secs(15),
+            directory_retry: Duration::from_secs(1),
             tombstone: Duration::from_secs(60),
             max_tombstones: 65_536,
             runner_lost_threshold: Duration::from_secs(15),

@@ -14,6 +14,8 @@ pub(super) struct Registration {
     wanted: Wanted,
     /// Whether the record was ever stored for this connection.
     entered: bool,
+    /// Whether a change is to be made again, since the directory was away.
+    waits: bool,
     /// The connection that the record named before.
     displaced: Option<ConnectionId>,
 }
@@ -40,7 +42,7 @@ pub(super) enum Step {
     Done,
     /// Another connection has taken the runner over.
     TakenOver,
-    /// The directory is away.
+    /// The directory is away: the change is to be made again.
     Unavailable,
 }
 
@@ -48,8 +50,16 @@ impl Registration {
     /// Enters a runner, not yet taking requests. With the first change to make.
     pub(super) fn enter(key: RunnerKey, record: RunnerRecord) -> (Self, RunnerChange) {
         let wanted = Wanted::State(record.state);
-        let mut registration =
-            Registration { key, record, revision: None, in_flight: None, wanted, entered: false, displaced: None };
+        let mut registration = Registration {
+            key,
+            record,
+            revision: None,
+            in_flight: None,
+            wanted,
+            entered: false,
+            waits: false,
+            displaced: None,
+        };
         let change = registration.change();
         (registration, change)
     }
@@ -71,7 +81,13 @@ impl Registration {
 
     /// Whether nothing more is to be done for a connection that has ended.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.is_none()
+        self.in_flight.is_none() && !self.waits
+    }
+
+    /// The change that is to be made again.
+    pub(super) fn again(&mut self) -> RunnerChange {
+        self.waits = false;
+        self.change()
     }
 
     /// A change was made, or not.
@@ -116,7 +132,10 @@ impl Registration {
                 self.revision = Some(current.revision);
                 Step::Change(self.change())
             }
-            ChangeOutcome::Unavailable => Step::Unavailable,
+            ChangeOutcome::Unavailable => {
+                self.waits = true;
+                Step::Unavailable
+            }
         }
     }
 
@@ -126,7 +145,7 @@ impl Registration {
             return None;
         }
         self.wanted = wanted;
-        self.in_flight.is_none().then(|| self.change())
+        self.is_idle().then(|| self.change())
     }
 
     fn change(&mut self) -> RunnerChange {

@@ -164,12 +164,18 @@ impl Relay {
                 self.take_over(number);
             }
             Step::Unavailable => {
-                self.registrations.remove(&number);
                 self.actions.push_back(Action::Log { connection: number, notice: Notice::DirectoryUnavailable });
-                self.close(number, Close::new(1013, "relay.directory_unavailable"));
+                self.deadlines.arm(Deadline::Directory, number, now);
             }
         }
         self.note_drained();
+    }
+
+    /// The directory was away; it is asked again.
+    pub(super) fn change_again(&mut self, number: u64) {
+        if let Some(change) = self.registrations.get_mut(&number).map(Registration::again) {
+            self.change(number, change);
+        }
     }
 
     /// The runner is entered in the directory: greets it, and pings it.

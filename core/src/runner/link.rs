@@ -162,8 +162,7 @@ impl Runner {
         match self.link {
             Link::Settling { .. } | Link::Ready { .. } => {
                 self.actions.push_back(Action::Send(ToServer::Stopping.encode()));
-                self.close_sockets();
-                self.leave_if_idle();
+                self.go_on_draining();
             }
             Link::Greeting { .. } => self.leave(),
             Link::Waiting { .. } => self.stop(StopReason::Drained),
@@ -173,11 +172,17 @@ impl Runner {
         }
     }
 
-    /// A runner that drains goes when nothing is open.
-    pub(super) fn leave_if_idle(&mut self) {
+    /// A runner that drains closes its WebSockets when its HTTP exchanges have ended, and goes when nothing is open.
+    pub(super) fn go_on_draining(&mut self) {
         let is_taken_in = matches!(self.link, Link::Settling { .. } | Link::Ready { .. });
-        if self.draining && self.requests.len() == 0 && is_taken_in {
+        if !self.draining || !is_taken_in || self.exchanges > 0 {
+            return;
+        }
+        if self.requests.len() == 0 {
             self.leave();
+        } else if !self.closing_sockets {
+            self.closing_sockets = true;
+            self.close_sockets();
         }
     }
 

@@ -36,6 +36,9 @@ impl Runner {
         let mut inward = Inflow::new(abilities.credit, dialect == Dialect::Underpass);
         // The opening bears number 0.
         let _ = inward.order(0);
+        if !state.is_websocket() {
+            self.exchanges += 1;
+        }
         let request = Request { id, state, out: Outflow::new(abilities.credit), inward, waits: false };
         let key = self.requests.insert(request);
         self.by_id.insert(id, key);
@@ -110,7 +113,7 @@ impl Runner {
             Order::Repeat => self.counted.late += 1,
             Order::Gap => {
                 self.counted.gaps += 1;
-                self.abort(key);
+                self.abort(key, FailureCode::MessageLost);
             }
         }
     }
@@ -152,7 +155,7 @@ impl Runner {
                 State::AwaitingResponse | State::Collecting { .. } | State::Responding,
             ) => {
                 self.counted.malformed += 1;
-                self.abort(key);
+                self.abort(key, FailureCode::RunnerFailed);
             }
         }
     }
@@ -161,7 +164,7 @@ impl Runner {
         let RequestChunk { body, finish } = chunk;
         let Some(request) = self.requests.get_mut(key) else { return };
         if request.inward.take(body.len(), self.config.max_buffered) {
-            return self.abort(key);
+            return self.abort(key, FailureCode::Overloaded);
         }
         if finish {
             request.inward.end();
@@ -173,12 +176,15 @@ impl Runner {
 
     fn message_for_handler(&mut self, key: RequestKey, message: WebSocketMessage) {
         let Some(request) = self.requests.get_mut(key) else { return };
+        if message.data.len() > self.config.max_message {
+            return self.abort(key, FailureCode::MessageTooLarge);
+        }
         if request.inward.take(message.data.len(), self.config.max_buffered) {
-            return self.abort(key);
+            return self.abort(key, FailureCode::Overloaded);
         }
         match Message::from_wire(message) {
             Some(message) => self.actions.push_back(Action::WebSocketMessage { key, message }),
-            None => self.abort(key),
+            None => self.abort(key, FailureCode::RunnerFailed),
         }
     }
 
@@ -203,14 +209,15 @@ impl Runner {
     }
 
     /// Ends a request that can't go on, at both ends.
-    pub(super) fn abort(&mut self, key: RequestKey) {
+    pub(super) fn abort(&mut self, key: RequestKey, why: FailureCode) {
         let Some(request) = self.requests.get(key) else { return };
+        let close = Close::new(why.close_code(), why.as_str());
         if request.state.is_websocket() {
-            self.send_close(key, Close::new(1011, FailureCode::MessageLost.as_str()));
+            self.send_close(key, close.clone());
         } else {
             self.send(key, to_server::Kind::ResponseAbort);
         }
-        self.tell_handler(key, Close::new(1011, FailureCode::MessageLost.as_str()));
+        self.tell_handler(key, close);
         self.end(key, Ended::Failed);
     }
 }

@@ -152,14 +152,14 @@ fn the_request_that_brings_more_than_a_connection_may_hold_is_aborted() {
 }
 
 #[test]
-fn a_websocket_of_which_too_much_waits_is_closed_1011_at_its_handler() {
+fn a_websocket_of_which_too_much_waits_is_closed_as_overloaded_at_its_handler() {
     let mut story = small();
     story.opens_route(of(1, 0), websocket_open());
     let mut story = blocked(story);
     let text = || Piece::WebSocketMessage(to_client::WebSocketMessage { data: zeros(50), binary: true });
     story.asks(1, of(1, 1), text()).expect([]);
     story.asks(1, of(1, 2), text()).expect([publishes(1, of(1, 0), Answer::ResponseAbort)]);
-    let close = Piece::WebSocketClose(Close::new(1011, "bus_lost").into_wire());
+    let close = Piece::WebSocketClose(Close::new(1013, "overloaded").into_wire());
     writable(&mut story).expect([sends_piece(1, of(1, 1), text()), sends_piece(1, of(1, 2), close)]);
     story.leaves_and_ends();
 }

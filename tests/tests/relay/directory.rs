@@ -1,13 +1,17 @@
 //! A runner's record: entered, taken over, contested, removed.
 
+use std::time::Duration;
+
 use underpass_core::Relay;
 use underpass_core::bus::{ConnectionId, Publication, PublishError, Rejected, RelayId, Subject};
-use underpass_core::directory::{ChangeOutcome, Revision, RunnerId, RunnerRecord, RunnerState, Versioned};
+use underpass_core::directory::{
+    ChangeOutcome, Revision, RunnerChange, RunnerId, RunnerRecord, RunnerState, Versioned,
+};
 use underpass_core::protocol::{ToRunner, ToServer};
 use underpass_core::relay::{Action, Config, Event, Notice};
 use underpass_tests::given::relay::{closes, greeting, pings, relay, relay_with, sends, tells};
 use underpass_tests::story::Story;
-use underpass_tests::wire::{abilities, connection, record};
+use underpass_tests::wire::{abilities, connection, record, runner_key};
 
 const TAKEN_OVER: &str = "ws.eviction#taken_over";
 
@@ -147,12 +151,21 @@ fn changes_go_one_at_a_time_and_only_the_last_wish_is_made() {
 }
 
 #[test]
-fn without_the_directory_a_runner_is_not_taken_in() {
+fn a_directory_that_is_away_is_asked_again_until_it_answers() {
     let mut story = relay_with(Config::default());
-    story.registers(1, "a");
-    story.directory(1, ChangeOutcome::Unavailable);
-    story.expect([tells(1, Notice::DirectoryUnavailable), closes(1, 1013, "relay.directory_unavailable")]);
-    story.input(Event::Disconnected { connection: 1 }).expect([]).ends();
+    let record = story.registers(1, "a");
+    for _ in 0..3 {
+        story.directory(1, ChangeOutcome::Unavailable).expect([tells(1, Notice::DirectoryUnavailable)]);
+        story.passes_in_silence_until(Duration::from_secs(1));
+        let change = RunnerChange { key: runner_key("a"), expected: None, record: Some(record.clone()) };
+        story.expect([Action::Directory { connection: 1, change }]);
+    }
+    // Its connection ends meanwhile: that, too, is told when it can be.
+    story.directory(1, stored(1)).expect([sends(1, greeting(&record)), pings(1, 3_000)]);
+    story.input(Event::Disconnected { connection: 1 }).expect_state(1, 1, None);
+    story.directory(1, ChangeOutcome::Unavailable).expect([tells(1, Notice::DirectoryUnavailable)]);
+    story.passes_in_silence_until(Duration::from_secs(1)).expect_state(1, 1, None);
+    story.directory(1, stored(2)).expect([]).ends();
 }
 
 #[test]

@@ -7,8 +7,9 @@ use underpass_core::ApiMisuse::{ConnectionInUse, NoSuchConnection};
 use underpass_core::directory::{Abilities, ChangeOutcome, Revision, RunnerState};
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponse, KvResponseData};
 use underpass_core::protocol::to_server::AckCommands;
+use underpass_core::protocol::tunnel::to_client;
 use underpass_core::protocol::tunnel::to_server::Kind;
-use underpass_core::protocol::{Dialect, ToClient, ToServer};
+use underpass_core::protocol::{Dialect, ToClient, ToGateway, ToServer};
 use underpass_core::relay::{Action, Config, Event, Hello, Notice};
 use underpass_core::{ConfigError, Frame, Machine, PeerError, Relay, Time};
 use underpass_tests::given::relay::{
@@ -426,9 +427,23 @@ fn what_comes_for_a_connection_that_has_ended_is_ignored() {
     story.input(Event::PeerWritable { connection: 1 }).expect([]);
     story.directory(1, ChangeOutcome::Stored(Revision(1))).expect([]);
     story.directory(1, ChangeOutcome::Unavailable).expect([]);
-    story.asks(1, of_request(0), start(None)).expect([]);
+    story.asks(1, of_request(1), to_client::Kind::RequestAbort).expect([]);
     let stats = story.machine.stats();
     assert_eq!((stats.late, stats.malformed), (1, 0));
+    story.ends();
+}
+
+#[test]
+fn what_is_opened_on_a_connection_that_has_ended_is_answered_runner_lost() {
+    let mut story = relay_with(Config::default());
+    story.asks(1, of_request(0), start(None));
+    let actions = story.actions();
+    let [Action::Publish(publication)] = &actions[..] else { panic!("{actions:?}") };
+    let Ok(ToGateway::TunnelMessage(answer)) = ToGateway::decode_framed(&publication.frame, Dialect::Published) else {
+        panic!("{publication:?}");
+    };
+    let Kind::ResponseStart(start) = answer.message_kind else { panic!("{answer:?}") };
+    assert_eq!((start.status, &**start.headers.get("x-underpass-error").unwrap()), (502, "runner_lost"));
     story.ends();
 }
 
