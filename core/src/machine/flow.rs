@@ -34,6 +34,9 @@ impl Piece {
     }
 }
 
+/// The most credit that counts: half of what its counters can tell apart is left for messages.
+pub(crate) const MOST_CREDIT: u32 = 1 << 30;
+
 /// What a sender may send: so much at the start, and more as the receiver grants it. Counted in bytes, wrapping.
 #[derive(Debug)]
 struct Allowance {

@@ -19,7 +19,8 @@ pub struct Config {
     pub total_slots: u32,
     /// Whether its actors keep nothing, so that any runner of the pool may answer.
     pub stateless: bool,
-    /// Bytes that each side may send per request and direction beyond what the other has granted.
+    /// Bytes that each side may send per request and direction beyond what the other has granted; more than 1 GiB counts
+    /// as 1 GiB.
     pub credit: u32,
     /// Requests open at once; more are answered `overloaded`.
     pub max_requests: usize,

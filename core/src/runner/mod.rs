@@ -24,7 +24,7 @@ use crate::directory::Abilities;
 use crate::error::{ApiMisuse, ConfigError};
 use crate::frame::Frame;
 use crate::http::Close;
-use crate::machine::flow::{Piece, Turn};
+use crate::machine::flow::{MOST_CREDIT, Piece, Turn};
 use crate::machine::random::Random;
 use crate::machine::table::Table;
 use crate::machine::{Machine, RequestKey};
@@ -111,7 +111,7 @@ impl Runner {
                 dialect,
                 streams: true,
                 numbers: true,
-                credit: Some(self.config.credit),
+                credit: Some(self.config.credit.min(MOST_CREDIT)),
                 stateless: self.config.stateless,
             },
         }
