@@ -44,8 +44,16 @@ impl Runner {
     }
 
     fn request(&mut self, id: WireId, start: RequestStart, dialect: Dialect) {
-        if self.requests.len() >= self.config.max_requests {
-            let failure = refusal(id, FailureCode::Overloaded, FULL);
+        let too_large =
+            !start.stream && start.body.as_ref().is_some_and(|body| body.len() > self.config.max_whole_body);
+        let refused = if self.requests.len() >= self.config.max_requests {
+            Some(refusal(id, FailureCode::Overloaded, FULL))
+        } else if too_large {
+            Some(refusal(id, FailureCode::BodyTooLarge, "the body is larger than the runner takes"))
+        } else {
+            None
+        };
+        if let Some(failure) = refused {
             let (head, body) = failure.http_answer();
             let (status, headers) = (head.status, head.headers);
             self.answer_unopened(
@@ -165,6 +173,12 @@ impl Runner {
 
     fn message_for_handler(&mut self, key: RequestKey, message: WebSocketMessage) {
         let Some(request) = self.requests.get_mut(key) else { return };
+        if message.data.len() > self.config.max_message {
+            let close = Close::new(1009, FailureCode::MessageTooLarge.as_str());
+            self.send_close(key, close.clone());
+            self.tell_handler(key, close);
+            return self.end(key, Ended::Failed);
+        }
         if request.inward.take(message.data.len(), self.config.max_buffered) {
             return self.abort(key);
         }
