@@ -1,6 +1,7 @@
 //! The runner's connection: dialling, greeting, silence, goodbye.
 
 use super::{Action, Runner, StopReason};
+use crate::error::ApiMisuse;
 use crate::http::Close;
 use crate::protocol::to_server::{Init, Pong};
 use crate::protocol::{Dialect, ToClient, ToServer};
@@ -48,10 +49,13 @@ impl Runner {
         self.actions.push_back(Action::Dial);
     }
 
-    pub(super) fn connected(&mut self, dialect: Dialect, now: Time) {
+    pub(super) fn connected(&mut self, dialect: Dialect, now: Time) -> Result<(), ApiMisuse> {
+        if self.link != Link::Dialling {
+            return Err(ApiMisuse::OutOfTurn("a connection that was not asked for"));
+        }
         if self.draining {
             self.leave();
-            return;
+            return Ok(());
         }
         self.link = Link::Greeting { dialect, until: now + self.config.init };
         self.blocked = false;
@@ -64,6 +68,7 @@ impl Runner {
             metadata: Some(metadata.into()),
         });
         self.actions.push_back(Action::Send(init.encode()));
+        Ok(())
     }
 
     /// A message of the relay that is not a piece of a request.
@@ -98,13 +103,22 @@ impl Runner {
         }
     }
 
-    pub(super) fn dial_refused(&mut self, status: u16, message: bytestring::ByteString, now: Time) {
+    pub(super) fn dial_refused(
+        &mut self,
+        status: u16,
+        message: bytestring::ByteString,
+        now: Time,
+    ) -> Result<(), ApiMisuse> {
+        if self.link != Link::Dialling {
+            return Err(ApiMisuse::OutOfTurn("the refusal of a connection that was not asked for"));
+        }
         // A relay that never took this runner in will not do so later; one that did may have been set up anew.
         if matches!(status, 400..=499) && !self.was_ready {
             self.stop(StopReason::Refused { code: status, message });
         } else {
             self.disconnected(None, now);
         }
+        Ok(())
     }
 
     /// Dialling failed, or the connection ended.
