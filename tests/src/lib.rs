@@ -2,6 +2,8 @@
 
 pub mod any_union;
 pub mod given;
+pub mod short;
+pub mod snapshot;
 pub mod story;
 pub mod trio;
 pub mod vectors;

@@ -1,14 +1,17 @@
 //! What a handler must not do with a request: each is told, and changes nothing.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use underpass_core::ApiMisuse::OutOfTurn;
-use underpass_core::RequestKey;
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::Dialect;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
-use underpass_core::runner::Event;
+use underpass_core::runner::{Action, Config, Event, StopReason};
+use underpass_core::{RequestKey, Runner};
 use underpass_tests::given::gateway::zeros;
-use underpass_tests::given::runner::{of, ready_with, runner, small_config};
+use underpass_tests::given::runner::{dialling, greeting, of, ready_with, runner, small_config};
+use underpass_tests::story::Story;
 use underpass_tests::wire::status;
 
 fn start(key: RequestKey) -> Event {
@@ -89,4 +92,28 @@ fn nothing_goes_behind_an_end_that_waits_for_credit() {
     story.input(Event::HandlerFailed { key }).expect([]);
     story.asks(of(2, 0), Piece::RequestAbort).expect([]);
     story.drains_and_ends();
+}
+
+#[test]
+fn a_connection_comes_only_when_it_was_asked_for() {
+    let connected = || Event::Connected { dialect: Dialect::Underpass };
+    let refused = || Event::DialRefused { status: 403, message: "no".into() };
+    let unasked = |story: &mut Story<Runner>| {
+        story.misuse(connected(), OutOfTurn("a connection that was not asked for"));
+        story.misuse(refused(), OutOfTurn("the refusal of a connection that was not asked for"));
+    };
+    let lost = || Event::Disconnected { close: None };
+    let mut story = dialling(Config::default());
+    story.input(lost()).expect([]);
+    unasked(&mut story);
+    story.passes(Duration::from_secs(1)).expect([Action::Dial]);
+    story.input(connected()).actions();
+    unasked(&mut story);
+    story.hears(greeting()).actions();
+    unasked(&mut story);
+    story.input(Event::Drain).actions();
+    unasked(&mut story);
+    story.input(lost()).expect([Action::Stopped(StopReason::Drained)]);
+    unasked(&mut story);
+    story.ends();
 }
