@@ -4,6 +4,8 @@ pub mod any_union;
 pub mod carrying;
 pub mod given;
 pub mod json_form;
+pub mod short;
+pub mod snapshot;
 pub mod story;
 pub mod strategies;
 pub mod trio;

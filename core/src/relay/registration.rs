@@ -117,7 +117,13 @@ impl Registration {
             ChangeOutcome::Conflict(Some(current)) => {
                 let mine = current.record.connection == self.record.connection;
                 if self.entered && !mine {
-                    return if self.wanted == Wanted::Gone { Step::Done } else { Step::TakenOver };
+                    if self.wanted == Wanted::Gone {
+                        return Step::Done;
+                    }
+                    // One that says `away` is nobody's: this runner is here, and is entered again.
+                    if current.record.connection.is_some() {
+                        return Step::TakenOver;
+                    }
                 }
                 if !mine {
                     self.record.id = current.record.id;

@@ -272,9 +272,9 @@ impl Machine for Runner {
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
         match event {
             Event::Tick => {}
-            Event::Connected { dialect } => self.connected(dialect, now),
+            Event::Connected { dialect } => self.connected(dialect, now)?,
             Event::Received { frame } => self.received(&frame, now),
-            Event::DialRefused { status, message } => self.dial_refused(status, message, now),
+            Event::DialRefused { status, message } => self.dial_refused(status, message, now)?,
             Event::Disconnected { close } => self.disconnected(close, now),
             Event::PeerBlocked => self.blocked = true,
             Event::PeerWritable => self.writable(),

@@ -47,8 +47,16 @@ impl Runner {
     }
 
     fn request(&mut self, id: WireId, start: RequestStart, dialect: Dialect) {
-        if self.requests.len() >= self.config.max_requests {
-            let failure = refusal(id);
+        let too_large =
+            !start.stream && start.body.as_ref().is_some_and(|body| body.len() > self.config.max_whole_body);
+        let refused = if self.requests.len() >= self.config.max_requests {
+            Some(refusal(id, FailureCode::Overloaded, FULL))
+        } else if too_large {
+            Some(refusal(id, FailureCode::BodyTooLarge, "the body is larger than the runner takes"))
+        } else {
+            None
+        };
+        if let Some(failure) = refused {
             let (head, body) = failure.http_answer();
             let (status, headers) = (head.status, head.headers);
             self.answer_unopened(
@@ -75,8 +83,16 @@ impl Runner {
     }
 
     fn websocket_open(&mut self, id: WireId, open: WebSocketOpen, dialect: Dialect) {
-        if self.requests.len() >= self.config.max_requests {
-            let Close { code, reason } = refusal(id).close();
+        let refused = if self.draining {
+            // Those that are open were closed already; an exchange comes to its end, a WebSocket may not.
+            Some(refusal(id, FailureCode::Draining, "the runner is going away"))
+        } else if self.requests.len() >= self.config.max_requests {
+            Some(refusal(id, FailureCode::Overloaded, FULL))
+        } else {
+            None
+        };
+        if let Some(failure) = refused {
+            let Close { code, reason } = failure.close();
             let close = to_server::WebSocketClose { code, reason, hibernate: false };
             self.answer_unopened(id, to_server::Kind::WebSocketClose(close));
             return;
@@ -222,10 +238,9 @@ impl Runner {
     }
 }
 
-fn refusal((gateway_id, request_id): WireId) -> Failure {
-    Failure {
-        code: FailureCode::Overloaded,
-        message: "the runner has as many requests open as it may".into(),
-        request: Some(RequestName { gateway_id, request_id }),
-    }
+/// Why a request is refused that finds too many open.
+const FULL: &str = "the runner has as many requests open as it may";
+
+fn refusal((gateway_id, request_id): WireId, code: FailureCode, message: &'static str) -> Failure {
+    Failure { code, message: message.into(), request: Some(RequestName { gateway_id, request_id }) }
 }

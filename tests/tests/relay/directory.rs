@@ -139,6 +139,18 @@ fn a_record_that_somebody_removed_is_entered_again() {
 }
 
 #[test]
+fn a_record_that_somebody_set_away_is_entered_again() {
+    let mut story = relay_with(Config::default());
+    story.greets(1, "a");
+    story.says(1, ToServer::Stopping).expect_state(1, 1, Some(RunnerState::Draining));
+    story.directory(1, conflict(8, &record_at(None))).expect_state(1, 8, Some(RunnerState::Draining));
+    story.directory(1, stored(9)).expect([]);
+    story.input(Event::Disconnected { connection: 1 }).expect_state(1, 9, None);
+    // Away already: that is as good as gone.
+    story.directory(1, conflict(10, &record_at(None))).expect([]).ends();
+}
+
+#[test]
 fn changes_go_one_at_a_time_and_only_the_last_wish_is_made() {
     let mut story = relay_with(Config::default());
     story.greets(1, "a");
