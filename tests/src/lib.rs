@@ -2,6 +2,7 @@
 
 pub mod any_union;
 pub mod given;
+pub mod noise;
 pub mod short;
 pub mod snapshot;
 pub mod story;
