@@ -4,6 +4,7 @@ pub mod any_union;
 pub mod carrying;
 pub mod given;
 pub mod json_form;
+pub mod noise;
 pub mod short;
 pub mod snapshot;
 pub mod story;

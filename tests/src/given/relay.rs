@@ -41,7 +41,7 @@ pub fn small_config() -> Config {
         outbox: 100,
         max_buffered: 100,
         max_backlog: 200,
-        bus_largest_message: 100,
+        bus_largest_message: 102,
         ..Config::default()
     }
 }

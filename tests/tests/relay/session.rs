@@ -461,7 +461,7 @@ fn a_configuration_that_could_not_work_is_refused() {
         ("outbox", Config { outbox: 99, ..small_config() }),
         ("max_buffered", Config { max_buffered: 99, ..small_config() }),
         ("max_backlog", Config { max_backlog: 99, ..small_config() }),
-        ("bus_largest_message", Config { bus_largest_message: 99, ..small_config() }),
+        ("bus_largest_message", Config { bus_largest_message: 101, ..small_config() }),
     ] {
         let error = refused(config);
         assert!(matches!(error, ConfigError::BoundBelowLargest { bound, .. } if bound == name), "{error}");
