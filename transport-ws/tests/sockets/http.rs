@@ -416,3 +416,25 @@ async fn a_body_that_never_comes_is_never_handed_on_as_whole() {
     assert!(ends.lock().unwrap().iter().all(Result::is_err), "{ends:?}");
     tunnel.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_over_http_2_that_is_cancelled_never_looks_whole() {
+    let (router, ends, came) = uploads();
+    let tunnel = Tunnel::start(router, NoWebSockets).await;
+    let client = http2();
+    for i in 1..=20 {
+        let (sender, frames) = mpsc::channel(1);
+        let body = Told { frames, dropped: Arc::default() }.boxed();
+        let request = Request::post(tunnel.url("/")).body(body).unwrap();
+        let answer = tokio::spawn(client.request(request));
+        sender.send(Ok("abc".into())).await.unwrap();
+        eventually("the request came", || came.load(Ordering::SeqCst) == i).await;
+        answer.abort();
+        eventually("the handler sees the end", || ends.lock().unwrap().len() == i || tunnel.runner.handlers() == 0)
+            .await;
+    }
+    drop(client);
+    nothing_left(&tunnel).await;
+    assert!(ends.lock().unwrap().iter().all(Result::is_err), "{ends:?}");
+    tunnel.end().await;
+}
