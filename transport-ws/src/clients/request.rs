@@ -32,8 +32,12 @@ pub(super) async fn serve<B: Bus>(
     upgrade: Upgrade,
 ) -> Result<Response<ResponseBody<B>>, Infallible> {
     let answered = match websocket::asked_for(&request) {
-        Some(key) => websocket::serve(&gateway, client, request, key, upgrade).await,
-        None => exchange(&gateway, client, request).await,
+        Ok(Some(key)) => websocket::serve(&gateway, client, request, key, upgrade).await,
+        Ok(None) => exchange(&gateway, client, request).await,
+        Err(bad) => {
+            tracing::debug!(%client, ?bad, "a WebSocket was not opened as it must be");
+            Ok(bad.answer())
+        }
     };
     Ok(answered.unwrap_or_else(|failure| {
         tracing::debug!(%client, "a request failed: {failure}");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -243,4 +243,30 @@ fn opening(version: &str, key: Option<&str>) -> String {
     let version = if version.is_empty() { String::new() } else { format!("sec-websocket-version: {version}\r\n") };
     let key = key.map(|key| format!("sec-websocket-key: {key}\r\n")).unwrap_or_default();
     format!("GET /ws HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n{version}{key}\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_opening_with_another_version_is_answered_426_and_one_without_a_key_400() {
+    let hesitates = Hesitates::default();
+    let router = Router::new().route("/ws", axum::routing::get(|| async { "not for you" }));
+    let tunnel = Tunnel::start(router, hesitates.clone()).await;
+    for (version, key, status) in [
+        ("8", Some(KEY), "426 Upgrade Required"),
+        ("", Some(KEY), "426 Upgrade Required"),
+        ("13", None, "400 Bad Request"),
+        ("13", Some("c2hvcnQ="), "400 Bad Request"),
+        ("13", Some("????????????????????????"), "400 Bad Request"),
+        ("13", Some("dGhlIHNhbXBsZSBub!!jZQ=="), "400 Bad Request"),
+    ] {
+        let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+        let opening = opening(version, key).replace("connection: Upgrade", "connection: close, Upgrade");
+        socket.write_all(opening.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        within(socket.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{version} {key:?}: {answer}");
+        assert_eq!(answer.contains("\r\nsec-websocket-version: 13\r\n"), status.starts_with("426"), "{answer}");
+        assert_eq!(answer.contains("\r\nupgrade: websocket\r\n"), status.starts_with("426"), "{answer}");
+    }
+    assert_eq!(hesitates.came.load(Ordering::SeqCst), 0);
+    tunnel.end().await;
 }
