@@ -7,7 +7,7 @@ use underpass_transport_mem::{MemBus, MemDirectory};
 use underpass_transport_ws::runner::{Config, NoWebSockets, Runner, StopReason};
 use underpass_transport_ws::runners::{self, Runners};
 
-use crate::tunnel::{Tunnel, pool, text, within};
+use crate::tunnel::{Tunnel, text, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_on_one_side_only_is_refused_for_good() {
