@@ -20,7 +20,7 @@ use super::exchange::{Exchange, Source};
 use super::outlets::Delivery;
 use super::request::admit;
 use super::response::{ResponseBody, refused};
-use crate::socket::{self, Link, Received, pump};
+use crate::socket::{self, Link, Patience, Received, pump};
 
 /// Why a request that asks for a WebSocket cannot open one.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ pub(super) async fn serve<B: Bus>(
             Ok(upgraded) => {
                 let stream = TokioIo::new(upgraded);
                 let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-                pump(stream, &mut outgoing, &exchange.source()).await;
+                pump(stream, &mut outgoing, &exchange.source(), Patience::default()).await;
             }
             Err(error) => tracing::debug!("a WebSocket's client went away: {error}"),
         }

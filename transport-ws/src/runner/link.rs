@@ -23,7 +23,7 @@ use super::outlets::{Command, Outlets};
 use crate::driver::Driver;
 use crate::outbox::{Held, outbox};
 use crate::queue::Receiver;
-use crate::socket::{self, Link, OutgoingReceiver, Received, pump};
+use crate::socket::{self, Link, OutgoingReceiver, Patience, Received, pump};
 
 /// How long a dial may take, until the WebSocket is open.
 const DIAL_WITHIN: Duration = Duration::from_secs(10);
@@ -103,7 +103,7 @@ async fn connect(driver: &Arc<Driver<Outlets>>, commands: &mut Receiver<Command>
     match dialled {
         Ok(Ok((stream, dialect))) => {
             let Some((mut outgoing, mut link)) = Connection::new(driver, commands, relay, dialect) else { return };
-            let close = pump(stream, &mut outgoing, &link).await;
+            let close = pump(stream, &mut outgoing, &link, Patience::default()).await;
             tracing::info!(?close, "the connection to the relay ended");
             link.close = close;
         }

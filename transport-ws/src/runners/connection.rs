@@ -18,7 +18,7 @@ use underpass_core::relay::{Event, Hello};
 
 use super::Shared;
 use crate::outbox::{Held, outbox};
-use crate::socket::{self, Link, Received, pump};
+use crate::socket::{self, Link, Patience, Received, pump};
 
 /// How long a runner may take to open its WebSocket.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ pub(super) async fn serve<B: Bus>(relay: Arc<Shared<B>>, stream: TcpStream, addr
         inside.handle(Event::Connected { connection, hello });
     });
     let link = Connection { relay: &relay, connection, held };
-    let close = pump(stream, &mut outgoing, &link).await;
+    let close = pump(stream, &mut outgoing, &link, Patience::default()).await;
     tracing::debug!(%address, connection, ?close, "a runner's connection ended");
 }
 
