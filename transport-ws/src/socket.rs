@@ -34,6 +34,12 @@ const BUFFER: usize = 16 * 1024;
 /// Between two flushes at most, bytes (and one message).
 const BATCH: usize = 256 * 1024;
 
+/// What `close_within` is unless it is configured.
+pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(30);
+
+/// What `linger` is unless it is configured.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
 /// How long a peer is waited for when its socket is to end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -41,12 +47,6 @@ pub(crate) struct Patience {
     pub(crate) close_within: Duration,
     /// How long a socket whose peer broke a rule is still read, so that it can see the close.
     pub(crate) linger: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience { close_within: Duration::from_secs(30), linger: Duration::from_secs(2) }
-    }
 }
 
 /// The settings of a WebSocket that takes messages of up to so many bytes.
@@ -337,12 +337,16 @@ fn close_frame(close: &Close) -> Option<CloseFrame> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use tokio::io::DuplexStream;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     use super::*;
+
+    impl Default for Patience {
+        fn default() -> Self {
+            Patience { close_within: CLOSE_WITHIN, linger: LINGER }
+        }
+    }
 
     #[derive(Default)]
     struct Notes {

@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use underpass_core::bus::Bus;
@@ -18,7 +18,7 @@ use underpass_core::http::{Body, ClientRequest, RequestHead, Target};
 use underpass_core::{Failure, FailureCode};
 
 use super::Shared;
-use super::connection::Upgrade;
+use super::connection::Connection;
 use super::exchange::{Exchange, Source};
 use super::outlets::Delivery;
 use super::response::{ResponseBody, answer, failed, refused};
@@ -29,11 +29,11 @@ pub(super) async fn serve<B: Bus>(
     gateway: Arc<Shared<B>>,
     client: IpAddr,
     request: Request<Incoming>,
-    upgrade: Upgrade,
+    connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Infallible> {
     let answered = match websocket::asked_for(&request) {
-        Ok(Some(key)) => websocket::serve(&gateway, client, request, key, upgrade).await,
-        Ok(None) => exchange(&gateway, client, request).await,
+        Ok(Some(key)) => websocket::serve(&gateway, client, request, key, connection).await,
+        Ok(None) => exchange(&gateway, client, request, connection).await,
         Err(bad) => {
             tracing::debug!(%client, ?bad, "a WebSocket was not opened as it must be");
             Ok(bad.answer())
@@ -73,10 +73,13 @@ async fn exchange<B: Bus>(
     gateway: &Shared<B>,
     client: IpAddr,
     request: Request<Incoming>,
+    connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Failure> {
     let (parts, mut incoming) = request.into_parts();
     let (target, head) = admit(gateway, client, &parts, false)?;
     let expects = parts.headers.contains_key(header::EXPECT);
+    // Its answers are as long as its connection.
+    let cut = (parts.version == Version::HTTP_10).then_some(connection);
     drop(parts);
     let Ok((body, first)) = classify(&mut incoming, expects, gateway.max_chunk).await else { return Ok(broken_off()) };
     let streamed = matches!(body, Body::Stream);
@@ -87,7 +90,7 @@ async fn exchange<B: Bus>(
     match exchange.next().await {
         Some(Delivery::Start(head, Body::None)) => answer(&head, ResponseBody::none()),
         Some(Delivery::Start(head, Body::Whole(bytes))) => answer(&head, ResponseBody::Whole(bytes)),
-        Some(Delivery::Start(head, Body::Stream)) => answer(&head, ResponseBody::stream(exchange)),
+        Some(Delivery::Start(head, Body::Stream)) => answer(&head, ResponseBody::stream(exchange, cut)),
         Some(Delivery::Failed(failure)) => Err(failure),
         None => Ok(broken_off()),
         Some(Delivery::Chunk { .. } | Delivery::Opened) => {
