@@ -29,6 +29,7 @@ use bytes::Bytes;
 use underpass_core::bus::{RelayId, Subject};
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerSeen, RunnerState, Versioned};
 use underpass_core::gateway::{self, Open, OpenKind};
+use underpass_core::handshake::Hello;
 use underpass_core::http::{Admission, Body, ClientRequest, Close, ResponseHead, split_fields};
 use underpass_core::protocol::{Dialect, GatewayId, Map};
 use underpass_core::{Frame, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
@@ -247,7 +248,7 @@ fn relay_thread(
                 thread::spawn(move || {
                     sockets.lock().unwrap().insert(number, socket.try_clone()?);
                     // On a WebSocket this stands in the query of its opening.
-                    let hello = relay::Hello {
+                    let hello = Hello {
                         protocol_version: 7,
                         namespace: "default".into(),
                         runner_key: format!("runner-{number}").into(),

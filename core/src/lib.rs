@@ -20,6 +20,7 @@ pub mod error;
 pub mod failure;
 pub mod frame;
 pub mod gateway;
+pub mod handshake;
 pub mod http;
 pub mod machine;
 pub mod protocol;

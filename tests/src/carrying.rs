@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use underpass_core::directory::{ChangeOutcome, Revision};
+use underpass_core::handshake::Hello;
 use underpass_core::protocol::to_server::{Init, Pong};
 use underpass_core::protocol::tunnel::{to_client, to_server};
 use underpass_core::protocol::{Dialect, Map, RequestId, ToServer};
@@ -24,7 +25,7 @@ impl Carrying {
     /// With payloads of so many bytes.
     pub fn new(payload: usize) -> Self {
         let mut relay = Relay::new(relay::Config::default(), relay_id(), 1, Time::ZERO).expect("the default works");
-        let hello = relay::Hello {
+        let hello = Hello {
             protocol_version: 7,
             namespace: "default".into(),
             runner_key: "key".into(),

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::Hello;
 use super::routes::{Open, RouteId};
 use crate::frame::Frame;
+use crate::handshake::Hello;
 use crate::machine::deadline::Armed;
 
 /// A runner's connection.

@@ -1,26 +1,12 @@
 //! What can happen to a relay, and what it can want done.
 
 use bytes::Bytes;
-use bytestring::ByteString;
 
 use crate::bus::{Publication, Rejected};
 use crate::directory::{ChangeOutcome, RunnerChange};
 use crate::frame::Frame;
+use crate::handshake::Hello;
 use crate::http::Close;
-use crate::protocol::Dialect;
-
-/// Who connects, as its WebSocket's opening says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hello {
-    /// The `protocol_version` of the query.
-    pub protocol_version: u16,
-    /// The `namespace` of the query.
-    pub namespace: ByteString,
-    /// The `runner_key` of the query.
-    pub runner_key: ByteString,
-    /// Which words follow from the sub-protocol that was chosen.
-    pub dialect: Dialect,
-}
 
 /// What can happen to a relay.
 ///

@@ -1,11 +1,9 @@
 //! The relay: holds runners' connections, carries frames, and decides who may answer.
 
-mod abilities;
 mod carry;
 mod config;
 mod connection;
 mod event;
-pub mod handshake;
 mod notice;
 mod registration;
 mod routes;
@@ -16,9 +14,8 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-pub(crate) use abilities::write as write_abilities;
 pub use config::Config;
-pub use event::{Action, Event, Hello};
+pub use event::{Action, Event};
 pub use notice::Notice;
 pub use stats::Stats;
 

@@ -3,11 +3,12 @@
 use super::connection::{Connection, Session};
 use super::notice::Notice;
 use super::registration::{Registration, Step};
-use super::{Action, Deadline, Hello, Relay, abilities};
+use super::{Action, Deadline, Relay};
 use crate::bus::{ConnectionId, Publication, Subject};
 use crate::directory::{ChangeOutcome, Pool, RunnerChange, RunnerId, RunnerKey, RunnerRecord, RunnerState};
 use crate::error::ApiMisuse;
 use crate::frame::Frame;
+use crate::handshake::{Hello, abilities};
 use crate::http::Close;
 use crate::protocol::carry::FromRunner;
 use crate::protocol::kv::{KvRequest, KvResponse, KvResponseData};

@@ -2,10 +2,10 @@
 
 use super::{Action, Runner, StopReason};
 use crate::error::ApiMisuse;
+use crate::handshake::abilities;
 use crate::http::Close;
 use crate::protocol::to_server::{Init, Pong};
 use crate::protocol::{Dialect, ToClient, ToServer};
-use crate::relay::write_abilities;
 use crate::time::Time;
 
 /// How the connection stands.
@@ -72,7 +72,7 @@ impl Runner {
         }
         self.link = Link::Greeting { dialect, until: now + self.config.init };
         self.blocked = false;
-        let metadata = write_abilities(&self.abilities(dialect));
+        let metadata = abilities::write(&self.abilities(dialect));
         let init = ToServer::Init(Init {
             name: self.config.name.clone(),
             version: self.config.version,

@@ -24,6 +24,7 @@ use crate::directory::Abilities;
 use crate::error::{ApiMisuse, ConfigError};
 use crate::failure::FailureCode;
 use crate::frame::Frame;
+use crate::handshake::Hello;
 use crate::http::Close;
 use crate::machine::flow::{Piece, Turn};
 use crate::machine::random::Random;
@@ -32,7 +33,6 @@ use crate::machine::{Machine, RequestKey};
 use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Credit, Kind, ResponseChunk, WebSocketClose};
 use crate::protocol::{Dialect, MessageId, ToClient, ToServer};
-use crate::relay::Hello;
 use crate::time::Time;
 
 /// The version of the protocol that this runner speaks.

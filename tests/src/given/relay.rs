@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytestring::ByteString;
 use underpass_core::bus::{Publication, Subject};
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerChange, RunnerRecord, RunnerState};
+use underpass_core::handshake::Hello;
 use underpass_core::http::Close;
 use underpass_core::protocol::to_client::{Init, Ping, ProtocolMetadata};
 use underpass_core::protocol::to_server::Pong;
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, to_client, to_server};
 use underpass_core::protocol::{Dialect, MessageId, RequestId, ToClient, ToGateway, ToRunner, ToServer};
-use underpass_core::relay::{Action, Config, Event, Hello, Notice};
+use underpass_core::relay::{Action, Config, Event, Notice};
 use underpass_core::{Frame, Relay, Time};
 
 use crate::story::Story;

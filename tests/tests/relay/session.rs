@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use underpass_core::ApiMisuse::{ConnectionInUse, NoSuchConnection};
 use underpass_core::directory::{Abilities, ChangeOutcome, Revision, RunnerState};
+use underpass_core::handshake::Hello;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponse, KvResponseData};
 use underpass_core::protocol::to_server::AckCommands;
 use underpass_core::protocol::tunnel::to_client;
 use underpass_core::protocol::tunnel::to_server::Kind;
 use underpass_core::protocol::{Dialect, ToClient, ToGateway, ToServer};
-use underpass_core::relay::{Action, Config, Event, Hello, Notice};
+use underpass_core::relay::{Action, Config, Event, Notice};
 use underpass_core::{ConfigError, Frame, Machine, PeerError, Relay, Time};
 use underpass_tests::given::relay::{
     METADATA, closes, greeting, hello, init, of_request, pings, pong, relay, relay_with, sends, small_config, start,

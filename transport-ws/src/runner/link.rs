@@ -12,10 +12,9 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use underpass_core::handshake::{Hello, connect_path, dialect_of, offered_subprotocols};
 use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
-use underpass_core::relay::Hello;
-use underpass_core::relay::handshake::{connect_path, dialect_of, offered_subprotocols};
 use underpass_core::runner::Event;
 
 use super::outlets::{Command, Outlets};

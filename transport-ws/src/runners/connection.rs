@@ -11,9 +11,9 @@ use tokio::time::timeout;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response as Accepted};
 use underpass_core::bus::Bus;
+use underpass_core::handshake::{Handshake, Hello};
 use underpass_core::http::Close;
-use underpass_core::relay::handshake::Handshake;
-use underpass_core::relay::{Event, Hello};
+use underpass_core::relay::Event;
 
 use super::Shared;
 use crate::outbox::{Held, outbox};

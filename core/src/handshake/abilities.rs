@@ -25,7 +25,7 @@ struct Announced {
 
 /// Reads what a runner announced. Only one that speaks `underpass.1` has any abilities; metadata that is not this kind
 /// of JSON announces none.
-pub(super) fn read(metadata: Option<&str>, dialect: Dialect) -> Abilities {
+pub(crate) fn read(metadata: Option<&str>, dialect: Dialect) -> Abilities {
     let announced = match dialect {
         Dialect::Published => None,
         Dialect::Underpass => metadata.and_then(|json| serde_json::from_str::<Metadata>(json).ok()),

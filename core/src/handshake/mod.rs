@@ -1,9 +1,11 @@
-//! The opening of a runner's WebSocket: its path, its query, its sub-protocols; both ends.
+//! How a runner and a relay come together, both ends: the opening of the WebSocket (its path, its query, its
+//! sub-protocols), and the abilities that the runner's Init announces.
+
+pub(crate) mod abilities;
 
 use bytestring::ByteString;
 use thiserror::Error;
 
-use super::Hello;
 use crate::protocol::Dialect;
 
 /// Where runners connect.
@@ -17,6 +19,19 @@ pub const PUBLISHED_PROTOCOL: &str = "rivet";
 
 /// In front of the token in the sub-protocol that carries it.
 const TOKEN_PREFIX: &str = "rivet_token.";
+
+/// Who connects, as its WebSocket's opening says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The `protocol_version` of the query.
+    pub protocol_version: u16,
+    /// The `namespace` of the query.
+    pub namespace: ByteString,
+    /// The `runner_key` of the query.
+    pub runner_key: ByteString,
+    /// Which words follow from the sub-protocol that was chosen.
+    pub dialect: Dialect,
+}
 
 /// What a relay makes of a runner's opening. The token is still to be compared, in constant time, with the relay's.
 #[derive(Clone, Debug, PartialEq, Eq)]
