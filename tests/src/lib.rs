@@ -2,7 +2,6 @@
 
 pub mod any_union;
 pub mod carrying;
-pub mod json_form;
 pub mod story;
 pub mod strategies;
 pub mod trio;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Deserialize;
 
-use super::bare::{Reader, front};
+use super::bare::{Reader, Wire, front};
 use super::kv::KvRequest;
 use super::to_client::{AckEvents, CommandWrapper};
 use super::tunnel::tag::{ToClientTag, ToServerTag};

@@ -43,11 +43,15 @@
 //! | [`tunnel::to_client::Kind::Credit`] | 6 of `ToClientTunnelMessageKind` |
 //! | [`tunnel::to_server::Kind::Credit`] | 7 of `ToServerTunnelMessageKind` |
 
+pub mod any;
 mod bare;
 mod bus;
 pub mod carry;
+mod codec;
 pub mod control;
+mod data_list;
 pub mod ids;
+pub mod json;
 pub mod kv;
 pub mod map;
 pub mod serverless;
@@ -55,8 +59,17 @@ pub mod to_client;
 pub mod to_gateway;
 pub mod to_runner;
 pub mod to_server;
+pub mod translate;
 pub mod tunnel;
+pub mod v1;
+pub mod v2;
+pub mod v3;
+pub mod v4;
+pub mod v5;
+pub mod v6;
+mod version;
 
+pub use data_list::DataList;
 pub use ids::{GatewayId, MessageId, MessageIndex, RequestId};
 pub use map::Map;
 pub use serverless::ToServerlessServer;
@@ -64,7 +77,9 @@ pub use to_client::ToClient;
 pub use to_gateway::ToGateway;
 pub use to_runner::ToRunner;
 pub use to_server::ToServer;
+pub use translate::{Memory, Untranslatable};
 pub use tunnel::Dialect;
+pub use version::{NoSuchVersion, Version};
 
 /// The version that everything here speaks: the newest published one, and the only one on the bus.
 pub const VERSION: u16 = 7;

@@ -13,8 +13,10 @@ use crate::frame::Frame;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGateway {
     /// `ToGatewayPong`: the connection lives.
+    #[serde(rename = "ToGatewayPong")]
     Pong(Pong),
     /// `ToServerTunnelMessage`: a piece of an answer.
+    #[serde(rename = "ToServerTunnelMessage")]
     TunnelMessage(ToServerTunnelMessage),
 }
 
@@ -71,6 +73,7 @@ impl ToGateway {
 
 /// `ToGatewayPong`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Pong {
     /// The ping's.
     pub request_id: RequestId,

@@ -14,14 +14,19 @@ use crate::frame::Frame;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRunner {
     /// `ToRunnerPing`: does the connection of this request live?
+    #[serde(rename = "ToRunnerPing")]
     Ping(Ping),
     /// `ToRunnerClose`: the connection was taken over; close it.
+    #[serde(rename = "ToRunnerClose")]
     Close,
     /// `ToClientCommands`.
+    #[serde(rename = "ToClientCommands")]
     Commands(Vec<CommandWrapper>),
     /// `ToClientAckEvents`.
+    #[serde(rename = "ToClientAckEvents")]
     AckEvents(AckEvents),
     /// `ToClientTunnelMessage`: carried on without being decoded.
+    #[serde(rename = "ToClientTunnelMessage")]
     TunnelMessage(ToClientTunnelMessage),
 }
 
@@ -78,6 +83,7 @@ impl ToRunner {
 
 /// `ToRunnerPing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Ping {
     /// Who asks.
     pub gateway_id: GatewayId,
