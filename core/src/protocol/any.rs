@@ -7,6 +7,8 @@ use serde::de::DeserializeSeed;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+use super::bare::Reader;
+use super::bus;
 use super::codec::Codec;
 use super::translate::{Memory, NamesGateways, Translate, Untranslatable};
 use super::{Version, v1, v2, v3, v4, v5, v6};
@@ -66,6 +68,18 @@ impl Schema {
     /// Of which version.
     pub fn version(self) -> Version {
         self.version
+    }
+}
+
+impl Schema {
+    /// Reads a frame of the bus: the version in two bytes, then a message of this type.
+    ///
+    /// # Errors
+    /// As for [`decode`](Schema::decode), and [`BadVersion`](crate::Malformed::BadVersion) if the frame bears another.
+    pub fn decode_framed(self, frame: &Frame) -> Result<Message, PeerError> {
+        bus::read_version(&mut Reader::new(frame), self.version)?;
+        let shift = |error: PeerError| PeerError { offset: error.offset + bus::VERSION_BYTES.len(), ..error };
+        self.decode(&frame.clone().skip(bus::VERSION_BYTES.len())).map_err(shift)
     }
 }
 

@@ -50,6 +50,7 @@ pub mod carry;
 mod codec;
 pub mod control;
 mod data_list;
+pub mod edge;
 pub mod ids;
 pub mod json;
 pub mod kv;
@@ -70,6 +71,7 @@ pub mod v6;
 mod version;
 
 pub use data_list::DataList;
+pub use edge::Edge;
 pub use ids::{GatewayId, MessageId, MessageIndex, RequestId};
 pub use map::Map;
 pub use serverless::ToServerlessServer;

@@ -6,6 +6,7 @@ use super::bare::{self, Reader, front};
 use super::bus;
 use super::ids::RequestId;
 use super::tunnel::{Dialect, ToServerTunnelMessage};
+use super::version::Version;
 use crate::error::PeerError;
 use crate::frame::Frame;
 
@@ -48,7 +49,7 @@ impl ToGateway {
     /// As for [`decode`](ToGateway::decode), and [`BadVersion`](crate::Malformed::BadVersion) if the frame bears another.
     pub fn decode_framed(frame: &Frame, dialect: Dialect) -> Result<ToGateway, PeerError> {
         let mut reader = Reader::new(frame);
-        bus::read_version(&mut reader)?;
+        bus::read_version(&mut reader, Version::V7)?;
         ToGateway::read(&mut reader, dialect)
     }
 

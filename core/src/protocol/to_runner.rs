@@ -7,6 +7,7 @@ use super::bus;
 use super::ids::{GatewayId, RequestId};
 use super::to_client::{AckEvents, CommandWrapper};
 use super::tunnel::{Dialect, ToClientTunnelMessage};
+use super::version::Version;
 use crate::error::PeerError;
 use crate::frame::Frame;
 
@@ -58,7 +59,7 @@ impl ToRunner {
     /// As for [`decode`](ToRunner::decode), and [`BadVersion`](crate::Malformed::BadVersion) if the frame bears another.
     pub fn decode_framed(frame: &Frame, dialect: Dialect) -> Result<ToRunner, PeerError> {
         let mut reader = Reader::new(frame);
-        bus::read_version(&mut reader)?;
+        bus::read_version(&mut reader, Version::V7)?;
         ToRunner::read(&mut reader, dialect)
     }
 

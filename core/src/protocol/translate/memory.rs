@@ -39,9 +39,9 @@ impl Memory {
         Memory { generations: Generations::default(), numbers: Numbers::of_any_requests(MOST_REQUESTS), indexes: None }
     }
 
-    /// How many requests and actors are remembered.
-    pub(crate) fn sizes(&self) -> (usize, usize) {
-        (self.numbers.len(), self.generations.len())
+    /// How many requests are remembered.
+    pub(crate) fn requests(&self) -> usize {
+        self.numbers.len()
     }
 
     /// A request goes to the runner.
