@@ -1,7 +1,9 @@
 //! Stories that cross the crates of Underpass, and what they are told with.
 
 pub mod any_union;
+pub mod arbitrary;
 pub mod carrying;
+pub mod checks;
 pub mod story;
 pub mod strategies;
 pub mod trio;
