@@ -4,6 +4,7 @@ pub mod any_union;
 pub mod arbitrary;
 pub mod carrying;
 pub mod checks;
+pub mod fuzz;
 pub mod story;
 pub mod strategies;
 pub mod trio;
