@@ -126,7 +126,7 @@ impl<'de> Deserializer<'de> for &mut Choices<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.byte() % 2 == 0 { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.byte().is_multiple_of(2) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

@@ -110,7 +110,7 @@ pub enum FromBus {
     Tunnel(Carried<ToClientWord>),
 }
 
-/// What a runner's WebSocket brought: [`ToServer`](super::ToServer), its tunnel messages unread.
+/// What a runner's WebSocket brought: [`ToServer`], its tunnel messages unread.
 ///
 /// In the order of the tags, as it is read by them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
