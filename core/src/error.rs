@@ -86,6 +86,14 @@ pub enum ConfigError {
     /// A setting that must not be zero.
     #[error("{0} must not be zero")]
     Zero(&'static str),
+    /// A setting beyond what its counters can tell apart.
+    #[error("{setting} must be at most {most}")]
+    TooLarge {
+        /// The setting.
+        setting: &'static str,
+        /// The most that it can be.
+        most: u64,
+    },
     /// A gateway id of four zero bytes, which names no gateway.
     #[error("a gateway id must not be zero")]
     ZeroGatewayId,

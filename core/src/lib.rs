@@ -12,7 +12,7 @@
 //! Whoever embeds a machine carries out its actions: [`bus`] and [`directory`] say what gateways and relays need
 //! between them, [`protocol`] is what travels, [`http`] is how HTTP fits into it, and [`failure`] is what clients are
 //! told when something goes wrong.
-#![warn(clippy::wildcard_enum_match_arm)]
+#![warn(clippy::wildcard_enum_match_arm, clippy::iter_over_hash_type)]
 
 pub mod bus;
 pub mod directory;

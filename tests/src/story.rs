@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use underpass_core::{ApiMisuse, Machine, Time};
+use underpass_core::{ApiMisuse, Gateway, Machine, Relay, Runner, Time, gateway, relay, runner};
 
 /// A conversation with one machine, in virtual time.
 ///
@@ -79,9 +79,99 @@ where
         self
     }
 
+    /// Fails if the machine wants something that was not expected.
     #[track_caller]
-    fn nothing_left(&mut self) {
+    pub fn nothing_left(&mut self) {
         let left = self.actions();
         assert!(left.is_empty(), "left unexpected at {}: {left:#?}", self.now);
+    }
+}
+
+/// A machine that can say what it still holds.
+pub trait AtRest: Machine {
+    /// That time has passed.
+    fn tick() -> Self::Event;
+
+    /// What it holds, by name; nothing but zeros when nothing is open.
+    fn holds(&self) -> Vec<(&'static str, usize)>;
+}
+
+impl AtRest for Gateway {
+    fn tick() -> gateway::Event {
+        gateway::Event::Tick
+    }
+
+    fn holds(&self) -> Vec<(&'static str, usize)> {
+        let stats = self.stats();
+        vec![("requests", stats.open), ("deadlines", stats.deadlines), ("bytes", stats.buffered)]
+    }
+}
+
+impl AtRest for Relay {
+    fn tick() -> relay::Event {
+        relay::Event::Tick
+    }
+
+    fn holds(&self) -> Vec<(&'static str, usize)> {
+        let stats = self.stats();
+        vec![
+            ("connections", stats.connections),
+            ("ready", stats.ready),
+            ("routes", stats.routes),
+            ("tombstones", stats.tombstones),
+            ("deadlines", stats.deadlines),
+            ("bytes", stats.buffered),
+        ]
+    }
+}
+
+impl AtRest for Runner {
+    fn tick() -> runner::Event {
+        runner::Event::Tick
+    }
+
+    fn holds(&self) -> Vec<(&'static str, usize)> {
+        let stats = self.stats();
+        vec![("requests", stats.open), ("deadlines", stats.deadlines), ("bytes", stats.buffered)]
+    }
+}
+
+impl<M: AtRest> Story<M>
+where
+    M::Action: Debug + PartialEq,
+{
+    /// Time passes, and the machine is told.
+    #[track_caller]
+    pub fn passes(&mut self, duration: Duration) -> &mut Self {
+        self.after(duration, M::tick())
+    }
+
+    /// Time passes until just before a deadline, and nothing happens; then it is there.
+    #[track_caller]
+    pub fn passes_in_silence_until(&mut self, deadline: Duration) -> &mut Self {
+        let last = Duration::from_micros(1);
+        self.passes(deadline - last).expect([]);
+        self.passes(last)
+    }
+
+    /// The embedder does something that it must not. The machine says so, and has not changed.
+    #[track_caller]
+    pub fn misuse(&mut self, event: M::Event, expected: ApiMisuse) -> &mut Self {
+        let shown = format!("{event:?}");
+        let before = (format!("{:?}", self.machine.stats()), self.machine.poll_timeout());
+        assert_eq!(self.try_input(event), Err(expected), "{shown}");
+        let after = (format!("{:?}", self.machine.stats()), self.machine.poll_timeout());
+        assert_eq!(before, after, "a misuse changed the machine: {shown}");
+        self.expect([])
+    }
+
+    /// The story ends: no table holds anything, no timer is left, and time brings nothing more.
+    #[track_caller]
+    pub fn ends(&mut self) {
+        self.nothing_left();
+        let left: Vec<_> = self.machine.holds().into_iter().filter(|(_, count)| *count > 0).collect();
+        assert!(left.is_empty(), "held at the end: {left:?}");
+        self.expect_timeout(None);
+        self.passes(Duration::from_secs(3_600)).expect([]);
     }
 }

@@ -36,7 +36,7 @@ pub struct Trio {
     notices: Vec<relay::Notice>,
 }
 
-/// What is on its way, by whom it is for.
+/// What is on its way to a machine.
 #[derive(Debug)]
 enum InFlight {
     Gateway(gateway::Event),
@@ -304,7 +304,7 @@ impl Trio {
                 let dialect = Dialect::Underpass;
                 self.in_flight.push_back(InFlight::Runner(runner::Event::Connected { dialect }));
             }
-            runner::Action::Send(frame) => self.sent_by_runner(frame),
+            runner::Action::Send(frame) => self.runner_sends(frame),
             runner::Action::Disconnect(_) => {
                 if let Some(connection) = self.connection.take() {
                     self.in_flight.push_back(InFlight::Relay(relay::Event::Disconnected { connection }));
@@ -324,7 +324,7 @@ impl Trio {
         }
     }
 
-    fn sent_by_runner(&mut self, frame: Frame) {
+    fn runner_sends(&mut self, frame: Frame) {
         if let Some(connection) = self.connection {
             let frame = frame.into_bytes();
             self.in_flight.push_back(InFlight::Relay(relay::Event::FromRunner { connection, frame }));

@@ -8,7 +8,7 @@ use underpass_core::http::{Body, Close, Message};
 use underpass_core::runner::{self, Action as Handler};
 use underpass_core::{FailureCode, Machine, RequestKey, relay};
 use underpass_tests::trio::Trio;
-use underpass_tests::wire::{head, open, open_websocket, pool, status};
+use underpass_tests::wire::{head, headers, open, open_websocket, pool, status};
 
 fn trio() -> Trio {
     let mut trio = with_credit(256 * 1024);
@@ -438,15 +438,18 @@ fn a_runner_that_drains_finishes_what_is_open_and_takes_nothing_new() {
     let key = trio.open(open("GET", "/", Body::None));
     let handler = handed(&trio.handler_saw());
     let (socket, handed_socket) = open_socket(&mut trio);
-    trio.handler_saw();
     trio.handler(runner::Event::Drain);
     assert_eq!(trio.gateway.ready_runners(&pool()), 0);
-    let close = Close::new(1001, "draining");
-    assert_eq!(trio.handler_saw(), [Handler::WebSocketClose { key: handed_socket, close: close.clone() }]);
-    assert_eq!(trio.client_saw(), [Client::WebSocketClose { key: socket, close }]);
+    assert_eq!((trio.handler_saw(), trio.client_saw()), (vec![], vec![]));
+    let message = Message::Text("last words".into());
+    trio.handler(runner::Event::WebSocketMessage { key: handed_socket, message: message.clone() });
     trio.handler(runner::Event::ResponseStart { key: handler, head: status(200), body: Body::None });
-    assert_eq!(trio.client_saw(), [Client::ResponseStart { key, head: status(200), body: Body::None }]);
-    assert_eq!(trio.handler_saw(), [Handler::Stopped(runner::StopReason::Drained)]);
+    let close = Close::new(1001, "draining");
+    let told = Handler::WebSocketClose { key: handed_socket, close: close.clone() };
+    assert_eq!(trio.handler_saw(), [told, Handler::Stopped(runner::StopReason::Drained)]);
+    let said = Client::WebSocketMessage { key: socket, message };
+    let answered = Client::ResponseStart { key, head: status(200), body: Body::None };
+    assert_eq!(trio.client_saw(), [said, answered, Client::WebSocketClose { key: socket, close }]);
     trio.finish();
 }
 
@@ -462,5 +465,85 @@ fn a_gateway_that_drains_finishes_what_is_open_and_refuses_the_rest() {
     trio.handler(runner::Event::ResponseStart { key: handler, head: status(200), body: Body::None });
     let answered = Client::ResponseStart { key, head: status(200), body: Body::None };
     assert_eq!(trio.client_saw(), [answered, Client::Drained]);
+    trio.finish();
+}
+
+fn with_length(length: &'static str) -> underpass_core::http::ResponseHead {
+    underpass_core::http::ResponseHead { headers: headers(&[("content-length", length)]), ..status(200) }
+}
+
+#[test]
+fn an_answer_whose_length_is_not_what_it_says_is_broken_and_never_passed_on_as_whole() {
+    let mut trio = trio();
+    for length in ["3", "100", "x", "", "5, 5", "+5"] {
+        let key = trio.open(open("GET", "/", Body::None));
+        let handler = handed(&trio.handler_saw());
+        let (head, body) = (with_length(length), Body::Whole(chunk(b"hello")));
+        trio.handler(runner::Event::ResponseStart { key: handler, head, body });
+        let saw = trio.client_saw();
+        assert!(matches!(&saw[..], [Client::Failed { key: failed, .. }] if *failed == key), "{length}: {saw:?}");
+    }
+    for (length, pieces) in [("3", [&b"he"[..], b"llo"]), ("6", [b"he", b"llo"]), ("2", [b"he", b"llo"])] {
+        let key = trio.open(open("GET", "/", Body::None));
+        let handler = handed(&trio.handler_saw());
+        trio.handler(runner::Event::ResponseStart { key: handler, head: with_length(length), body: Body::Stream });
+        for (bytes, finish) in [(pieces[0], false), (pieces[1], true)] {
+            trio.handler(runner::Event::ResponseChunk { key: handler, bytes: bytes.into(), finish });
+        }
+        let saw = trio.client_saw();
+        assert!(matches!(saw.last(), Some(Client::Failed { key: failed, .. }) if *failed == key), "{length}: {saw:?}");
+    }
+    trio.finish();
+}
+
+#[test]
+fn an_answer_without_a_body_may_tell_the_length_of_one() {
+    let mut trio = trio();
+    for (method, code) in [("HEAD", 200), ("GET", 304)] {
+        let key = trio.open(open(method, "/", Body::None));
+        let handler = handed(&trio.handler_saw());
+        let head = underpass_core::http::ResponseHead { status: code, ..with_length("1000") };
+        trio.handler(runner::Event::ResponseStart { key: handler, head: head.clone(), body: Body::None });
+        assert_eq!(trio.client_saw(), [Client::ResponseStart { key, head, body: Body::None }]);
+    }
+    trio.finish();
+}
+
+#[test]
+fn an_upload_may_take_as_long_as_its_client_wants_and_its_answer_may_not() {
+    let mut trio = trio();
+    let key = trio.open(open("POST", "/", Body::Stream));
+    let handler = handed(&trio.handler_saw());
+    for _ in 0..100 {
+        trio.advance(Duration::from_secs(10));
+        trio.client(gateway::Event::RequestChunk { key, bytes: chunk(b"more"), finish: false });
+    }
+    trio.client(gateway::Event::RequestChunk { key, bytes: Bytes::new(), finish: true });
+    assert_eq!((trio.client_saw(), trio.handler_saw().len()), (vec![], 101));
+    trio.advance(Duration::from_secs(300));
+    let saw = trio.client_saw();
+    assert!(
+        matches!(&saw[..], [Client::Failed { failure, .. }] if failure.code == FailureCode::ResponseStartTimeout),
+        "{saw:?}"
+    );
+    assert_eq!(trio.handler_saw(), [Handler::Aborted { key: handler }]);
+    trio.finish();
+}
+
+#[test]
+fn a_handler_that_neither_reads_nor_answers_has_its_deadline_too() {
+    let mut trio = with_credit(4);
+    let key = trio.open(open("POST", "/", Body::Stream));
+    let handler = handed(&trio.handler_saw());
+    trio.client(gateway::Event::RequestChunk { key, bytes: chunk(b"more"), finish: false });
+    assert_eq!(trio.client_saw(), [Client::PauseSource { key }]);
+    trio.advance(Duration::from_secs(200));
+    trio.handler(runner::Event::Consumed { key: handler, bytes: 4 });
+    assert_eq!(trio.client_saw(), [Client::ResumeSource { key }]);
+    trio.client(gateway::Event::RequestChunk { key, bytes: chunk(b"more"), finish: false });
+    trio.advance(Duration::from_micros(299_999_999));
+    assert_eq!(trio.client_saw(), [Client::PauseSource { key }]);
+    trio.advance(Duration::from_micros(1));
+    assert!(matches!(trio.client_saw()[..], [Client::Failed { .. }]));
     trio.finish();
 }

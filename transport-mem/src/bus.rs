@@ -27,7 +27,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config { inbox_bytes: 64 * 1024 * 1024, inbox_messages: 65_536, largest_message: 33 * 1024 * 1024 }
+        Config { inbox_bytes: 64 * 1024 * 1024, inbox_messages: 65_536, largest_message: 34 * 1024 * 1024 }
     }
 }
 

@@ -44,6 +44,11 @@ impl Progress {
         self.drained.send_replace(true);
     }
 
+    /// Connections open.
+    pub(crate) fn connections(&self) -> usize {
+        *self.connections.borrow()
+    }
+
     /// Waits for the drain's beginning.
     pub(crate) async fn draining(&self) {
         self.draining.subscribe().wait_for(|draining| *draining).await.ok();

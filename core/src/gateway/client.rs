@@ -56,32 +56,28 @@ impl Gateway {
             up: Outflow::new(abilities.credit),
             down: Inflow::new(abilities.credit, abilities.numbers),
             body_bytes: 0,
+            is_head: false,
         };
         let key = self.requests.insert(request);
         let place = self.runners.attach(link_key, key);
         self.by_id.insert(id, key);
         self.counted.opened += 1;
-        let deadline = match &open.kind {
-            OpenKind::Http(_) => Deadline::ResponseStart,
-            OpenKind::WebSocket => Deadline::WebSocketOpen,
-        };
-        let armed = self.deadlines.arm(deadline, key, now);
         if let Some(request) = self.requests.get_mut(key) {
             request.place = place;
-            request.deadline = Some(armed);
         }
         let actor_id = open.target.actor_id;
         match open.kind {
-            OpenKind::Http(body) => self.open_http(key, actor_id, open.head, body),
-            OpenKind::WebSocket => self.open_websocket(key, actor_id, open.head),
+            OpenKind::Http(body) => self.open_http(key, actor_id, open.head, body, now),
+            OpenKind::WebSocket => self.open_websocket(key, actor_id, open.head, now),
         }
         Ok(key)
     }
 
-    fn open_http(&mut self, key: RequestKey, actor_id: ByteString, head: RequestHead, body: Body) {
+    fn open_http(&mut self, key: RequestKey, actor_id: ByteString, head: RequestHead, body: Body, now: Time) {
         let max_chunk = self.config.max_chunk;
         let Some(request) = self.requests.get_mut(key) else { return };
         let bodiless = matches!(&*head.method, "GET" | "HEAD");
+        request.is_head = head.method == "HEAD";
         match body {
             Body::None => self.start(key, actor_id, head, None, false),
             Body::Whole(body) if body.is_empty() && bodiless => self.start(key, actor_id, head, None, false),
@@ -89,32 +85,62 @@ impl Gateway {
             Body::Whole(body) if body.len() > max_chunk && request.abilities.streams => {
                 request.up.offer_chunk(body, true, max_chunk);
                 self.start(key, actor_id, head, None, true);
-                self.flush(key);
+                self.flush(key, now);
             }
             Body::Whole(body) => self.start(key, actor_id, head, Some(body), false),
             Body::Stream if request.abilities.streams => self.start(key, actor_id, head, None, true),
             Body::Stream => request.state = State::Collecting(Collecting { actor_id, head, body: BytesMut::new() }),
+        }
+        self.await_response(key, now);
+    }
+
+    /// The deadline of an answer runs while it is awaited of the runner, and not while more of the request is awaited
+    /// of its client.
+    pub(super) fn await_response(&mut self, key: RequestKey, now: Time) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        match request.state {
+            State::AwaitingResponse => {}
+            State::Collecting(_)
+            | State::Responding { .. }
+            | State::AwaitingWebSocket { .. }
+            | State::OpenWebSocket
+            | State::ClosingWebSocket => return,
+        }
+        match (request.up.awaits_receiver(), request.deadline.take()) {
+            (true, None) => request.deadline = Some(self.deadlines.arm(Deadline::ResponseStart, key, now)),
+            (false, Some(armed)) => self.deadlines.cancel(armed),
+            (true, armed @ Some(_)) | (false, armed @ None) => request.deadline = armed,
         }
     }
 
     fn start(&mut self, key: RequestKey, actor_id: ByteString, head: RequestHead, body: Option<Bytes>, stream: bool) {
         if let Some(request) = self.requests.get_mut(key) {
             request.state = State::AwaitingResponse;
+            if !stream {
+                request.up.end();
+            }
         }
         let RequestHead { method, path, headers } = head;
         self.send(key, to_client::Kind::RequestStart(RequestStart { actor_id, method, path, headers, body, stream }));
     }
 
-    fn open_websocket(&mut self, key: RequestKey, actor_id: ByteString, head: RequestHead) {
+    fn open_websocket(&mut self, key: RequestKey, actor_id: ByteString, head: RequestHead, now: Time) {
         if let Some(request) = self.requests.get_mut(key) {
             request.state = State::AwaitingWebSocket { early: Vec::new() };
+            request.deadline = Some(self.deadlines.arm(Deadline::WebSocketOpen, key, now));
         }
         let RequestHead { path, headers, .. } = head;
         self.send(key, to_client::Kind::WebSocketOpen(WebSocketOpen { actor_id, path, headers }));
     }
 
     /// More of a request's body.
-    pub(super) fn request_chunk(&mut self, key: RequestKey, bytes: Bytes, finish: bool) -> Result<(), ApiMisuse> {
+    pub(super) fn request_chunk(
+        &mut self,
+        key: RequestKey,
+        bytes: Bytes,
+        finish: bool,
+        now: Time,
+    ) -> Result<(), ApiMisuse> {
         let max_whole_body = self.config.max_whole_body;
         let Some(request) = self.requests.get_mut(key) else { return Ok(()) };
         if request.up.has_ended() {
@@ -133,16 +159,17 @@ impl Gateway {
                     let (actor_id, head, body) = (actor_id.clone(), head.clone(), core::mem::take(body).freeze());
                     let bodiless = body.is_empty() && matches!(&*head.method, "GET" | "HEAD");
                     self.start(key, actor_id, head, (!bodiless).then_some(body), false);
+                    self.await_response(key, now);
                 }
                 Ok(())
             }
-            State::AwaitingResponse | State::Responding => {
+            State::AwaitingResponse | State::Responding { .. } => {
                 if self.config.max_streamed_body.is_some_and(|max| request.body_bytes > max) {
                     self.fail(key, FailureCode::BodyTooLarge, "the body is larger than this gateway takes");
                     return Ok(());
                 }
                 request.up.offer_chunk(bytes, finish, self.config.max_chunk);
-                self.flush_bounded(key);
+                self.flush_bounded(key, now);
                 Ok(())
             }
             State::AwaitingWebSocket { .. } | State::OpenWebSocket | State::ClosingWebSocket => {
@@ -151,7 +178,7 @@ impl Gateway {
         }
     }
 
-    pub(super) fn websocket_message(&mut self, key: RequestKey, message: Message) -> Result<(), ApiMisuse> {
+    pub(super) fn websocket_message(&mut self, key: RequestKey, message: Message, now: Time) -> Result<(), ApiMisuse> {
         let Some(request) = self.requests.get_mut(key) else { return Ok(()) };
         match request.state {
             State::OpenWebSocket if message.len() > self.config.max_message => {
@@ -160,12 +187,12 @@ impl Gateway {
             }
             State::OpenWebSocket => {
                 request.up.offer(Piece::Message(message));
-                self.flush_bounded(key);
+                self.flush_bounded(key, now);
                 Ok(())
             }
             State::ClosingWebSocket => Err(ApiMisuse::OutOfTurn("a message behind the close of its WebSocket")),
             State::AwaitingWebSocket { .. } => Err(ApiMisuse::OutOfTurn("a message before its WebSocket was opened")),
-            State::Collecting(_) | State::AwaitingResponse | State::Responding => {
+            State::Collecting(_) | State::AwaitingResponse | State::Responding { .. } => {
                 Err(ApiMisuse::OutOfTurn("a message for an HTTP exchange"))
             }
         }
@@ -177,7 +204,7 @@ impl Gateway {
             State::OpenWebSocket => {
                 request.up.offer(Piece::Close(close));
                 request.state = State::ClosingWebSocket;
-                self.flush(key);
+                self.flush(key, now);
                 if let Some(request) = self.requests.get_mut(key) {
                     request.deadline = Some(self.deadlines.arm(Deadline::WebSocketClose, key, now));
                 }
@@ -185,7 +212,7 @@ impl Gateway {
             }
             State::ClosingWebSocket => Err(ApiMisuse::OutOfTurn("a second close of a WebSocket")),
             State::AwaitingWebSocket { .. } => Err(ApiMisuse::OutOfTurn("a close before its WebSocket was opened")),
-            State::Collecting(_) | State::AwaitingResponse | State::Responding => {
+            State::Collecting(_) | State::AwaitingResponse | State::Responding { .. } => {
                 Err(ApiMisuse::OutOfTurn("a close for an HTTP exchange"))
             }
         }
@@ -195,7 +222,7 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         match request.state {
             State::Collecting(_) => {}
-            State::AwaitingResponse | State::Responding => self.send(key, to_client::Kind::RequestAbort),
+            State::AwaitingResponse | State::Responding { .. } => self.send(key, to_client::Kind::RequestAbort),
             // What a vanished client sent before is dropped: nobody waits for what comes of it.
             State::AwaitingWebSocket { .. } | State::OpenWebSocket => {
                 self.send(key, to_client::Kind::WebSocketClose(Close::abnormal().into_wire()));
@@ -207,8 +234,8 @@ impl Gateway {
     }
 
     /// Sends what may be sent; a client that was told to pause and did not fails past the bound.
-    fn flush_bounded(&mut self, key: RequestKey) {
-        self.flush(key);
+    fn flush_bounded(&mut self, key: RequestKey, now: Time) {
+        self.flush(key, now);
         if self.requests.get(key).is_some_and(|request| request.up.held() > self.config.max_buffered) {
             self.fail(key, FailureCode::Overloaded, "more of the request waits than this gateway holds");
         }

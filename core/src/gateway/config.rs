@@ -64,7 +64,7 @@ impl Config {
                 return Err(ConfigError::Zero(name));
             }
         }
-        let framed = |payload: usize| payload + self.max_header_bytes + FRAME_OVERHEAD;
+        let framed = |payload: usize| payload.saturating_add(self.max_header_bytes).saturating_add(FRAME_OVERHEAD);
         for (bound, bound_bytes) in
             [("max_buffered", self.max_buffered), ("bus_largest_message", self.bus_largest_message)]
         {

@@ -20,7 +20,7 @@ pub use config::Config;
 pub use event::{Action, Event, Open, OpenKind};
 pub use stats::Stats;
 
-use self::request::{Deadline, Request};
+use self::request::{Deadline, Request, State};
 use self::runners::Runners;
 use crate::bus::{ConnectionId, Publication, Subject};
 use crate::directory::Pool;
@@ -167,7 +167,7 @@ impl Gateway {
     }
 
     /// Sends what may be sent of what waits toward the runner, and tells the client's pace.
-    fn flush(&mut self, key: RequestKey) {
+    fn flush(&mut self, key: RequestKey, now: Time) {
         while let Some(piece) = self.requests.get_mut(key).and_then(|request| request.up.pop(false)) {
             let kind = match piece {
                 Piece::Chunk { bytes, finish } => to_client::Kind::RequestChunk(RequestChunk { body: bytes, finish }),
@@ -185,6 +185,7 @@ impl Gateway {
             Some(Turn::Resume) => self.actions.push_back(Action::ResumeSource { key }),
             None => {}
         }
+        self.await_response(key, now);
     }
 
     /// The client took so many bytes.
@@ -218,6 +219,10 @@ impl Gateway {
     }
 
     fn end_with(&mut self, key: RequestKey, failure: Failure) {
+        // A client that has closed has had its end.
+        if self.requests.get(key).is_some_and(|request| matches!(request.state, State::ClosingWebSocket)) {
+            return self.end(key, End::ClientGone);
+        }
         self.actions.push_back(Action::Failed { key, failure });
         self.end(key, End::Failed);
     }
@@ -256,7 +261,9 @@ impl Gateway {
         self.draining = Draining::Yes;
         let sockets: Vec<RequestKey> = self.requests.keys().collect();
         for key in sockets {
-            if self.requests.get(key).is_some_and(|request| request.state.is_websocket()) {
+            let Some(request) = self.requests.get(key) else { continue };
+            // One that its client has closed goes on to its end, which has a deadline.
+            if request.state.is_websocket() && !matches!(request.state, State::ClosingWebSocket) {
                 self.fail(key, FailureCode::Draining, "this gateway is going away");
             }
         }
@@ -291,7 +298,7 @@ impl Machine for Gateway {
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
-            Event::Received { frame } => self.received(&frame),
+            Event::Received { frame } => self.received(&frame, now),
             Event::PublishFailed(rejected) => self.publish_failed(&rejected),
             Event::NoResponders { to } => {
                 for key in self.runners.requests_of(to) {
@@ -303,8 +310,8 @@ impl Machine for Gateway {
                     self.lose(key, FailureCode::RunnerLost, "the runner's connection ended");
                 }
             }
-            Event::RequestChunk { key, bytes, finish } => self.request_chunk(key, bytes, finish)?,
-            Event::WebSocketMessage { key, message } => self.websocket_message(key, message)?,
+            Event::RequestChunk { key, bytes, finish } => self.request_chunk(key, bytes, finish, now)?,
+            Event::WebSocketMessage { key, message } => self.websocket_message(key, message, now)?,
             Event::WebSocketClose { key, close } => self.websocket_close(key, close, now)?,
             Event::Consumed { key, bytes } => self.consumed(key, bytes),
             Event::ClientGone { key } => self.client_gone(key),
@@ -331,5 +338,22 @@ impl Machine for Gateway {
             runners: self.runners.ready_in_all(),
             ..self.counted.clone()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_in_flight_is_skipped() {
+        let mut gateway = Gateway::new(Config::default(), GatewayId([1; 4]), 1, Time::ZERO).unwrap();
+        gateway.next_id = u32::MAX - 1;
+        let key = Table::new().insert(());
+        for id in [[255; 4], [0; 4]] {
+            gateway.by_id.insert(RequestId(id), key);
+        }
+        let ids: Vec<_> = (0..3).map(|_| gateway.next_request_id().0).collect();
+        assert_eq!(ids, [[255, 255, 255, 254], [0, 0, 0, 1], [0, 0, 0, 2]]);
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Request {
     pub(super) down: Inflow,
     /// Bytes of a streamed request body, so far.
     pub(super) body_bytes: u64,
+    /// Whether the answer has a length but no body.
+    pub(super) is_head: bool,
 }
 
 /// How far a request has come.
@@ -37,8 +39,8 @@ pub(super) enum State {
     Collecting(Collecting),
     /// The runner has it; no answer yet. The body may still be on its way.
     AwaitingResponse,
-    /// The answer has begun.
-    Responding,
+    /// The answer has begun. How many bytes of its body are still to come, if its head says.
+    Responding { left: Option<u64> },
     /// The runner was asked to take the WebSocket. Messages that it sent before it took it wait here.
     AwaitingWebSocket { early: Vec<Message> },
     /// Messages go both ways.
@@ -69,7 +71,7 @@ impl State {
         match self {
             State::Collecting(_) => false,
             State::AwaitingResponse
-            | State::Responding
+            | State::Responding { .. }
             | State::AwaitingWebSocket { .. }
             | State::OpenWebSocket
             | State::ClosingWebSocket => true,
@@ -78,7 +80,7 @@ impl State {
 
     pub(super) fn is_websocket(&self) -> bool {
         match self {
-            State::Collecting(_) | State::AwaitingResponse | State::Responding => false,
+            State::Collecting(_) | State::AwaitingResponse | State::Responding { .. } => false,
             State::AwaitingWebSocket { .. } | State::OpenWebSocket | State::ClosingWebSocket => true,
         }
     }

@@ -5,26 +5,27 @@ use super::{Action, End, Gateway};
 use crate::bus::{PublishError, Rejected};
 use crate::failure::FailureCode;
 use crate::frame::Frame;
-use crate::http::{Body, Close, Message, ResponseHead, split_fields};
+use crate::http::{Body, Close, Headers, Message, ResponseHead, split_fields};
 use crate::machine::RequestKey;
 use crate::machine::flow::Order;
 use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Kind, ResponseChunk, ResponseStart, WebSocketClose, WebSocketMessage};
 use crate::protocol::{Dialect, ToGateway, ToRunner};
+use crate::time::Time;
 
 impl Gateway {
     /// A frame from the bus.
-    pub(super) fn received(&mut self, frame: &Frame) {
+    pub(super) fn received(&mut self, frame: &Frame, now: Time) {
         // Which words this one may use is known when its request is: private ones of others are out of turn then.
         match ToGateway::decode_framed(frame, Dialect::Underpass) {
-            Ok(ToGateway::TunnelMessage(message)) => self.tunnel_message(message),
+            Ok(ToGateway::TunnelMessage(message)) => self.tunnel_message(message, now),
             // Pings are not sent yet, so there is none to answer.
             Ok(ToGateway::Pong(_)) => self.counted.stale += 1,
             Err(_) => self.counted.malformed += 1,
         }
     }
 
-    fn tunnel_message(&mut self, message: ToServerTunnelMessage) {
+    fn tunnel_message(&mut self, message: ToServerTunnelMessage, now: Time) {
         let id = message.message_id;
         if id.gateway_id != self.id {
             self.counted.foreign += 1;
@@ -38,7 +39,7 @@ impl Gateway {
         if let Kind::Credit(credit) = message.message_kind {
             if request.abilities.dialect == Dialect::Underpass {
                 request.up.grant(credit.total);
-                self.flush(key);
+                self.flush(key, now);
             } else {
                 self.counted.out_of_turn += 1;
             }
@@ -62,7 +63,7 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         match (kind, &mut request.state) {
             (Kind::ResponseStart(start), State::AwaitingResponse) => self.response_start(key, start),
-            (Kind::ResponseChunk(chunk), State::Responding) => self.response_chunk(key, chunk),
+            (Kind::ResponseChunk(chunk), State::Responding { .. }) => self.response_chunk(key, chunk),
             (Kind::WebSocketOpen(_), State::AwaitingWebSocket { early }) => {
                 let early = core::mem::take(early);
                 self.websocket_opened(key, early);
@@ -90,12 +91,15 @@ impl Gateway {
             (Kind::WebSocketMessage(_), State::ClosingWebSocket) => {}
             (
                 Kind::ResponseAbort,
-                State::AwaitingResponse | State::Responding | State::AwaitingWebSocket { .. } | State::OpenWebSocket,
+                State::AwaitingResponse
+                | State::Responding { .. }
+                | State::AwaitingWebSocket { .. }
+                | State::OpenWebSocket,
             ) => self.lose(key, FailureCode::RunnerFailed, "the handler failed"),
             (Kind::ResponseAbort, State::ClosingWebSocket) => self.end(key, End::ClientGone),
             (
                 Kind::ResponseStart(_),
-                State::Responding
+                State::Responding { .. }
                 | State::AwaitingWebSocket { .. }
                 | State::OpenWebSocket
                 | State::ClosingWebSocket
@@ -114,19 +118,19 @@ impl Gateway {
                 State::OpenWebSocket
                 | State::ClosingWebSocket
                 | State::AwaitingResponse
-                | State::Responding
+                | State::Responding { .. }
                 | State::Collecting(_),
             )
             | (
                 Kind::WebSocketMessage(_) | Kind::WebSocketMessageAck(_) | Kind::WebSocketClose(_),
-                State::AwaitingResponse | State::Responding | State::Collecting(_),
+                State::AwaitingResponse | State::Responding { .. } | State::Collecting(_),
             )
             | (Kind::ResponseAbort, State::Collecting(_))
             | (
                 Kind::Credit(_),
                 State::Collecting(_)
                 | State::AwaitingResponse
-                | State::Responding
+                | State::Responding { .. }
                 | State::AwaitingWebSocket { .. }
                 | State::OpenWebSocket
                 | State::ClosingWebSocket,
@@ -153,8 +157,20 @@ impl Gateway {
             return self.fail(key, FailureCode::RunnerFailed, "the answer's body is over the limit");
         }
         let Some(request) = self.requests.get_mut(key) else { return };
+        // The answer to a HEAD, and a 304, tell the length of a body that they do not have.
+        let has_body = !request.is_head && status != 304;
+        let left = match content_length(&headers) {
+            Ok(length) => length.filter(|_| has_body),
+            Err(BadLength) => {
+                return self.fail(key, FailureCode::RunnerFailed, "the answer's content-length is none");
+            }
+        };
+        let whole = body.as_ref().map_or(0, |body| body.len() as u64);
+        if !stream && left.is_some_and(|left| left != whole) {
+            return self.fail(key, FailureCode::RunnerFailed, "the answer's content-length is not its body's");
+        }
         let deadline = request.deadline.take();
-        request.state = State::Responding;
+        request.state = State::Responding { left };
         if let Some(armed) = deadline {
             self.deadlines.cancel(armed);
         }
@@ -173,6 +189,16 @@ impl Gateway {
 
     fn response_chunk(&mut self, key: RequestKey, chunk: ResponseChunk) {
         let ResponseChunk { body, finish } = chunk;
+        let Some(request) = self.requests.get_mut(key) else { return };
+        if let State::Responding { left: Some(left) } = &mut request.state {
+            match left.checked_sub(body.len() as u64) {
+                Some(0) => *left = 0,
+                Some(more) if !finish => *left = more,
+                Some(_) | None => {
+                    return self.fail(key, FailureCode::RunnerFailed, "the answer's content-length is not its body's");
+                }
+            }
+        }
         if !self.take_for_client(key, body.len()) {
             return;
         }
@@ -211,7 +237,7 @@ impl Gateway {
             State::AwaitingWebSocket { early } => early.push(message),
             State::Collecting(_)
             | State::AwaitingResponse
-            | State::Responding
+            | State::Responding { .. }
             | State::OpenWebSocket
             | State::ClosingWebSocket => self.actions.push_back(Action::WebSocketMessage { key, message }),
         }
@@ -252,4 +278,18 @@ impl Gateway {
             }
         }
     }
+}
+
+/// A `content-length` that is none, or of which there are several.
+struct BadLength;
+
+/// How long an answer says that its body is.
+fn content_length(headers: &Headers) -> Result<Option<u64>, BadLength> {
+    let mut lengths = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = lengths.next().map(|(_, length)| &**length);
+    if lengths.next().is_some() {
+        return Err(BadLength);
+    }
+    let digits = |length: &&str| !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    length.map(|length| Some(length).filter(digits).and_then(|length| length.parse().ok()).ok_or(BadLength)).transpose()
 }

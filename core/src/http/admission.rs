@@ -47,7 +47,7 @@ pub struct Admission {
     /// The pool that is meant if the client does not say.
     pub pool: ByteString,
     /// Whether a client's own `x-forwarded-proto` and `-host` are passed on, and its `x-forwarded-for` added to:
-    /// right behind a proxy of one's own. Otherwise they are replaced.
+    /// right behind a proxy of one's own. Otherwise they are replaced, and its `forwarded` does not travel.
     pub trust_forwarded: bool,
     /// The most bytes that the names and values of a request's fields may have.
     pub max_header_bytes: usize,
@@ -104,7 +104,7 @@ impl Admission {
 
     fn forwarded(&self, headers: &mut Headers, request: &ClientRequest<'_>) {
         if !self.trust_forwarded {
-            headers.0.retain(|(name, _)| !name.starts_with("x-forwarded-"));
+            headers.0.retain(|(name, _)| !name.starts_with("x-forwarded-") && *name != "forwarded");
         }
         match headers.0.iter_mut().find(|(name, _)| *name == "x-forwarded-for") {
             Some((_, clients)) => *clients = format!("{clients}, {}", request.client).into(),
@@ -203,16 +203,17 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        for path in ["/gateway/", "/gateway//x", "/gateway/%ff/"] {
-            assert_eq!(admit(path, &[]).unwrap_err().code, FailureCode::BadTarget, "{path}");
-        }
-        let (service, actor, named): (&[_], &[_], &[_]) = (
-            &[("x-rivet-target", &b"service"[..])],
-            &[("x-rivet-target", &b"actor"[..])],
-            &[("x-rivet-actor", &b"a"[..])],
-        );
-        for fields in [service, actor, named] {
-            assert_eq!(admit("/", fields).unwrap_err().code, FailureCode::BadTarget, "{fields:?}");
+        type Fields = [(&'static str, &'static [u8])];
+        let forms: [(&str, &Fields); 6] = [
+            ("/gateway/", &[]),
+            ("/gateway//x", &[]),
+            ("/gateway/%ff/", &[]),
+            ("/", &[("x-rivet-target", b"service")]),
+            ("/", &[("x-rivet-target", b"actor")]),
+            ("/", &[("x-rivet-actor", b"a")]),
+        ];
+        for (path, fields) in forms {
+            assert_eq!(admit(path, fields).unwrap_err().code, FailureCode::BadTarget, "{path} {fields:?}");
         }
     }
 

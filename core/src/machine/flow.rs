@@ -7,6 +7,9 @@ use bytes::Bytes;
 use crate::http::{Close, Message};
 use crate::protocol::MessageIndex;
 
+/// The most credit that counts: half of what its counters can tell apart is left for messages.
+pub(crate) const MOST_CREDIT: u32 = 1 << 30;
+
 /// What travels in one direction of a request behind its opening.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
@@ -160,6 +163,17 @@ impl Outflow {
             }
             (Source::Running, true) | (Source::Paused, false) => None,
         }
+    }
+
+    /// Nothing follows from the source: what it had went with the opening.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether something is awaited of the receiver or of the way to it, not of the source: the source has said its
+    /// last, or was told to pause.
+    pub(crate) fn awaits_receiver(&self) -> bool {
+        self.ended || self.source == Source::Paused
     }
 
     /// Whether the source has said its last.

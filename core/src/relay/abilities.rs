@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Abilities;
+use crate::machine::flow::MOST_CREDIT;
 use crate::protocol::Dialect;
 
 /// The metadata: JSON, in which other keys may stand.
@@ -21,9 +22,6 @@ struct Announced {
     credit: Option<u32>,
     stateless: bool,
 }
-
-/// The most credit that counts: half of what its counters can tell apart is left for messages.
-const MOST_CREDIT: u32 = 1 << 30;
 
 /// Reads what a runner announced. Only one that speaks `underpass.1` has any abilities; metadata that is not this kind
 /// of JSON announces none.

@@ -21,9 +21,7 @@ impl Relay {
     /// A frame from the bus for a connection.
     pub(super) fn bus_brought(&mut self, number: u64, frame: Frame, now: Time) {
         let Some(connection) = self.connections.get(&number) else {
-            // It ended while the frame was on its way; the directory tells the gateway.
-            self.counted.late += 1;
-            return;
+            return self.brought_too_late(number, frame);
         };
         match carry::from_bus(frame, connection.hello.dialect) {
             Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
@@ -32,6 +30,27 @@ impl Relay {
             Ok(FromBus::Commands(commands)) => self.send(number, ToClient::Commands(commands).encode(), None),
             Ok(FromBus::AckEvents(events)) => self.send(number, ToClient::AckEvents(events).encode(), None),
             Err(_) => self.counted.malformed += 1,
+        }
+    }
+
+    /// The connection ended while a frame for it was on its way. What was open on it ends with its record; an opening
+    /// is answered here.
+    fn brought_too_late(&mut self, number: u64, frame: Frame) {
+        self.counted.late += 1;
+        let Ok(FromBus::Tunnel(Carried { message_id, word, .. })) = carry::from_bus(frame, Dialect::Underpass) else {
+            return;
+        };
+        let kind = match word {
+            ToClientWord::RequestStart { .. } => RouteKind::Http,
+            ToClientWord::WebSocketOpen { .. } => RouteKind::WebSocket,
+            ToClientWord::RequestChunk { .. }
+            | ToClientWord::RequestAbort
+            | ToClientWord::WebSocketMessage
+            | ToClientWord::WebSocketClose
+            | ToClientWord::Credit => return,
+        };
+        if message_id.gateway_id != GatewayId::ZERO {
+            self.refuse(number, message_id, kind, FailureCode::RunnerLost, "the runner's connection ended");
         }
     }
 
@@ -66,6 +85,11 @@ impl Relay {
     }
 
     fn open_route(&mut self, id: RouteId, kind: RouteKind, message_id: MessageId, frame: Frame) {
+        match self.routes.standing(id) {
+            // The bus delivered it twice.
+            Standing::Open => return,
+            Standing::Closed | Standing::Unknown => {}
+        }
         let number = id.connection;
         let Some(connection) = self.connections.get_mut(&number) else { return };
         match connection.session {
@@ -87,19 +111,22 @@ impl Relay {
                 "the runner has as many requests as it may",
             );
         }
-        match self.routes.standing(id) {
-            // The bus delivered it twice.
-            Standing::Open => return,
-            Standing::Closed | Standing::Unknown => {}
+        let waits = connection.backlog.must_wait();
+        let bytes = frame.len();
+        if waits && connection.backlog.held() + bytes > self.config.max_backlog {
+            return self.refuse(
+                number,
+                message_id,
+                kind,
+                FailureCode::Overloaded,
+                "more waits for the runner than this relay holds",
+            );
         }
         self.routes.open(id, kind, &mut connection.routes);
         self.routes.carried(id, message_id.message_index);
         self.counted.opened += 1;
         self.counted.to_runners += 1;
-        let bytes = frame.len();
-        if connection.backlog.must_wait()
-            && let Some(held) = self.routes.held_mut(id)
-        {
+        if waits && let Some(held) = self.routes.held_mut(id) {
             *held += bytes;
         }
         self.send(number, frame, Some(id));
@@ -137,7 +164,7 @@ impl Relay {
             let all = connection.backlog.held() + bytes;
             let Some(held) = self.routes.held_mut(id) else { return };
             if *held + bytes > self.config.max_buffered || all > self.config.max_backlog {
-                return self.abort_route(id, now);
+                return self.abort_route(id, FailureCode::Overloaded, now);
             }
             *held += bytes;
         }
@@ -222,8 +249,8 @@ impl Relay {
     }
 
     /// Ends a request that can't be carried on, at both ends.
-    fn abort_route(&mut self, id: RouteId, now: Time) {
-        self.abort_at_runner(id, now);
+    fn abort_route(&mut self, id: RouteId, why: FailureCode, now: Time) {
+        self.abort_at_runner(id, why, now);
         self.abort_at_gateway(id);
     }
 
@@ -233,13 +260,13 @@ impl Relay {
         self.tell_gateway(id.connection, message_id, to_server::Kind::ResponseAbort);
     }
 
-    fn abort_at_runner(&mut self, id: RouteId, now: Time) {
+    fn abort_at_runner(&mut self, id: RouteId, why: FailureCode, now: Time) {
         let Some((kind, message_index)) = self.routes.next(id) else { return };
         let message_id = MessageId { gateway_id: id.gateway_id, request_id: id.request_id, message_index };
         let message_kind = match kind {
             RouteKind::Http => to_client::Kind::RequestAbort,
             RouteKind::WebSocket => {
-                to_client::Kind::WebSocketClose(Close::new(1011, FailureCode::BusLost.as_str()).into_wire())
+                to_client::Kind::WebSocketClose(Close::new(why.close_code(), why.as_str()).into_wire())
             }
         };
         self.close_route(id, now);
@@ -284,7 +311,7 @@ impl Relay {
             return;
         };
         let id = RouteId::new(connection.number, message.message_id);
-        self.abort_at_runner(id, now);
+        self.abort_at_runner(id, FailureCode::BusLost, now);
         let worth_another_try = match rejected.reason {
             PublishError::Full | PublishError::TooLarge => message.message_kind != to_server::Kind::ResponseAbort,
             PublishError::NoResponders | PublishError::Disconnected => false,

@@ -28,6 +28,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// A runner that said nothing for so long is dropped.
     pub pong: Duration,
+    /// How long after the directory was away it is asked again.
+    pub directory_retry: Duration,
     /// How long a closed route is remembered, to tell late frames from unrouted ones.
     pub tombstone: Duration,
     /// How many closed routes are remembered.
@@ -49,10 +51,11 @@ impl Default for Config {
             outbox: 34 * 1024 * 1024,
             max_buffered: 33 * 1024 * 1024,
             max_backlog: 128 * 1024 * 1024,
-            bus_largest_message: 33 * 1024 * 1024,
+            bus_largest_message: 34 * 1024 * 1024,
             init: Duration::from_secs(5),
             ping_interval: Duration::from_secs(3),
             pong: Duration::from_secs(15),
+            directory_retry: Duration::from_secs(1),
             tombstone: Duration::from_secs(60),
             max_tombstones: 65_536,
             runner_lost_threshold: Duration::from_secs(15),
@@ -79,8 +82,9 @@ impl Config {
             ("max_backlog", self.max_backlog),
             ("bus_largest_message", self.bus_largest_message),
         ] {
-            if bound_bytes < self.max_frame {
-                let needed = self.max_frame;
+            // On the bus, a frame has two bytes of version more than on a runner's WebSocket.
+            let needed = self.max_frame.saturating_add(if bound == "bus_largest_message" { 2 } else { 0 });
+            if bound_bytes < needed {
                 return Err(ConfigError::BoundBelowLargest { bound, bound_bytes, largest: "max_frame", needed });
             }
         }

@@ -61,6 +61,8 @@ enum Deadline {
     Ping,
     /// Something must have come.
     Pong,
+    /// The directory, which was away, is asked again.
+    Directory,
 }
 
 impl Relay {
@@ -76,6 +78,7 @@ impl Relay {
             (Deadline::Init, config.init),
             (Deadline::Ping, config.ping_interval),
             (Deadline::Pong, config.pong),
+            (Deadline::Directory, config.directory_retry),
         ]);
         let routes = Routes::new(config.tombstone, config.max_tombstones);
         Ok(Relay {
@@ -102,27 +105,37 @@ impl Relay {
     fn tick(&mut self, now: Time) {
         self.routes.tick(now);
         while let Some((deadline, number)) = self.deadlines.pop_due(now) {
-            let Some(connection) = self.connections.get_mut(&number) else { continue };
             match deadline {
                 Deadline::Init => {
-                    // The deadline that the session holds has just been taken.
-                    connection.session = Session::Registering;
+                    if let Some(connection) = self.connections.get_mut(&number) {
+                        // The deadline that the session held has just been taken.
+                        connection.session = Session::Registering;
+                    }
                     self.counted.init_timeouts += 1;
-                    self.actions.push_back(Action::Log { connection: number, notice: Notice::InitTimeout });
-                    self.close(number, Close::new(1008, "relay.init_timeout"));
+                    self.give_up(number, Notice::InitTimeout, Close::new(1008, "relay.init_timeout"));
                 }
                 Deadline::Ping => {
-                    connection.ping = None;
+                    if let Some(connection) = self.connections.get_mut(&number) {
+                        connection.ping = None;
+                    }
                     self.ping(number, now);
                 }
                 Deadline::Pong => {
-                    connection.pong = None;
+                    if let Some(connection) = self.connections.get_mut(&number) {
+                        connection.pong = None;
+                    }
                     self.counted.pong_timeouts += 1;
-                    self.actions.push_back(Action::Log { connection: number, notice: Notice::PongTimeout });
-                    self.close(number, Close::new(1011, "relay.pong_timeout"));
+                    self.give_up(number, Notice::PongTimeout, Close::new(1011, "relay.pong_timeout"));
                 }
+                Deadline::Directory => self.change_again(number),
             }
         }
+    }
+
+    /// Closes a connection, and tells people why.
+    fn give_up(&mut self, number: u64, notice: Notice, close: Close) {
+        self.actions.push_back(Action::Log { connection: number, notice });
+        self.close(number, close);
     }
 
     fn drain(&mut self) {

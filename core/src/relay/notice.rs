@@ -40,7 +40,7 @@ pub enum Notice {
     /// Another connection of the same runner took its place.
     #[error("another connection took this runner over")]
     TakenOver,
-    /// The directory did not take its record.
+    /// The directory did not take its record; it will be asked again.
     #[error("the directory is away")]
     DirectoryUnavailable,
 }

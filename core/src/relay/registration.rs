@@ -14,6 +14,8 @@ pub(super) struct Registration {
     wanted: Wanted,
     /// Whether the record was ever stored for this connection.
     entered: bool,
+    /// Whether a change is to be made again, since the directory was away.
+    waits: bool,
     /// The connection that the record named before.
     displaced: Option<ConnectionId>,
 }
@@ -29,15 +31,18 @@ enum Wanted {
 pub(super) enum Step {
     /// Another change is to be made.
     Change(RunnerChange),
-    /// The runner was entered: its connection can begin. Another connection may have to be told to close.
-    Entered { displaced: Option<ConnectionId> },
+    /// The runner was entered: its connection can begin. Another connection may have to be told to close, and the
+    /// record may be meant to say something else by now.
+    Entered { displaced: Option<ConnectionId>, change: Option<RunnerChange> },
     /// The record says what it should.
     Settled,
+    /// No change was in flight.
+    Unasked,
     /// The record is gone, or says `away`, and nothing more is to be done.
     Done,
     /// Another connection has taken the runner over.
     TakenOver,
-    /// The directory is away.
+    /// The directory is away: the change is to be made again.
     Unavailable,
 }
 
@@ -45,8 +50,16 @@ impl Registration {
     /// Enters a runner, not yet taking requests. With the first change to make.
     pub(super) fn enter(key: RunnerKey, record: RunnerRecord) -> (Self, RunnerChange) {
         let wanted = Wanted::State(record.state);
-        let mut registration =
-            Registration { key, record, revision: None, in_flight: None, wanted, entered: false, displaced: None };
+        let mut registration = Registration {
+            key,
+            record,
+            revision: None,
+            in_flight: None,
+            wanted,
+            entered: false,
+            waits: false,
+            displaced: None,
+        };
         let change = registration.change();
         (registration, change)
     }
@@ -68,26 +81,34 @@ impl Registration {
 
     /// Whether nothing more is to be done for a connection that has ended.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.is_none()
+        self.in_flight.is_none() && !self.waits
+    }
+
+    /// The change that is to be made again.
+    pub(super) fn again(&mut self) -> RunnerChange {
+        self.waits = false;
+        self.change()
     }
 
     /// A change was made, or not.
     pub(super) fn outcome(&mut self, outcome: ChangeOutcome, relay: RelayId) -> Step {
-        let Some(written) = self.in_flight.take() else { return Step::Settled };
+        let Some(written) = self.in_flight.take() else { return Step::Unasked };
         match outcome {
             ChangeOutcome::Stored(revision) => {
                 self.revision = Some(revision);
                 let first = !core::mem::replace(&mut self.entered, true);
                 if written == Wanted::Gone {
-                    Step::Done
-                } else if self.wanted != written {
-                    Step::Change(self.change())
-                } else if first {
-                    Step::Entered { displaced: self.displaced }
-                } else {
-                    Step::Settled
+                    return Step::Done;
+                }
+                let change = (self.wanted != written).then(|| self.change());
+                match change {
+                    change if first => Step::Entered { displaced: self.displaced, change },
+                    Some(change) => Step::Change(change),
+                    None => Step::Settled,
                 }
             }
+            // It never was entered and has gone: whatever the record says is another connection's.
+            ChangeOutcome::Conflict(_) if self.wanted == Wanted::Gone && !self.entered => Step::Done,
             ChangeOutcome::Conflict(None) if written == Wanted::Gone => Step::Done,
             ChangeOutcome::Conflict(None) => {
                 self.revision = None;
@@ -96,7 +117,13 @@ impl Registration {
             ChangeOutcome::Conflict(Some(current)) => {
                 let mine = current.record.connection == self.record.connection;
                 if self.entered && !mine {
-                    return if self.wanted == Wanted::Gone { Step::Done } else { Step::TakenOver };
+                    if self.wanted == Wanted::Gone {
+                        return Step::Done;
+                    }
+                    // One that says `away` is nobody's: this runner is here, and is entered again.
+                    if current.record.connection.is_some() {
+                        return Step::TakenOver;
+                    }
                 }
                 if !mine {
                     self.record.id = current.record.id;
@@ -111,7 +138,10 @@ impl Registration {
                 self.revision = Some(current.revision);
                 Step::Change(self.change())
             }
-            ChangeOutcome::Unavailable => Step::Unavailable,
+            ChangeOutcome::Unavailable => {
+                self.waits = true;
+                Step::Unavailable
+            }
         }
     }
 
@@ -121,7 +151,7 @@ impl Registration {
             return None;
         }
         self.wanted = wanted;
-        self.in_flight.is_none().then(|| self.change())
+        self.is_idle().then(|| self.change())
     }
 
     fn change(&mut self) -> RunnerChange {

@@ -140,7 +140,7 @@ impl Relay {
         let Some(registration) = self.registrations.get_mut(&number) else { return };
         match registration.outcome(outcome, self.id) {
             Step::Change(change) => self.change(number, change),
-            Step::Entered { displaced } => {
+            Step::Entered { displaced, change } => {
                 if let Some(displaced) = displaced {
                     self.actions.push_back(Action::Publish(Publication {
                         to: Subject::Connection(displaced),
@@ -148,9 +148,14 @@ impl Relay {
                         frame: ToRunner::Close.encode_framed(),
                     }));
                 }
+                if let Some(change) = change {
+                    self.change(number, change);
+                }
                 self.begin(number, now);
             }
             Step::Settled => self.told_gateways(number, now),
+            // An outcome of what was not asked, or was answered before.
+            Step::Unasked => {}
             Step::Done => {
                 self.registrations.remove(&number);
             }
@@ -159,22 +164,30 @@ impl Relay {
                 self.take_over(number);
             }
             Step::Unavailable => {
-                self.registrations.remove(&number);
                 self.actions.push_back(Action::Log { connection: number, notice: Notice::DirectoryUnavailable });
-                self.close(number, Close::new(1013, "relay.directory_unavailable"));
+                self.deadlines.arm(Deadline::Directory, number, now);
             }
         }
         self.note_drained();
+    }
+
+    /// The directory was away; it is asked again.
+    pub(super) fn change_again(&mut self, number: u64) {
+        if let Some(change) = self.registrations.get_mut(&number).map(Registration::again) {
+            self.change(number, change);
+        }
     }
 
     /// The runner is entered in the directory: greets it, and pings it.
     fn begin(&mut self, number: u64, now: Time) {
         let Some(registration) = self.registrations.get(&number) else { return };
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        if !matches!(connection.session, Session::Registering) {
-            return;
+        match connection.session {
+            Session::Registering => connection.session = Session::Settling,
+            // It said goodbye already: it will not become ready, but is greeted and watched like any other.
+            Session::Stopping => {}
+            Session::AwaitingInit { .. } | Session::Settling | Session::Ready | Session::Closing => return,
         }
-        connection.session = Session::Settling;
         connection.pong = Some(self.deadlines.arm(Deadline::Pong, number, now));
         let millis = |duration: core::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let init = ToClient::Init(to_client::Init {
@@ -231,6 +244,10 @@ impl Relay {
 
     /// Actors that keep nothing have no store.
     fn refuse_kv(&mut self, number: u64, request: &KvRequest) {
+        let Some(connection) = self.connections.get(&number) else { return };
+        if connection.backlog.must_wait() && connection.backlog.held() >= self.config.max_backlog {
+            return self.close(number, Close::new(1013, "relay.backlog_full"));
+        }
         let data = KvResponseData::Error { message: "this runner's actors have no key-value store".into() };
         let response = ToClient::KvResponse(KvResponse { request_id: request.request_id, data });
         self.send(number, response.encode(), None);
@@ -300,10 +317,13 @@ impl Relay {
         }
     }
 
-    /// Sends a frame to a runner, or lets it wait behind what waits already. `held` is what a request's bytes are
+    /// Sends a frame to a runner, or lets it wait behind what waits already; behind its close nothing goes. `held` is what a request's bytes are
     /// counted by.
     pub(super) fn send(&mut self, number: u64, frame: Frame, held: Option<super::routes::RouteId>) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
+        if matches!(connection.session, Session::Closing) {
+            return;
+        }
         if connection.backlog.must_wait() {
             connection.backlog.push(frame, held);
         } else {

@@ -6,6 +6,7 @@ use bytestring::ByteString;
 
 use crate::error::ConfigError;
 use crate::frame::FRAME_OVERHEAD;
+use crate::machine::flow::MOST_CREDIT;
 
 /// Who a runner is, what it can do, its limits and deadlines. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Config {
     pub total_slots: u32,
     /// Whether its actors keep nothing, so that any runner of the pool may answer.
     pub stateless: bool,
-    /// Bytes that each side may send per request and direction beyond what the other has granted.
+    /// Bytes that each side may send per request and direction beyond what the other has granted; at most 2³⁰.
     pub credit: u32,
     /// Requests open at once; more are answered `overloaded`.
     pub max_requests: usize,
@@ -88,10 +89,13 @@ impl Config {
                 return Err(ConfigError::Zero(name));
             }
         }
+        if self.credit > MOST_CREDIT {
+            return Err(ConfigError::TooLarge { setting: "credit", most: u64::from(MOST_CREDIT) });
+        }
         if self.backoff_first > self.backoff_most {
             return Err(ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });
         }
-        let framed = |payload: usize| payload + self.max_header_bytes + FRAME_OVERHEAD;
+        let framed = |payload: usize| payload.saturating_add(self.max_header_bytes).saturating_add(FRAME_OVERHEAD);
         for (bound, bound_bytes) in [("max_buffered", self.max_buffered), ("outbox", self.outbox)] {
             for (largest, needed) in [
                 ("max_whole_body", framed(self.max_whole_body)),

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::request::State;
 use super::{Action, Ended, Runner};
 use crate::error::ApiMisuse;
+use crate::failure::FailureCode;
 use crate::http::{Body, Close, Message, ResponseHead};
 use crate::machine::RequestKey;
 use crate::machine::flow::Piece;
@@ -24,6 +25,11 @@ impl Runner {
             State::AwaitingWebSocket | State::OpenWebSocket | State::ClosingWebSocket => {
                 return Err(ApiMisuse::OutOfTurn("an HTTP answer to a WebSocket"));
             }
+        }
+        let header_bytes: usize = head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if header_bytes > self.config.max_header_bytes {
+            self.handler_failed(key);
+            return Ok(());
         }
         match body {
             Body::None => self.answer(key, head, None),
@@ -170,7 +176,7 @@ impl Runner {
     fn flush_bounded(&mut self, key: RequestKey) {
         self.flush(key);
         if self.requests.get(key).is_some_and(|request| request.out.held() > self.config.max_buffered) {
-            self.abort(key);
+            self.abort(key, FailureCode::Overloaded);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The runner's connection: dialling, greeting, silence, goodbye.
 
 use super::{Action, Runner, StopReason};
+use crate::error::ApiMisuse;
 use crate::http::Close;
 use crate::protocol::to_server::{Init, Pong};
 use crate::protocol::{Dialect, ToClient, ToServer};
@@ -20,6 +21,8 @@ pub(super) enum Link {
     Settling { dialect: Dialect, until: Time, ponged: bool },
     /// Requests can come. The relay must say something in time.
     Ready { dialect: Dialect, until: Time },
+    /// Dialling is given up; it may come to something all the same.
+    GivingUp,
     /// It was told to close.
     Leaving,
     /// It is over for good.
@@ -33,7 +36,7 @@ impl Link {
             | Link::Greeting { until, .. }
             | Link::Settling { until, .. }
             | Link::Ready { until, .. } => Some(*until),
-            Link::Dialling | Link::Leaving | Link::Stopped => None,
+            Link::Dialling | Link::GivingUp | Link::Leaving | Link::Stopped => None,
         }
     }
 
@@ -43,7 +46,7 @@ impl Link {
             Link::Greeting { dialect, .. } | Link::Settling { dialect, .. } | Link::Ready { dialect, .. } => {
                 Some(*dialect)
             }
-            Link::Waiting { .. } | Link::Dialling | Link::Leaving | Link::Stopped => None,
+            Link::Waiting { .. } | Link::Dialling | Link::GivingUp | Link::Leaving | Link::Stopped => None,
         }
     }
 }
@@ -55,9 +58,17 @@ impl Runner {
         self.actions.push_back(Action::Dial);
     }
 
-    pub(super) fn connected(&mut self, dialect: Dialect, now: Time) {
-        if self.link != Link::Dialling {
-            return;
+    pub(super) fn connected(&mut self, dialect: Dialect, now: Time) -> Result<(), ApiMisuse> {
+        match self.link {
+            Link::Dialling => {}
+            // It is closed.
+            Link::GivingUp => return Ok(()),
+            Link::Waiting { .. }
+            | Link::Greeting { .. }
+            | Link::Settling { .. }
+            | Link::Ready { .. }
+            | Link::Leaving
+            | Link::Stopped => return Err(ApiMisuse::OutOfTurn("a connection that was not asked for")),
         }
         self.link = Link::Greeting { dialect, until: now + self.config.init };
         self.blocked = false;
@@ -70,6 +81,7 @@ impl Runner {
             metadata: Some(metadata.into()),
         });
         self.actions.push_back(Action::Send(init.encode()));
+        Ok(())
     }
 
     /// A message of the relay that is not a piece of a request.
@@ -85,7 +97,7 @@ impl Runner {
                 // Greeted twice; the first holds.
                 Link::Settling { .. } | Link::Ready { .. } => {}
                 // Nothing is taken from a connection that is not open.
-                Link::Waiting { .. } | Link::Dialling | Link::Leaving | Link::Stopped => {}
+                Link::Waiting { .. } | Link::Dialling | Link::GivingUp | Link::Leaving | Link::Stopped => {}
             },
             ToClient::Ping(ping) => {
                 self.actions.push_back(Action::Send(ToServer::Pong(Pong { ts: ping.ts }).encode()));
@@ -120,13 +132,34 @@ impl Runner {
         }
     }
 
-    pub(super) fn dial_refused(&mut self, status: u16, message: bytestring::ByteString, now: Time) {
+    pub(super) fn dial_refused(
+        &mut self,
+        status: u16,
+        message: bytestring::ByteString,
+        now: Time,
+    ) -> Result<(), ApiMisuse> {
+        match self.link {
+            Link::Dialling => {}
+            Link::GivingUp => {
+                self.disconnected(None, now);
+                return Ok(());
+            }
+            Link::Waiting { .. }
+            | Link::Greeting { .. }
+            | Link::Settling { .. }
+            | Link::Ready { .. }
+            | Link::Leaving
+            | Link::Stopped => {
+                return Err(ApiMisuse::OutOfTurn("the refusal of a connection that was not asked for"));
+            }
+        }
         // A relay that never took this runner in will not do so later; one that did may have been set up anew.
-        if matches!(status, 400..=499) && !self.was_ready {
+        if matches!(status, 400 | 401 | 403 | 404) && !self.was_ready {
             self.stop(StopReason::Refused { code: status, message });
         } else {
             self.disconnected(None, now);
         }
+        Ok(())
     }
 
     /// Dialling failed, or the connection ended.
@@ -162,22 +195,30 @@ impl Runner {
         match self.link {
             Link::Settling { .. } | Link::Ready { .. } => {
                 self.actions.push_back(Action::Send(ToServer::Stopping.encode()));
-                self.close_sockets();
-                self.leave_if_idle();
+                self.go_on_draining();
             }
             Link::Greeting { .. } => self.leave(),
             Link::Waiting { .. } => self.stop(StopReason::Drained),
-            Link::Dialling => self.leave(),
+            Link::Dialling => {
+                self.leave();
+                self.link = Link::GivingUp;
+            }
             // It is going already.
-            Link::Leaving | Link::Stopped => {}
+            Link::GivingUp | Link::Leaving | Link::Stopped => {}
         }
     }
 
-    /// A runner that drains goes when nothing is open.
-    pub(super) fn leave_if_idle(&mut self) {
+    /// A runner that drains closes its WebSockets when its HTTP exchanges have ended, and goes when nothing is open.
+    pub(super) fn go_on_draining(&mut self) {
         let is_taken_in = matches!(self.link, Link::Settling { .. } | Link::Ready { .. });
-        if self.draining && self.requests.len() == 0 && is_taken_in {
+        if !self.draining || !is_taken_in || self.exchanges > 0 {
+            return;
+        }
+        if self.requests.len() == 0 {
             self.leave();
+        } else if !self.closing_sockets {
+            self.closing_sockets = true;
+            self.close_sockets();
         }
     }
 
@@ -204,7 +245,7 @@ impl Runner {
             Link::Waiting { .. } => self.dial(),
             Link::Greeting { .. } => self.hang_up(Close::new(1002, "runner.init_timeout")),
             Link::Settling { .. } | Link::Ready { .. } => self.hang_up(Close::new(1011, "runner.relay_silent")),
-            Link::Dialling | Link::Leaving | Link::Stopped => {}
+            Link::Dialling | Link::GivingUp | Link::Leaving | Link::Stopped => {}
         }
     }
 }

@@ -19,9 +19,10 @@ pub use event::{Action, Event, StopReason};
 pub use stats::Stats;
 
 use self::link::Link;
-use self::request::{Request, WireId};
+use self::request::{Request, State, WireId};
 use crate::directory::Abilities;
 use crate::error::{ApiMisuse, ConfigError};
+use crate::failure::FailureCode;
 use crate::frame::Frame;
 use crate::http::Close;
 use crate::machine::flow::{Piece, Turn};
@@ -49,10 +50,14 @@ pub struct Runner {
     runner_id: ByteString,
     was_ready: bool,
     draining: bool,
+    /// Draining has come to the WebSockets.
+    closing_sockets: bool,
     /// The outbox has no room.
     blocked: bool,
     requests: Table<Request>,
     by_id: HashMap<WireId, RequestKey>,
+    /// How many of the requests are HTTP exchanges.
+    exchanges: usize,
     /// Requests that have something for the outbox when it has room again.
     waiting: VecDeque<RequestKey>,
     actions: VecDeque<Action>,
@@ -85,9 +90,11 @@ impl Runner {
             runner_id: ByteString::new(),
             was_ready: false,
             draining: false,
+            closing_sockets: false,
             blocked: false,
             requests: Table::new(),
             by_id: HashMap::new(),
+            exchanges: 0,
             waiting: VecDeque::new(),
             actions: VecDeque::new(),
             counted: Stats::default(),
@@ -201,6 +208,9 @@ impl Runner {
     fn end(&mut self, key: RequestKey, ended: Ended) {
         let Some(request) = self.requests.remove(key) else { return };
         self.by_id.remove(&request.id);
+        if !request.state.is_websocket() {
+            self.exchanges -= 1;
+        }
         match ended {
             Ended::Answered => self.counted.answered += 1,
             Ended::Aborted => self.counted.aborted += 1,
@@ -210,7 +220,7 @@ impl Runner {
         if ended == Ended::Answered && !request.state.is_websocket() && !request.inward.has_ended() {
             self.actions.push_back(Action::Aborted { key });
         }
-        self.leave_if_idle();
+        self.go_on_draining();
     }
 
     /// The connection is gone, and its requests with it.
@@ -223,18 +233,32 @@ impl Runner {
                 self.counted.aborted += 1;
             }
         }
+        self.exchanges = 0;
         self.waiting.clear();
     }
 
-    /// Closes all WebSockets, since this runner goes away.
+    /// Closes all WebSockets behind what their handlers have sent, since this runner goes away.
     fn close_sockets(&mut self) {
         let keys: Vec<RequestKey> = self.requests.keys().collect();
         for key in keys {
-            if self.requests.get(key).is_some_and(|request| request.state.is_websocket()) {
-                let close = Close::new(1001, "draining");
-                self.send_close(key, close.clone());
-                self.tell_handler(key, close);
-                self.end(key, Ended::Aborted);
+            let Some(request) = self.requests.get_mut(key) else { continue };
+            let close = Close::new(1001, FailureCode::Draining.as_str());
+            match request.state {
+                State::OpenWebSocket => {
+                    self.actions.push_back(Action::WebSocketClose { key, close: close.clone() });
+                    request.out.offer(Piece::Close(close));
+                    request.state = State::ClosingWebSocket;
+                    self.flush(key);
+                }
+                State::AwaitingWebSocket => {
+                    self.send_close(key, close.clone());
+                    self.tell_handler(key, close);
+                    self.end(key, Ended::Aborted);
+                }
+                // It closes as soon as it can.
+                State::ClosingWebSocket => {}
+                // There are none of those any more.
+                State::AwaitingResponse | State::Collecting { .. } | State::Responding => {}
             }
         }
     }
@@ -248,9 +272,9 @@ impl Machine for Runner {
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
         match event {
             Event::Tick => {}
-            Event::Connected { dialect } => self.connected(dialect, now),
+            Event::Connected { dialect } => self.connected(dialect, now)?,
             Event::Received { frame } => self.received(&frame, now),
-            Event::DialRefused { status, message } => self.dial_refused(status, message, now),
+            Event::DialRefused { status, message } => self.dial_refused(status, message, now)?,
             Event::Disconnected { close } => self.disconnected(close, now),
             Event::PeerBlocked => self.blocked = true,
             Event::PeerWritable => self.writable(),

@@ -36,6 +36,9 @@ impl Runner {
         let mut inward = Inflow::new(abilities.credit, dialect == Dialect::Underpass);
         // The opening bears number 0.
         let _ = inward.order(0);
+        if !state.is_websocket() {
+            self.exchanges += 1;
+        }
         let request = Request { id, state, out: Outflow::new(abilities.credit), inward, waits: false };
         let key = self.requests.insert(request);
         self.by_id.insert(id, key);
@@ -44,8 +47,16 @@ impl Runner {
     }
 
     fn request(&mut self, id: WireId, start: RequestStart, dialect: Dialect) {
-        if self.requests.len() >= self.config.max_requests {
-            let failure = refusal(id);
+        let too_large =
+            !start.stream && start.body.as_ref().is_some_and(|body| body.len() > self.config.max_whole_body);
+        let refused = if self.requests.len() >= self.config.max_requests {
+            Some(refusal(id, FailureCode::Overloaded, FULL))
+        } else if too_large {
+            Some(refusal(id, FailureCode::BodyTooLarge, "the body is larger than the runner takes"))
+        } else {
+            None
+        };
+        if let Some(failure) = refused {
             let (head, body) = failure.http_answer();
             let (status, headers) = (head.status, head.headers);
             self.answer_unopened(
@@ -72,8 +83,16 @@ impl Runner {
     }
 
     fn websocket_open(&mut self, id: WireId, open: WebSocketOpen, dialect: Dialect) {
-        if self.requests.len() >= self.config.max_requests {
-            let Close { code, reason } = refusal(id).close();
+        let refused = if self.draining {
+            // Those that are open were closed already; an exchange comes to its end, a WebSocket may not.
+            Some(refusal(id, FailureCode::Draining, "the runner is going away"))
+        } else if self.requests.len() >= self.config.max_requests {
+            Some(refusal(id, FailureCode::Overloaded, FULL))
+        } else {
+            None
+        };
+        if let Some(failure) = refused {
+            let Close { code, reason } = failure.close();
             let close = to_server::WebSocketClose { code, reason, hibernate: false };
             self.answer_unopened(id, to_server::Kind::WebSocketClose(close));
             return;
@@ -110,7 +129,7 @@ impl Runner {
             Order::Repeat => self.counted.late += 1,
             Order::Gap => {
                 self.counted.gaps += 1;
-                self.abort(key);
+                self.abort(key, FailureCode::MessageLost);
             }
         }
     }
@@ -152,7 +171,7 @@ impl Runner {
                 State::AwaitingResponse | State::Collecting { .. } | State::Responding,
             ) => {
                 self.counted.malformed += 1;
-                self.abort(key);
+                self.abort(key, FailureCode::RunnerFailed);
             }
         }
     }
@@ -161,7 +180,7 @@ impl Runner {
         let RequestChunk { body, finish } = chunk;
         let Some(request) = self.requests.get_mut(key) else { return };
         if request.inward.take(body.len(), self.config.max_buffered) {
-            return self.abort(key);
+            return self.abort(key, FailureCode::Overloaded);
         }
         if finish {
             request.inward.end();
@@ -173,12 +192,15 @@ impl Runner {
 
     fn message_for_handler(&mut self, key: RequestKey, message: WebSocketMessage) {
         let Some(request) = self.requests.get_mut(key) else { return };
+        if message.data.len() > self.config.max_message {
+            return self.abort(key, FailureCode::MessageTooLarge);
+        }
         if request.inward.take(message.data.len(), self.config.max_buffered) {
-            return self.abort(key);
+            return self.abort(key, FailureCode::Overloaded);
         }
         match Message::from_wire(message) {
             Some(message) => self.actions.push_back(Action::WebSocketMessage { key, message }),
-            None => self.abort(key),
+            None => self.abort(key, FailureCode::RunnerFailed),
         }
     }
 
@@ -203,22 +225,22 @@ impl Runner {
     }
 
     /// Ends a request that can't go on, at both ends.
-    pub(super) fn abort(&mut self, key: RequestKey) {
+    pub(super) fn abort(&mut self, key: RequestKey, why: FailureCode) {
         let Some(request) = self.requests.get(key) else { return };
+        let close = Close::new(why.close_code(), why.as_str());
         if request.state.is_websocket() {
-            self.send_close(key, Close::new(1011, FailureCode::MessageLost.as_str()));
+            self.send_close(key, close.clone());
         } else {
             self.send(key, to_server::Kind::ResponseAbort);
         }
-        self.tell_handler(key, Close::new(1011, FailureCode::MessageLost.as_str()));
+        self.tell_handler(key, close);
         self.end(key, Ended::Failed);
     }
 }
 
-fn refusal((gateway_id, request_id): WireId) -> Failure {
-    Failure {
-        code: FailureCode::Overloaded,
-        message: "the runner has as many requests open as it may".into(),
-        request: Some(RequestName { gateway_id, request_id }),
-    }
+/// Why a request is refused that finds too many open.
+const FULL: &str = "the runner has as many requests open as it may";
+
+fn refusal((gateway_id, request_id): WireId, code: FailureCode, message: &'static str) -> Failure {
+    Failure { code, message: message.into(), request: Some(RequestName { gateway_id, request_id }) }
 }

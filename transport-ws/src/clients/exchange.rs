@@ -51,8 +51,7 @@ impl<B: Bus> Exchange<B> {
 
     /// Starts a task that reads the request's body; it ends with the exchange.
     pub(super) fn upload<F: Future<Output = ()> + Send + 'static>(&mut self, upload: impl FnOnce(Source<B>) -> F) {
-        let source = Source { key: self.key, driver: self.driver.clone(), gate: self.gate.clone() };
-        self.upload = Some(tokio::spawn(upload(source)).abort_handle());
+        self.upload = Some(tokio::spawn(upload(self.source())).abort_handle());
     }
 
     /// Where what the client sends goes.
@@ -60,12 +59,12 @@ impl<B: Bus> Exchange<B> {
         Source { key: self.key, driver: self.driver.clone(), gate: self.gate.clone() }
     }
 
-    /// What the client is to be told next.
+    /// What the client is to be told next; none once the request has [broken off](Source::broke_off).
     pub(super) async fn next(&mut self) -> Option<Delivery> {
         self.deliveries.next().await
     }
 
-    /// What the client is to be told next.
+    /// What the client is to be told next; none once the request has [broken off](Source::broke_off).
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
         self.deliveries.poll_next(context)
     }
@@ -81,14 +80,20 @@ impl<B: Bus> Drop for Exchange<B> {
         if let Some(upload) = &self.upload {
             upload.abort();
         }
-        let key = self.key;
-        self.driver.enter(|inside| {
-            let outlet = inside.outlets.requests.remove(&key);
-            if outlet.is_some() {
-                inside.handle(Event::ClientGone { key });
-            }
-        });
+        client_gone(&self.driver, self.key);
     }
+}
+
+/// Ends a request whose client is gone, unless it has ended.
+fn client_gone<B: Bus>(driver: &Driver<Outlets<B>>, key: RequestKey) {
+    // Its queue ends outside of the lock: that wakes whoever answers.
+    let _outlet = driver.enter(|inside| {
+        let outlet = inside.outlets.requests.remove(&key);
+        if outlet.is_some() {
+            inside.handle(Event::ClientGone { key });
+        }
+        outlet
+    });
 }
 
 /// Where what a request's client sends goes.
@@ -107,6 +112,11 @@ impl<B: Bus> Source<B> {
     /// In front of what the client sends.
     pub(super) fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Ends the request: its client is gone, or what it sends is none. Whoever answers sees the deliveries end.
+    pub(super) fn broke_off(&self) {
+        client_gone(&self.driver, self.key);
     }
 
     /// Tells the gateway.

@@ -42,6 +42,15 @@ pub struct Config {
     pub admission: Admission,
 }
 
+/// What a gateway holds for its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Connections that have not ended.
+    pub connections: usize,
+    /// Requests and WebSockets whose clients are to be told more.
+    pub requests: usize,
+}
+
 /// Why a gateway could not be started.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StartError {
@@ -165,6 +174,13 @@ impl<B: Bus, D: Directory> Clients<B, D> {
     /// The gateway's counters and gauges.
     pub fn stats(&self) -> gateway::Stats {
         self.inner.shared.driver.stats()
+    }
+
+    /// What is held for clients.
+    pub fn held(&self) -> Held {
+        let shared = &self.inner.shared;
+        let requests = shared.driver.enter(|inside| inside.outlets.requests.len());
+        Held { connections: shared.progress.connections(), requests }
     }
 
     /// The gateway's id.

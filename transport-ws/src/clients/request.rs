@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use underpass_core::bus::Bus;
@@ -21,7 +21,7 @@ use super::Shared;
 use super::connection::Upgrade;
 use super::exchange::{Exchange, Source};
 use super::outlets::Delivery;
-use super::response::{ResponseBody, answer, failed};
+use super::response::{ResponseBody, answer, failed, refused};
 use super::websocket;
 
 /// Answers one request.
@@ -32,8 +32,12 @@ pub(super) async fn serve<B: Bus>(
     upgrade: Upgrade,
 ) -> Result<Response<ResponseBody<B>>, Infallible> {
     let answered = match websocket::asked_for(&request) {
-        Some(key) => websocket::serve(&gateway, client, request, key, upgrade).await,
-        None => exchange(&gateway, client, request).await,
+        Ok(Some(key)) => websocket::serve(&gateway, client, request, key, upgrade).await,
+        Ok(None) => exchange(&gateway, client, request).await,
+        Err(bad) => {
+            tracing::debug!(%client, ?bad, "a WebSocket was not opened as it must be");
+            Ok(bad.answer())
+        }
     };
     Ok(answered.unwrap_or_else(|failure| {
         tracing::debug!(%client, "a request failed: {failure}");
@@ -74,7 +78,7 @@ async fn exchange<B: Bus>(
     let (target, head) = admit(gateway, client, &parts, false)?;
     let expects = parts.headers.contains_key(header::EXPECT);
     drop(parts);
-    let (body, first) = classify(&mut incoming, expects, gateway.max_chunk).await;
+    let Ok((body, first)) = classify(&mut incoming, expects, gateway.max_chunk).await else { return Ok(broken_off()) };
     let streamed = matches!(body, Body::Stream);
     let (mut exchange, _) = Exchange::open(&gateway.driver, Open { target, head, kind: OpenKind::Http(body) })?;
     if streamed {
@@ -85,32 +89,53 @@ async fn exchange<B: Bus>(
         Some(Delivery::Start(head, Body::Whole(bytes))) => answer(&head, ResponseBody::Whole(bytes)),
         Some(Delivery::Start(head, Body::Stream)) => answer(&head, ResponseBody::stream(exchange)),
         Some(Delivery::Failed(failure)) => Err(failure),
-        Some(Delivery::Chunk { .. } | Delivery::Opened) | None => {
+        None => Ok(broken_off()),
+        Some(Delivery::Chunk { .. } | Delivery::Opened) => {
             let message = "the request was given up".into();
             Err(Failure { code: FailureCode::RunnerFailed, message, request: None })
         }
     }
 }
 
+/// What a client sees, if it is there, whose request's body broke off: hyper closes the connection behind it.
+fn broken_off<B: Bus>() -> Response<ResponseBody<B>> {
+    refused(StatusCode::BAD_REQUEST, "the request's body broke off")
+}
+
+/// A request's body broke off.
+struct BrokenOff;
+
 /// How a request's body travels: not at all if there is none, whole if it is small and here already, and else as it
 /// comes, with the bytes that were read to find out.
 ///
 /// The body of a request that expects `100 Continue` is not touched: hyper sends that when it is first read.
-async fn classify(incoming: &mut Incoming, expects: bool, max_chunk: usize) -> (Body, Option<Bytes>) {
+///
+/// # Errors
+/// It has broken off already. Hyper says so once: whoever reads on sees a body that has ended.
+async fn classify(
+    incoming: &mut Incoming,
+    expects: bool,
+    max_chunk: usize,
+) -> Result<(Body, Option<Bytes>), BrokenOff> {
     if incoming.is_end_stream() {
-        return (Body::None, None);
+        return Ok((Body::None, None));
     }
     let small = incoming.size_hint().exact().filter(|length| *length <= max_chunk as u64);
-    let Some(length) = small.filter(|_| !expects) else { return (Body::Stream, None) };
+    let Some(length) = small.filter(|_| !expects) else { return Ok((Body::Stream, None)) };
     let here = poll_fn(|context| match Pin::new(&mut *incoming).poll_frame(context) {
-        Poll::Ready(Some(Ok(frame))) => Poll::Ready(frame.into_data().ok()),
-        // An error comes again when the body is read on.
-        Poll::Ready(Some(Err(_)) | None) | Poll::Pending => Poll::Ready(None),
+        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(frame.into_data().ok())),
+        Poll::Ready(Some(Err(error))) => {
+            tracing::debug!("a request's body broke off: {error}");
+            Poll::Ready(Err(BrokenOff))
+        }
+        // It has a length, and no end yet.
+        Poll::Ready(None) => Poll::Ready(Err(BrokenOff)),
+        Poll::Pending => Poll::Ready(Ok(None)),
     });
-    match here.await {
+    Ok(match here.await? {
         Some(data) if data.len() as u64 == length => (Body::Whole(data), None),
         first => (Body::Stream, first),
-    }
+    })
 }
 
 /// Hands a request's body in, as it comes and while the gateway wants it.
@@ -139,7 +164,7 @@ async fn upload<B: Bus>(source: Source<B>, mut incoming: Incoming, mut first: Op
             }
             Some(Err(error)) => {
                 tracing::debug!("a request's body broke off: {error}");
-                return source.tell(Event::ClientGone { key });
+                return source.broke_off();
             }
             None => return source.tell(Event::RequestChunk { key, bytes: Bytes::new(), finish: true }),
         }

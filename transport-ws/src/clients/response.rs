@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use thiserror::Error;
 use underpass_core::bus::Bus;
@@ -68,7 +68,7 @@ impl<B: Bus> http_body::Body for ResponseBody<B> {
                         *finished = true;
                         return Poll::Ready(Some(Err(BrokenOff)));
                     }
-                    // The gateway says nothing else of an answer that has begun, and always how it ends.
+                    // The request broke off; the gateway says nothing else of an answer that has begun.
                     Some(Delivery::Start(..) | Delivery::Opened) | None => {
                         *finished = true;
                         return Poll::Ready(Some(Err(BrokenOff)));
@@ -116,6 +116,14 @@ pub(super) fn answer<B: Bus>(head: &ResponseHead, body: ResponseBody<B>) -> Resu
 
 fn runner_failed(message: &'static str) -> Failure {
     Failure { code: FailureCode::RunnerFailed, message: message.into(), request: None }
+}
+
+/// The answer to what is no request.
+pub(super) fn refused<B: Bus>(status: StatusCode, message: &str) -> Response<ResponseBody<B>> {
+    let mut response = Response::new(ResponseBody::Whole(Bytes::from(format!("{message}\n"))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
 }
 
 /// The answer that tells of a failure.

@@ -19,20 +19,61 @@ use super::connection::Upgrade;
 use super::exchange::{Exchange, Source};
 use super::outlets::Delivery;
 use super::request::admit;
-use super::response::ResponseBody;
+use super::response::{ResponseBody, refused};
 use crate::socket::{self, Link, Received, pump};
 
-/// The `sec-websocket-key` of a request that opens a WebSocket (RFC 6455, 4.2.1); none if it does not.
-pub(super) fn asked_for(request: &Request<Incoming>) -> Option<HeaderValue> {
+/// Why a request that asks for a WebSocket cannot open one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BadOpening {
+    /// Its version of the WebSocket protocol is not 13.
+    Version,
+    /// Its key is not 16 bytes in base 64.
+    Key,
+}
+
+impl BadOpening {
+    /// How it is answered.
+    pub(super) fn answer<B: Bus>(&self) -> Response<ResponseBody<B>> {
+        match self {
+            BadOpening::Version => {
+                let mut response = refused(StatusCode::UPGRADE_REQUIRED, "the version of WebSockets here is 13");
+                let headers = response.headers_mut();
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                response
+            }
+            BadOpening::Key => refused(StatusCode::BAD_REQUEST, "sec-websocket-key is not 16 bytes in base 64"),
+        }
+    }
+}
+
+/// The `sec-websocket-key` of a request that opens a WebSocket (RFC 6455, 4.2.1); none if it asks for none.
+///
+/// # Errors
+/// It asks for one, but not as it must.
+pub(super) fn asked_for<T>(request: &Request<T>) -> Result<Option<HeaderValue>, BadOpening> {
     let headers = request.headers();
     let asked = request.version() == Version::HTTP_11
         && request.method() == Method::GET
         && lists(headers, header::CONNECTION, "upgrade")
-        && lists(headers, header::UPGRADE, "websocket")
-        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    // 16 bytes in base 64.
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24 && key.as_bytes().ends_with(b"=="));
-    key.filter(|_| asked).cloned()
+        && lists(headers, header::UPGRADE, "websocket");
+    if !asked {
+        return Ok(None);
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(BadOpening::Version);
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
+    key.cloned().map(Some).ok_or(BadOpening::Key)
+}
+
+/// Whether it looks like 16 bytes in base 64.
+fn is_key(key: &[u8]) -> bool {
+    let digits = key.strip_suffix(b"==");
+    digits.is_some_and(|digits| {
+        digits.len() == 22 && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
+    })
 }
 
 fn lists(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {

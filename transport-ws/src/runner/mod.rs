@@ -188,6 +188,11 @@ impl Runner {
         self.inner.driver.stats()
     }
 
+    /// Requests and WebSockets whose handlers are at work.
+    pub fn handlers(&self) -> usize {
+        self.inner.driver.enter(|inside| inside.outlets.requests.len())
+    }
+
     async fn wait_for(&self, reached: impl FnMut(&Status) -> bool) -> Status {
         let mut status = self.inner.status.clone();
         let seen = status.wait_for(reached).await;

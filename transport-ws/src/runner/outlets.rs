@@ -50,6 +50,8 @@ pub(super) struct Handler {
     pub(super) stop: Gate,
     /// Whether its WebSocket was closed, by either side.
     pub(super) closed: AtomicBool,
+    /// Whether it has taken its WebSocket.
+    pub(super) accepted: AtomicBool,
 }
 
 /// Toward one request's handler. What waits in its queue is bounded by the credit that the runner gave the gateway.
@@ -61,8 +63,12 @@ pub(super) struct Outlet {
 
 impl Outlet {
     fn new(deliveries: Sender<Delivery>) -> (Self, Arc<Handler>) {
-        let handler =
-            Arc::new(Handler { gate: Gate::default(), stop: Gate::default(), closed: AtomicBool::new(false) });
+        let handler = Arc::new(Handler {
+            gate: Gate::default(),
+            stop: Gate::default(),
+            closed: AtomicBool::new(false),
+            accepted: AtomicBool::new(false),
+        });
         handler.stop.shut();
         (Outlet { deliveries, handler: handler.clone() }, handler)
     }
@@ -168,14 +174,17 @@ impl driver::Outlets for Outlets {
                 self.deliver(key, Delivery::Chunk { bytes, finish }, effects);
             }
             Action::WebSocketMessage { key, message } => self.deliver(key, Delivery::Message(message), effects),
-            Action::WebSocketClose { key, close } => {
-                // The handler is to read what came before, and then this.
-                self.deliver(key, Delivery::Close(close), effects);
-                if let Some(Outlet { handler, .. }) = self.requests.get(&key) {
+            Action::WebSocketClose { key, close } => match self.requests.get(&key) {
+                Some(Outlet { handler, .. }) if handler.accepted.load(Ordering::Acquire) => {
                     handler.closed.store(true, Ordering::Release);
                     effects.wake(handler.gate.open());
+                    // The handler is to read what came before, and then this.
+                    self.deliver(key, Delivery::Close(close), effects);
                 }
-            }
+                // The handler has not taken it, and cannot learn from it that nobody waits any more.
+                Some(_) => drop(self.requests.remove(&key)),
+                None => {}
+            },
             Action::Aborted { key } => drop(self.requests.remove(&key)),
             Action::PauseSource { key } => {
                 if let Some(outlet) = self.requests.get(&key) {

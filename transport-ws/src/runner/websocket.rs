@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use thiserror::Error;
 use underpass_core::RequestKey;
@@ -18,7 +18,8 @@ use crate::queue::Receiver;
 pub trait WebSocketHandler: Clone + Send + Sync + 'static {
     /// A client opens a WebSocket: path and header fields in `request`, the [`Actor`](super::Actor) among its
     /// extensions. The client is answered once the socket is [accepted](Pending::accept), or refused. The future is
-    /// a task of its own; the socket may outlive it.
+    /// a task of its own; the socket may outlive it. If the client goes before the socket is accepted, the future is
+    /// dropped.
     fn open(&self, request: http::Request<()>, socket: Pending) -> impl Future<Output = ()> + Send;
 }
 
@@ -39,7 +40,6 @@ struct Socket {
     key: RequestKey,
     driver: Arc<Driver<Outlets>>,
     handler: Arc<Handler>,
-    accepted: AtomicBool,
 }
 
 impl Socket {
@@ -68,7 +68,7 @@ impl fmt::Debug for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if !*self.accepted.get_mut() || std::thread::panicking() {
+        if !self.handler.accepted.load(Ordering::Acquire) || std::thread::panicking() {
             if !self.closed() {
                 self.driver.drive(Event::HandlerFailed { key: self.key });
             }
@@ -86,7 +86,7 @@ impl Pending {
         handler: Arc<Handler>,
         messages: Receiver<Delivery>,
     ) -> Self {
-        let socket = Arc::new(Socket { key, driver, handler, accepted: AtomicBool::new(false) });
+        let socket = Arc::new(Socket { key, driver, handler });
         Pending(WebSocketReceiver { socket, messages, ended: false })
     }
 
@@ -100,7 +100,7 @@ impl Pending {
     pub fn accept(self) -> WebSocket {
         let Pending(receiver) = self;
         let socket = receiver.socket.clone();
-        socket.accepted.store(true, Ordering::Release);
+        socket.handler.accepted.store(true, Ordering::Release);
         socket.driver.drive(Event::WebSocketAccept { key: socket.key });
         WebSocket { sender: WebSocketSender { socket }, receiver }
     }

@@ -321,3 +321,120 @@ async fn a_handler_that_stops_reading_stops_its_client_and_loses_nothing() {
     within(upload).await.unwrap();
     tunnel.end().await;
 }
+
+/// Counts the requests that came, and notes how their bodies ended.
+fn uploads() -> (Router, Arc<std::sync::Mutex<Vec<Result<usize, ()>>>>, Arc<std::sync::atomic::AtomicUsize>) {
+    let ends = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let came = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (noted_ends, noted_came) = (ends.clone(), came.clone());
+    let router = Router::new().route(
+        "/",
+        post(move |body: AxumBody| async move {
+            noted_came.fetch_add(1, Ordering::SeqCst);
+            let end = body.collect().await.map(|body| body.to_bytes().len()).map_err(drop);
+            noted_ends.lock().unwrap().push(end);
+            // Only its client's going can end it.
+            std::future::pending::<()>().await;
+        }),
+    );
+    (router, ends, came)
+}
+
+/// Nothing is left of a client that is no more.
+async fn nothing_left(tunnel: &Tunnel) {
+    eventually("the gateway has nothing open", || tunnel.clients.stats().open == 0).await;
+    eventually("nothing is held for clients", || tunnel.clients.held() == Default::default()).await;
+    eventually("no handler is at work", || tunnel.runner.handlers() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_its_client_leaves_ends_with_its_connection() {
+    let (router, ends, came) = uploads();
+    let tunnel = Tunnel::start(router, NoWebSockets).await;
+    for head in ["content-length: 100000\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"] {
+        let before = came.load(Ordering::SeqCst);
+        let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+        socket.write_all(format!("POST / HTTP/1.1\r\nhost: x\r\n{head}").as_bytes()).await.unwrap();
+        eventually("the request came", || came.load(Ordering::SeqCst) > before).await;
+        drop(socket);
+        nothing_left(&tunnel).await;
+    }
+    assert_eq!(tunnel.clients.stats().client_gone, 2);
+    assert!(ends.lock().unwrap().iter().all(Result::is_err), "{ends:?}");
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_with_a_bad_chunk_size_is_answered_400_and_closed() {
+    let (router, ends, came) = uploads();
+    let tunnel = Tunnel::start(router, NoWebSockets).await;
+    let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    eventually("the request came", || came.load(Ordering::SeqCst) == 1).await;
+    socket.write_all(b"xyz\r\n").await.unwrap();
+    let mut answer = String::new();
+    within(socket.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    nothing_left(&tunnel).await;
+    assert!(ends.lock().unwrap().iter().all(Result::is_err), "{ends:?}");
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_breaks_off_in_the_middle_of_its_answer_breaks_the_answer_off() {
+    let router = Router::new().route("/", post(|body: AxumBody| async { Response::new(body) }));
+    let tunnel = Tunnel::start(router, NoWebSockets).await;
+    let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"3\r\nabc\r\n") {
+        within(socket.read_buf(&mut answer)).await.unwrap();
+    }
+    socket.write_all(b"xyz\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    within(socket.read_to_end(&mut rest)).await.ok();
+    assert!(rest.is_empty(), "{rest:?}");
+    nothing_left(&tunnel).await;
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_never_comes_is_never_handed_on_as_whole() {
+    let (router, ends, _) = uploads();
+    let tunnel = Tunnel::start(router, NoWebSockets).await;
+    for _ in 0..20 {
+        let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+        socket.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n").await.unwrap();
+        socket.shutdown().await.unwrap();
+        let mut answer = String::new();
+        within(socket.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        nothing_left(&tunnel).await;
+    }
+    assert!(ends.lock().unwrap().iter().all(Result::is_err), "{ends:?}");
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_over_http_2_that_is_cancelled_never_looks_whole() {
+    let (router, ends, came) = uploads();
+    let tunnel = Tunnel::start(router, NoWebSockets).await;
+    let client = http2();
+    for i in 1..=20 {
+        let (sender, frames) = mpsc::channel(1);
+        let body = Told { frames, dropped: Arc::default() }.boxed();
+        let request = Request::post(tunnel.url("/")).body(body).unwrap();
+        let answer = tokio::spawn(client.request(request));
+        sender.send(Ok("abc".into())).await.unwrap();
+        eventually("the request came", || came.load(Ordering::SeqCst) == i).await;
+        answer.abort();
+        eventually("the handler sees the end", || ends.lock().unwrap().len() == i || tunnel.runner.handlers() == 0)
+            .await;
+    }
+    drop(client);
+    nothing_left(&tunnel).await;
+    assert!(ends.lock().unwrap().iter().all(Result::is_err), "{ends:?}");
+    tunnel.end().await;
+}

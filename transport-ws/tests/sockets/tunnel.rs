@@ -86,9 +86,11 @@ impl Tunnel {
         assert_eq!((gateway.deadlines, gateway.buffered), (0, 0), "{gateway:?}");
         assert_eq!(gateway.malformed + gateway.foreign + gateway.gaps, 0, "{gateway:?}");
         eventually("the runner has nothing open", || self.runner.stats().open == 0).await;
+        eventually("the runner has no handlers at work", || self.runner.handlers() == 0).await;
         let relay = self.relay.stats();
         assert_eq!((relay.routes, relay.buffered, relay.unrouted, relay.malformed), (0, 0, 0, 0), "{relay:?}");
         within(self.clients.drain()).await;
+        assert_eq!(self.clients.held(), clients::Held::default());
         assert_eq!(within(self.runner.drain()).await, runner::StopReason::Drained);
         within(self.relay.drain()).await;
         while let Some(served) = within(self.serving.join_next()).await {

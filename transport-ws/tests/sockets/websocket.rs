@@ -1,10 +1,13 @@
 //! WebSockets through the whole tunnel, over real sockets.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message as WireMessage};
@@ -189,5 +192,81 @@ async fn a_client_that_does_not_read_stops_its_handler_and_loses_nothing() {
         assert_eq!((message.len(), &message[..4]), (16 * 1024, &i.to_be_bytes()[..]));
     }
     assert_eq!(close_code(&mut client).await.0, 1000);
+    tunnel.end().await;
+}
+
+/// Never takes a WebSocket; counts those that came, and those whose futures were dropped.
+#[derive(Clone, Default)]
+struct Hesitates {
+    came: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl WebSocketHandler for Hesitates {
+    async fn open(&self, _: ::http::Request<()>, _socket: Pending) {
+        struct Noted(Arc<AtomicUsize>);
+        impl Drop for Noted {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let _noted = Noted(self.dropped.clone());
+        self.came.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_goes_while_its_socket_is_being_opened_leaves_nothing() {
+    let hesitates = Hesitates::default();
+    let tunnel = Tunnel::start(Router::new(), hesitates.clone()).await;
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = alive();
+    for i in 1..=3 {
+        let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+        socket.write_all(opening("13", Some(KEY)).as_bytes()).await.unwrap();
+        eventually("the handler is asked", || hesitates.came.load(Ordering::SeqCst) == i).await;
+        assert_eq!(tunnel.runner.handlers(), 1);
+        drop(socket);
+        eventually("the handler is dropped", || hesitates.dropped.load(Ordering::SeqCst) == i).await;
+        eventually("no handler is at work", || tunnel.runner.handlers() == 0).await;
+        eventually("nothing is held for clients", || tunnel.clients.held() == Default::default()).await;
+    }
+    eventually("no task is left", || alive() == before).await;
+    assert_eq!(tunnel.clients.stats().client_gone, 3);
+    tunnel.end().await;
+}
+
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+fn opening(version: &str, key: Option<&str>) -> String {
+    let version = if version.is_empty() { String::new() } else { format!("sec-websocket-version: {version}\r\n") };
+    let key = key.map(|key| format!("sec-websocket-key: {key}\r\n")).unwrap_or_default();
+    format!("GET /ws HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n{version}{key}\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_opening_with_another_version_is_answered_426_and_one_without_a_key_400() {
+    let hesitates = Hesitates::default();
+    let router = Router::new().route("/ws", axum::routing::get(|| async { "not for you" }));
+    let tunnel = Tunnel::start(router, hesitates.clone()).await;
+    for (version, key, status) in [
+        ("8", Some(KEY), "426 Upgrade Required"),
+        ("", Some(KEY), "426 Upgrade Required"),
+        ("13", None, "400 Bad Request"),
+        ("13", Some("c2hvcnQ="), "400 Bad Request"),
+        ("13", Some("????????????????????????"), "400 Bad Request"),
+        ("13", Some("dGhlIHNhbXBsZSBub!!jZQ=="), "400 Bad Request"),
+    ] {
+        let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+        let opening = opening(version, key).replace("connection: Upgrade", "connection: close, Upgrade");
+        socket.write_all(opening.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        within(socket.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{version} {key:?}: {answer}");
+        assert_eq!(answer.contains("\r\nsec-websocket-version: 13\r\n"), status.starts_with("426"), "{answer}");
+        assert_eq!(answer.contains("\r\nupgrade: websocket\r\n"), status.starts_with("426"), "{answer}");
+    }
+    assert_eq!(hesitates.came.load(Ordering::SeqCst), 0);
     tunnel.end().await;
 }

@@ -1,0 +1,172 @@
+//! A gateway with runners, its clients and what it publishes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use underpass_core::directory::{Abilities, RunnerState};
+use underpass_core::gateway::{Action, Config, Event, Open};
+use underpass_core::protocol::tunnel::{to_client, to_server};
+use underpass_core::protocol::{Dialect, RequestId};
+use underpass_core::{Failure, FailureCode, Gateway, RequestKey, Time};
+
+use crate::story::Story;
+use crate::wire::{GATEWAY, abilities, message_id, record, seen, to_gateway, to_runner};
+
+/// A request that a story's client has opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Its name between gateway and client.
+    pub key: RequestKey,
+    /// Its name on the wire.
+    pub id: RequestId,
+}
+
+/// A gateway that knows no runner.
+pub fn lonely_gateway(config: Config) -> Story<Gateway> {
+    Story::given(Gateway::new(config, GATEWAY, 1, Time::ZERO).expect("a gateway's configuration"))
+}
+
+/// A gateway that knows one runner, on connection 1.
+pub fn gateway_with(config: Config, abilities: Abilities) -> Story<Gateway> {
+    let mut story = lonely_gateway(config);
+    story.input(Event::Directory(seen("a", record(1, abilities, RunnerState::Ready)))).expect([]);
+    story
+}
+
+/// A gateway that knows one runner of Underpass, on connection 1, with much credit.
+pub fn gateway() -> Story<Gateway> {
+    gateway_with(Config::default(), abilities(1 << 20))
+}
+
+/// The smallest limits that a gateway takes: 100 bytes for what travels whole, 10 for a chunk.
+pub fn small_config() -> Config {
+    Config {
+        max_whole_body: 100,
+        max_chunk: 10,
+        max_message: 100,
+        max_header_bytes: 100,
+        max_buffered: 200 + 16 * 1024,
+        ..Config::default()
+    }
+}
+
+/// What a runner of the published protocol can do, if its pool is known to be stateless.
+pub fn published_abilities() -> Abilities {
+    Abilities { dialect: Dialect::Published, streams: false, numbers: false, credit: None, stateless: true }
+}
+
+impl Story<Gateway> {
+    /// A client opens something; what the gateway wants of it is still to be expected.
+    #[track_caller]
+    pub fn opens(&mut self, open: Open) -> Asked {
+        self.nothing_left();
+        let now = self.now();
+        let key = self.machine.open(open, now).expect("the request is taken in");
+        let id = self.machine.request_name(key).expect("the request is open").request_id;
+        Asked { key, id }
+    }
+
+    /// A client opens something and is refused; nothing else happens.
+    #[track_caller]
+    pub fn refuses(&mut self, open: Open) -> Failure {
+        self.nothing_left();
+        let now = self.now();
+        let refused = self.machine.open(open, now).expect_err("the request is refused").0;
+        self.nothing_left();
+        refused
+    }
+
+    /// A WebSocket that is open, from the handler's message number 1 and the client's number 1 on.
+    #[track_caller]
+    pub fn opens_websocket(&mut self) -> Asked {
+        let asked = self.opens(crate::wire::open_websocket("/ws"));
+        self.actions();
+        let taken = to_server::Kind::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: false });
+        self.hears(asked, 0, taken).expect([Action::WebSocketOpened { key: asked.key }]);
+        asked
+    }
+
+    /// The bus brings a message of the runner.
+    #[track_caller]
+    pub fn hears(&mut self, asked: Asked, number: u16, kind: to_server::Kind) -> &mut Self {
+        self.input(Event::Received { frame: to_gateway(message_id(asked.id, number), kind) })
+    }
+
+    /// The request fails with a code, at its client's end, behind these actions.
+    #[track_caller]
+    pub fn expect_failed(
+        &mut self,
+        asked: Asked,
+        code: FailureCode,
+        before: impl IntoIterator<Item = Action>,
+    ) -> &mut Self {
+        let mut actions = self.actions();
+        match actions.pop() {
+            Some(Action::Failed { key, failure }) => {
+                assert_eq!((key, failure.code), (asked.key, code), "{failure}");
+                let name = failure.request.expect("a failed request has a name");
+                assert_eq!((name.gateway_id, name.request_id), (GATEWAY, asked.id));
+            }
+            other => panic!("the request should have failed with {code}, not {other:?}"),
+        }
+        assert_eq!(actions, before.into_iter().collect::<Vec<_>>());
+        self
+    }
+
+    /// Long enough for any deadline.
+    pub fn long_after(&mut self) -> &mut Self {
+        self.passes(Duration::from_secs(3_600))
+    }
+}
+
+/// A message of a request is published to connection 1.
+pub fn publishes(asked: Asked, number: u16, kind: to_client::Kind) -> Action {
+    publishes_to(1, asked, number, kind)
+}
+
+/// A message of a request is published to a connection.
+pub fn publishes_to(connection: u64, asked: Asked, number: u16, kind: to_client::Kind) -> Action {
+    Action::Publish(to_runner(connection, message_id(asked.id, number), kind))
+}
+
+/// The handler's request is aborted.
+pub fn aborts(asked: Asked, number: u16) -> Action {
+    publishes(asked, number, to_client::Kind::RequestAbort)
+}
+
+/// The handler's WebSocket is closed, as its failure says.
+pub fn closes(asked: Asked, number: u16, code: FailureCode) -> Action {
+    let reason = format!("{code}#67617465-{}", asked.id).into();
+    let close = to_client::WebSocketClose { code: Some(code.close_code()), reason: Some(reason) };
+    publishes(asked, number, to_client::Kind::WebSocketClose(close))
+}
+
+/// So many zero bytes.
+pub fn zeros(count: usize) -> Bytes {
+    Bytes::from(vec![0; count])
+}
+
+/// A piece of a request's body.
+pub fn chunk(key: RequestKey, bytes: Bytes, finish: bool) -> Event {
+    Event::RequestChunk { key, bytes, finish }
+}
+
+/// The start of a request whose body is not known to be static.
+pub fn request_start_with(method: &'static str, body: Option<Bytes>, stream: bool) -> to_client::Kind {
+    match crate::wire::request_start(method, "/", None, stream) {
+        to_client::Kind::RequestStart(start) => {
+            to_client::Kind::RequestStart(to_client::RequestStart { body, ..start })
+        }
+        other => other,
+    }
+}
+
+/// A piece of a request's body, as it travels.
+pub fn chunk_sent(bytes: Bytes, finish: bool) -> to_client::Kind {
+    to_client::Kind::RequestChunk(to_client::RequestChunk { body: bytes, finish })
+}
+
+/// Credit, toward either end.
+pub fn credit(total: u32) -> to_client::Credit {
+    to_client::Credit { total }
+}

@@ -1,0 +1,5 @@
+//! Machines to begin a story with, and the words that it is told in.
+
+pub mod gateway;
+pub mod relay;
+pub mod runner;

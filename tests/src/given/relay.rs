@@ -1,0 +1,259 @@
+//! A relay, the runners that connect to it, and what it carries.
+
+use std::time::Duration;
+
+use bytestring::ByteString;
+use underpass_core::bus::{Publication, Subject};
+use underpass_core::directory::{ChangeOutcome, Revision, RunnerChange, RunnerRecord, RunnerState};
+use underpass_core::http::Close;
+use underpass_core::protocol::to_client::{Init, Ping, ProtocolMetadata};
+use underpass_core::protocol::to_server::Pong;
+use underpass_core::protocol::tunnel::{ToClientTunnelMessage, to_client, to_server};
+use underpass_core::protocol::{Dialect, MessageId, RequestId, ToClient, ToGateway, ToRunner, ToServer};
+use underpass_core::relay::{Action, Config, Event, Hello, Notice};
+use underpass_core::{Frame, Relay, Time};
+
+use crate::story::Story;
+use crate::wire::{GATEWAY, connection, relay_id, runner_key, to_gateway};
+
+/// What Underpass's own runner announces.
+pub const METADATA: &str = r#"{"underpass":{"streams":true,"numbers":true,"credit":1000,"stateless":true}}"#;
+
+/// A request that is open on connection 1 in most stories.
+pub const REQUEST: RequestId = RequestId([1, 2, 3, 4]);
+
+/// A relay without connections.
+pub fn relay_with(config: Config) -> Story<Relay> {
+    Story::given(Relay::new(config, relay_id(), 1, Time::ZERO).expect("a relay's configuration"))
+}
+
+/// A relay with a runner of Underpass, whose key is `a`, ready on connection 1.
+pub fn relay() -> Story<Relay> {
+    let mut story = relay_with(Config::default());
+    story.takes_in(1, "a");
+    story
+}
+
+/// The smallest limits that a relay takes: 100 bytes a frame, 100 to wait of a request, 200 of a connection.
+pub fn small_config() -> Config {
+    Config {
+        max_frame: 100,
+        outbox: 100,
+        max_buffered: 100,
+        max_backlog: 200,
+        bus_largest_message: 102,
+        ..Config::default()
+    }
+}
+
+/// The opening of a runner's WebSocket.
+pub fn hello(key: &'static str, dialect: Dialect) -> Hello {
+    Hello { protocol_version: 7, namespace: "default".into(), runner_key: key.into(), dialect }
+}
+
+/// The Init of a runner.
+pub fn init(metadata: Option<&'static str>) -> ToServer {
+    ToServer::Init(underpass_core::protocol::to_server::Init {
+        name: "default".into(),
+        version: 1,
+        total_slots: 1,
+        prepopulate_actor_names: None,
+        metadata: metadata.map(ByteString::from_static),
+    })
+}
+
+/// A runner's answer to a ping.
+pub fn pong() -> ToServer {
+    ToServer::Pong(Pong { ts: 0 })
+}
+
+/// A message is sent to a runner.
+pub fn sends(number: u64, message: ToClient) -> Action {
+    Action::Send { connection: number, frame: message.encode() }
+}
+
+/// A runner is pinged, so many milliseconds after the story's start.
+pub fn pings(number: u64, ts: i64) -> Action {
+    sends(number, ToClient::Ping(Ping { ts }))
+}
+
+/// A piece of a request is sent to a runner.
+pub fn sends_piece(number: u64, id: MessageId, kind: to_client::Kind) -> Action {
+    sends(number, ToClient::TunnelMessage(ToClientTunnelMessage { message_id: id, message_kind: kind }))
+}
+
+/// A piece of an answer from a runner is published to its gateway.
+pub fn publishes(number: u64, id: MessageId, kind: to_server::Kind) -> Action {
+    publishes_frame(number, id, to_gateway(id, kind))
+}
+
+/// Something else is published to a gateway.
+pub fn publishes_control(number: u64, id: MessageId, message: ToGateway) -> Action {
+    publishes_frame(number, id, message.encode_framed())
+}
+
+fn publishes_frame(number: u64, id: MessageId, frame: Frame) -> Action {
+    let reply_to = Some(Subject::Connection(connection(number)));
+    Action::Publish(Publication { to: Subject::Gateway(id.gateway_id), reply_to, frame })
+}
+
+/// A connection is closed.
+pub fn closes(number: u64, code: u16, reason: impl Into<ByteString>) -> Action {
+    Action::Close { connection: number, close: Close::new(code, reason) }
+}
+
+/// People are told something.
+pub fn tells(number: u64, notice: Notice) -> Action {
+    Action::Log { connection: number, notice }
+}
+
+/// Message `number` of the story's request.
+pub fn of_request(number: u16) -> MessageId {
+    crate::wire::message_id(REQUEST, number)
+}
+
+/// The start of the story's request, on the bus.
+pub fn start(body: Option<&'static [u8]>) -> to_client::Kind {
+    crate::wire::request_start("GET", "/", body, false)
+}
+
+/// A WebSocket's opening.
+pub fn websocket_open() -> to_client::Kind {
+    let open = to_client::WebSocketOpen { actor_id: "default".into(), path: "/".into(), headers: Default::default() };
+    to_client::Kind::WebSocketOpen(open)
+}
+
+impl Story<Relay> {
+    /// A runner of Underpass opens its WebSocket.
+    #[track_caller]
+    pub fn connects(&mut self, number: u64, key: &'static str) -> &mut Self {
+        self.input(Event::Connected { connection: number, hello: hello(key, Dialect::Underpass) })
+    }
+
+    /// A runner says something.
+    #[track_caller]
+    pub fn says(&mut self, number: u64, message: ToServer) -> &mut Self {
+        self.input(Event::FromRunner { connection: number, frame: message.encode().into_bytes() })
+    }
+
+    /// A runner sends a piece of an answer.
+    #[track_caller]
+    pub fn answers(&mut self, number: u64, id: MessageId, kind: to_server::Kind) -> &mut Self {
+        self.input(Event::FromRunner { connection: number, frame: crate::wire::to_server(id, kind).into_bytes() })
+    }
+
+    /// The bus brings something for a connection.
+    #[track_caller]
+    pub fn bus_brings(&mut self, number: u64, message: ToRunner) -> &mut Self {
+        self.input(Event::FromBus { connection: number, frame: message.encode_framed() })
+    }
+
+    /// The bus brings a piece of a request.
+    #[track_caller]
+    pub fn asks(&mut self, number: u64, id: MessageId, kind: to_client::Kind) -> &mut Self {
+        self.bus_brings(number, ToRunner::TunnelMessage(ToClientTunnelMessage { message_id: id, message_kind: kind }))
+    }
+
+    /// The directory answers.
+    #[track_caller]
+    pub fn directory(&mut self, number: u64, outcome: ChangeOutcome) -> &mut Self {
+        self.input(Event::Directory { connection: number, outcome })
+    }
+
+    /// The relay wants the directory changed, and nothing else.
+    #[track_caller]
+    pub fn expect_change(&mut self, number: u64) -> RunnerChange {
+        match &self.actions()[..] {
+            [Action::Directory { connection, change }] if *connection == number => change.clone(),
+            other => panic!("a change for connection {number} should have been wanted, not {other:?}"),
+        }
+    }
+
+    /// The relay wants this changed in the directory, and nothing else. `expected` is a revision, and 0 for none.
+    #[track_caller]
+    pub fn expect_state(&mut self, number: u64, expected: u64, state: Option<RunnerState>) -> RunnerChange {
+        let change = self.expect_change(number);
+        assert_eq!(change.expected, (expected > 0).then_some(Revision(expected)), "{change:?}");
+        assert_eq!(change.record.as_ref().map(|record| record.state), state, "{change:?}");
+        if let Some(record) = &change.record {
+            assert_eq!(record.connection, Some(connection(number)), "{change:?}");
+        }
+        change
+    }
+
+    /// A runner connects and says who it is; the directory has not answered. With the record that it shall have.
+    #[track_caller]
+    pub fn registers(&mut self, number: u64, key: &'static str) -> RunnerRecord {
+        self.connects(number, key).expect([]);
+        self.says(number, init(Some(METADATA)));
+        let change = self.expect_state(number, 0, Some(RunnerState::Full));
+        assert_eq!(change.key, runner_key(key));
+        change.record.expect("a record is entered")
+    }
+
+    /// A runner connects, says who it is and was greeted; its pong is still to come.
+    #[track_caller]
+    pub fn greets(&mut self, number: u64, key: &'static str) -> RunnerRecord {
+        let record = self.registers(number, key);
+        let ts = self.now().as_micros() as i64 / 1_000;
+        self.directory(number, ChangeOutcome::Stored(Revision(1)));
+        self.expect([sends(number, greeting(&record)), pings(number, ts)]);
+        record
+    }
+
+    /// A runner is taken in. Its record has revision 2.
+    #[track_caller]
+    pub fn takes_in(&mut self, number: u64, key: &'static str) -> RunnerRecord {
+        let record = self.greets(number, key);
+        self.says(number, pong());
+        let mut actions = self.actions();
+        assert_eq!(actions.remove(0), tells(number, Notice::Ready(runner_key(key))));
+        let ready = RunnerRecord { state: RunnerState::Ready, ..record };
+        let change = RunnerChange { key: runner_key(key), expected: Some(Revision(1)), record: Some(ready.clone()) };
+        assert_eq!(actions, [Action::Directory { connection: number, change }]);
+        let told = self.now().as_micros() as i64 / 1_000;
+        self.directory(number, ChangeOutcome::Stored(Revision(2))).expect([pings(number, told)]);
+        ready
+    }
+
+    /// A request is opened on connection 1, and carried there.
+    #[track_caller]
+    pub fn opens_route(&mut self, id: MessageId, kind: to_client::Kind) -> &mut Self {
+        self.asks(1, id, kind.clone()).expect([sends_piece(1, id, kind)])
+    }
+
+    /// A connection whose record has revision 2 ends, and its runner leaves the directory.
+    #[track_caller]
+    pub fn leaves(&mut self, number: u64) -> &mut Self {
+        self.input(Event::Disconnected { connection: number });
+        self.expect_state(number, 2, None);
+        self.directory(number, ChangeOutcome::Stored(Revision(3))).expect([])
+    }
+
+    /// The runner of connection 1 leaves, closed routes are forgotten, and the story ends.
+    #[track_caller]
+    pub fn leaves_and_ends(&mut self) {
+        self.leaves(1);
+        self.passes(Duration::from_secs(60)).ends();
+    }
+}
+
+/// What a relay greets a runner with.
+pub fn greeting(record: &RunnerRecord) -> ToClient {
+    ToClient::Init(Init {
+        runner_id: record.id.to_string().into(),
+        metadata: ProtocolMetadata {
+            runner_lost_threshold: 15_000,
+            actor_stop_threshold: 1_800_000,
+            serverless_drain_grace_period: None,
+        },
+    })
+}
+
+/// The id that all gateways but that of most stories lack.
+pub fn of_another_gateway(number: u16) -> MessageId {
+    let mut id = of_request(number);
+    assert_eq!(id.gateway_id, GATEWAY);
+    id.gateway_id.0[3] ^= 1;
+    id
+}

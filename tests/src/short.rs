@@ -1,0 +1,163 @@
+//! Actions in a few words, for tables that people read.
+
+use underpass_core::bus::Subject;
+use underpass_core::http::{Body, Close, Message};
+use underpass_core::protocol::tunnel::{to_client, to_server};
+use underpass_core::protocol::{Dialect, MessageId, ToClient, ToGateway, ToRunner, ToServer};
+use underpass_core::{gateway, relay, runner};
+
+/// What a gateway wants.
+pub fn gateway(action: &gateway::Action) -> String {
+    use gateway::Action;
+    match action {
+        Action::Publish(publication) => {
+            match ToRunner::decode_framed(&publication.frame, Dialect::Underpass).expect("a frame for a relay") {
+                ToRunner::TunnelMessage(message) => {
+                    format!("→runner {}", piece(message.message_id, &message.message_kind))
+                }
+                other => format!("→relay {other:?}"),
+            }
+        }
+        Action::ResponseStart { head, body: content, .. } => format!("→client answer {}{}", head.status, body(content)),
+        Action::ResponseChunk { bytes, finish, .. } => format!("→client chunk {}{}", bytes.len(), last(*finish)),
+        Action::WebSocketOpened { .. } => "→client opened".into(),
+        Action::WebSocketMessage { message, .. } => format!("→client {}", text(message)),
+        Action::WebSocketClose { close, .. } => format!("→client {}", closed(close)),
+        Action::Failed { failure, .. } => format!("→client failed {}", failure.code),
+        Action::PauseSource { .. } => "pause client".into(),
+        Action::ResumeSource { .. } => "resume client".into(),
+        Action::Drained => "drained".into(),
+    }
+}
+
+/// What a relay wants.
+pub fn relay(action: &relay::Action) -> String {
+    use relay::Action;
+    match action {
+        Action::Send { frame, .. } => {
+            match ToClient::decode(frame, Dialect::Underpass).expect("a frame for a runner") {
+                ToClient::TunnelMessage(message) => {
+                    format!("→runner {}", piece(message.message_id, &message.message_kind))
+                }
+                ToClient::Init(_) => "→runner Init".into(),
+                ToClient::Ping(_) => "→runner Ping".into(),
+                ToClient::KvResponse(_) => "→runner KvResponse".into(),
+                ToClient::Commands(_) => "→runner Commands".into(),
+                ToClient::AckEvents(_) => "→runner AckEvents".into(),
+                ToClient::Draining => "→runner Draining".into(),
+            }
+        }
+        Action::Close { close, .. } => closed(close),
+        Action::Publish(publication) => match publication.to {
+            Subject::Connection(connection) => format!("→connection {} Close", connection.number),
+            Subject::Gateway(_) => {
+                match ToGateway::decode_framed(&publication.frame, Dialect::Underpass).expect("a frame for a gateway") {
+                    ToGateway::Pong(_) => "→gateway Pong".into(),
+                    ToGateway::TunnelMessage(message) => {
+                        format!("→gateway {}", answer(message.message_id, &message.message_kind))
+                    }
+                }
+            }
+        },
+        Action::Directory { change, .. } => match &change.record {
+            None => "record removed".into(),
+            Some(record) if record.connection.is_none() => "record away".into(),
+            Some(record) => format!("record {:?}", record.state),
+        },
+        Action::Log { notice, .. } => {
+            let notice = format!("{notice:?}");
+            format!("log {}", notice.split(['(', ' ']).next().unwrap_or_default())
+        }
+        Action::Drained => "drained".into(),
+    }
+}
+
+/// What a runner wants.
+pub fn runner(action: &runner::Action) -> String {
+    use runner::Action;
+    match action {
+        Action::Dial => "dial".into(),
+        Action::Send(frame) => match ToServer::decode(frame, Dialect::Underpass).expect("a frame for a relay") {
+            ToServer::TunnelMessage(message) => {
+                format!("→gateway {}", answer(message.message_id, &message.message_kind))
+            }
+            ToServer::Init(_) => "→relay Init".into(),
+            ToServer::Stopping => "→relay Stopping".into(),
+            ToServer::Pong(_) => "→relay Pong".into(),
+            other @ (ToServer::Events(_) | ToServer::AckCommands(_) | ToServer::KvRequest(_)) => {
+                format!("→relay {other:?}")
+            }
+        },
+        Action::Disconnect(close) => format!("hang up {}", closed(close)),
+        Action::Ready { .. } => "ready".into(),
+        Action::Request { body: content, .. } => format!("→handler request{}", body(content)),
+        Action::RequestChunk { bytes, finish, .. } => format!("→handler chunk {}{}", bytes.len(), last(*finish)),
+        Action::Aborted { .. } => "→handler aborted".into(),
+        Action::WebSocketOpen { .. } => "→handler websocket".into(),
+        Action::WebSocketMessage { message, .. } => format!("→handler {}", text(message)),
+        Action::WebSocketClose { close, .. } => format!("→handler {}", closed(close)),
+        Action::PauseSource { .. } => "pause handler".into(),
+        Action::ResumeSource { .. } => "resume handler".into(),
+        Action::Stopped(reason) => {
+            let reason = format!("{reason:?}");
+            format!("stopped {}", reason.split(['(', ' ']).next().unwrap_or_default())
+        }
+    }
+}
+
+fn piece(id: MessageId, kind: &to_client::Kind) -> String {
+    use to_client::Kind;
+    let what = match kind {
+        Kind::RequestStart(start) if start.stream => "RequestStart streamed".into(),
+        Kind::RequestStart(_) => "RequestStart".into(),
+        Kind::RequestChunk(chunk) => format!("RequestChunk {}{}", chunk.body.len(), last(chunk.finish)),
+        Kind::RequestAbort => "RequestAbort".into(),
+        Kind::WebSocketOpen(_) => "WebSocketOpen".into(),
+        Kind::WebSocketMessage(message) => format!("WebSocketMessage {}", message.data.len()),
+        Kind::WebSocketClose(close) => format!("WebSocketClose {}", code(close.code)),
+        Kind::Credit(credit) => format!("Credit {}", credit.total),
+    };
+    format!("{what} #{}", id.message_index)
+}
+
+fn answer(id: MessageId, kind: &to_server::Kind) -> String {
+    use to_server::Kind;
+    let what = match kind {
+        Kind::ResponseStart(start) if start.stream => format!("ResponseStart {} streamed", start.status),
+        Kind::ResponseStart(start) => format!("ResponseStart {}", start.status),
+        Kind::ResponseChunk(chunk) => format!("ResponseChunk {}{}", chunk.body.len(), last(chunk.finish)),
+        Kind::ResponseAbort => "ResponseAbort".into(),
+        Kind::WebSocketOpen(_) => "WebSocketOpen".into(),
+        Kind::WebSocketMessage(message) => format!("WebSocketMessage {}", message.data.len()),
+        Kind::WebSocketMessageAck(_) => "WebSocketMessageAck".into(),
+        Kind::WebSocketClose(close) => format!("WebSocketClose {}", code(close.code)),
+        Kind::Credit(credit) => format!("Credit {}", credit.total),
+    };
+    format!("{what} #{}", id.message_index)
+}
+
+fn body(body: &Body) -> String {
+    match body {
+        Body::None => String::new(),
+        Body::Whole(bytes) => format!(" with {}", bytes.len()),
+        Body::Stream => " streamed".into(),
+    }
+}
+
+fn last(finish: bool) -> &'static str {
+    if finish { " last" } else { "" }
+}
+
+fn text(message: &Message) -> String {
+    format!("message {}", message.len())
+}
+
+fn code(code: Option<u16>) -> String {
+    code.map_or("-".into(), |code| code.to_string())
+}
+
+fn closed(close: &Close) -> String {
+    let reason = close.reason.as_deref().unwrap_or_default();
+    let word = reason.split([':', '#']).next().unwrap_or_default();
+    format!("close {}{}{word}", code(close.code), if word.is_empty() { "" } else { " " })
+}

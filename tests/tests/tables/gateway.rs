@@ -1,0 +1,203 @@
+//! A request at its gateway.
+
+use bytes::Bytes;
+use underpass_core::bus::{PublishError, Rejected};
+use underpass_core::directory::RunnerState;
+use underpass_core::gateway::{Action, Event};
+use underpass_core::http::{Body, Close, Message};
+use underpass_core::protocol::tunnel::to_client;
+use underpass_core::protocol::tunnel::to_server::{self, Kind};
+use underpass_core::protocol::{GatewayId, MessageId, ToGateway, to_gateway as control};
+use underpass_core::{Frame, Gateway};
+use underpass_tests::given::gateway::{
+    Asked, credit, gateway_with, published_abilities, publishes, small_config, zeros,
+};
+use underpass_tests::short;
+use underpass_tests::snapshot::Table;
+use underpass_tests::story::Story;
+use underpass_tests::wire::{
+    abilities, connection, gone, message, message_id, open, open_websocket, record, response_chunk, response_start,
+    seen, to_gateway,
+};
+
+/// A gateway, a request, and the number that its runner's next message has.
+type Stage = (Story<Gateway>, Asked, u16);
+
+/// A state, and how a request comes to be in it.
+type State = (&'static str, fn() -> Stage);
+
+const STATES: [State; 9] = [
+    ("collecting a body", collecting),
+    ("awaiting an answer, the body streams", awaiting_answer),
+    ("awaiting an answer, the body is whole", awaiting_answer_to_whole_body),
+    ("the answer streams", responding),
+    ("awaiting a WebSocket", awaiting_websocket),
+    ("awaiting a WebSocket that has sent a message", awaiting_websocket_early),
+    ("open WebSocket", open_socket),
+    ("closing WebSocket, a message waits for credit", closing),
+    ("ended", ended),
+];
+
+/// A gateway whose runner grants ten bytes.
+fn small() -> Story<Gateway> {
+    gateway_with(small_config(), abilities(10))
+}
+
+fn collecting() -> Stage {
+    let mut story = gateway_with(small_config(), published_abilities());
+    let asked = story.opens(open("POST", "/", Body::Stream));
+    (story, asked, 0)
+}
+
+fn awaiting_answer() -> Stage {
+    let mut story = small();
+    let asked = story.opens(open("POST", "/", Body::Stream));
+    story.actions();
+    (story, asked, 0)
+}
+
+fn awaiting_answer_to_whole_body() -> Stage {
+    let mut story = small();
+    let asked = story.opens(open("POST", "/", Body::Whole(zeros(1))));
+    story.actions();
+    (story, asked, 0)
+}
+
+fn responding() -> Stage {
+    let (mut story, asked, _) = awaiting_answer();
+    story.hears(asked, 0, response_start(200, None, true)).actions();
+    (story, asked, 1)
+}
+
+fn awaiting_websocket() -> Stage {
+    let mut story = small();
+    let asked = story.opens(open_websocket("/"));
+    story.actions();
+    (story, asked, 0)
+}
+
+fn awaiting_websocket_early() -> Stage {
+    let (mut story, asked, _) = awaiting_websocket();
+    story.hears(asked, 0, text(b"early")).expect([]);
+    (story, asked, 1)
+}
+
+fn open_socket() -> Stage {
+    let mut story = small();
+    let asked = story.opens_websocket();
+    (story, asked, 1)
+}
+
+fn closing() -> Stage {
+    let (mut story, asked, next) = open_socket();
+    for _ in 0..2 {
+        story.input(Event::WebSocketMessage { key: asked.key, message: Message::Binary(zeros(10)) }).actions();
+    }
+    story.input(Event::WebSocketClose { key: asked.key, close: Close::new(1000, "") }).expect([]);
+    (story, asked, next)
+}
+
+fn ended() -> Stage {
+    let (mut story, asked, _) = responding();
+    story.hears(asked, 1, response_chunk(b"", true)).actions();
+    (story, asked, 2)
+}
+
+fn text(bytes: &'static [u8]) -> Kind {
+    Kind::WebSocketMessage(message(bytes, false))
+}
+
+fn websocket_close(code: u16, hibernate: bool) -> Kind {
+    Kind::WebSocketClose(to_server::WebSocketClose { code: Some(code), reason: None, hibernate })
+}
+
+/// What the runner can say next.
+fn answers() -> Vec<(&'static str, Kind)> {
+    vec![
+        ("ResponseStart", response_start(200, Some(b"body"), false)),
+        ("ResponseStart streamed", response_start(200, None, true)),
+        ("ResponseStart with status 99", response_start(99, None, false)),
+        ("ResponseChunk", response_chunk(b"chunk", false)),
+        ("ResponseChunk, the last", response_chunk(b"chunk", true)),
+        ("ResponseAbort", Kind::ResponseAbort),
+        ("WebSocketOpen", Kind::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: false })),
+        ("WebSocketMessage", text(b"text")),
+        ("WebSocketMessage, not UTF-8", text(&[255])),
+        ("WebSocketMessageAck", Kind::WebSocketMessageAck(to_server::WebSocketMessageAck { index: 0 })),
+        ("WebSocketClose 1000", websocket_close(1000, false)),
+        ("WebSocketClose 1001", websocket_close(1001, false)),
+        ("WebSocketClose 1013", websocket_close(1013, false)),
+        ("WebSocketClose, hibernate", websocket_close(1000, true)),
+        ("Credit of ten", Kind::Credit(credit(10))),
+    ]
+}
+
+/// What else can happen.
+fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
+    let Asked { key, id } = asked;
+    let frame = |number, kind| Event::Received { frame: to_gateway(message_id(id, number), kind) };
+    let other = MessageId { gateway_id: GatewayId([1; 4]), ..message_id(id, next) };
+    let of_version_8 = [&[8, 0], &to_gateway(message_id(id, next), Kind::ResponseAbort).into_bytes()[2..]].concat();
+    let pong = ToGateway::Pong(control::Pong { request_id: id, ts: 0 }).encode_framed();
+    let back = |reason| {
+        let Action::Publish(publication) = publishes(asked, 1, to_client::Kind::RequestAbort) else { unreachable!() };
+        Event::PublishFailed(Rejected { publication, reason })
+    };
+    let state = |number, state| Event::Directory(seen("a", record(number, abilities(10), state)));
+    vec![
+        ("runner: a repeat", frame(next.wrapping_sub(1), text(b"text"))),
+        ("runner: a gap", frame(next + 1, text(b"text"))),
+        ("runner: abort with any number", frame(next + 9, Kind::ResponseAbort)),
+        ("runner: Pong", Event::Received { frame: pong }),
+        ("runner: for another gateway", Event::Received { frame: to_gateway(other, Kind::ResponseAbort) }),
+        ("runner: of version 8", Event::Received { frame: Frame::from(Bytes::from(of_version_8)) }),
+        ("client: chunk", Event::RequestChunk { key, bytes: zeros(5), finish: false }),
+        ("client: chunk of all credit", Event::RequestChunk { key, bytes: zeros(10), finish: false }),
+        ("client: chunk, the last", Event::RequestChunk { key, bytes: zeros(5), finish: true }),
+        ("client: chunk over the limit of whole bodies", Event::RequestChunk { key, bytes: zeros(101), finish: false }),
+        ("client: message", Event::WebSocketMessage { key, message: Message::Binary(zeros(5)) }),
+        ("client: message of all credit", Event::WebSocketMessage { key, message: Message::Binary(zeros(10)) }),
+        ("client: message over the limit", Event::WebSocketMessage { key, message: Message::Binary(zeros(101)) }),
+        ("client: close", Event::WebSocketClose { key, close: Close::new(1000, "") }),
+        ("client: consumed", Event::Consumed { key, bytes: 5 }),
+        ("client: gone", Event::ClientGone { key }),
+        ("bus: a piece came back, full", back(PublishError::Full)),
+        ("bus: a piece came back, too large", back(PublishError::TooLarge)),
+        ("bus: a piece came back, disconnected", back(PublishError::Disconnected)),
+        ("bus: a piece came back, nobody listens", back(PublishError::NoResponders)),
+        ("bus: nobody listens", Event::NoResponders { to: connection(1) }),
+        ("bus: nobody listens elsewhere", Event::NoResponders { to: connection(2) }),
+        ("directory: the same again", state(1, RunnerState::Ready)),
+        ("directory: full", state(1, RunnerState::Full)),
+        ("directory: draining", state(1, RunnerState::Draining)),
+        ("directory: on another connection", state(2, RunnerState::Ready)),
+        ("directory: gone", Event::Directory(gone("a"))),
+        ("drain", Event::Drain),
+        ("tick", Event::Tick),
+        ("wall clock", Event::WallClock { unix_ms: 1 }),
+    ]
+}
+
+#[test]
+fn a_request_at_its_gateway_does_as_its_table_says() {
+    let mut table = Table::new("A request at its gateway: what happens, and what the gateway does about it.");
+    for (state, stage) in STATES {
+        table.state(state);
+        for (name, kind) in answers() {
+            let (story, asked, next) = stage();
+            let event = Event::Received { frame: to_gateway(message_id(asked.id, next), kind) };
+            table.event(&format!("runner: {name}"), story, |story| story.try_input(event), short::gateway);
+        }
+        let (_, asked, next) = stage();
+        for (name, event) in events(asked, next) {
+            let (story, ..) = stage();
+            table.event(name, story, |story| story.try_input(event), short::gateway);
+        }
+        let hour_later = |story: &mut Story<Gateway>| {
+            story.long_after();
+            Ok(())
+        };
+        table.event("an hour", stage().0, hour_later, short::gateway);
+    }
+    table.is_as_in("gateway.txt");
+}

@@ -1,0 +1,286 @@
+//! A runner's connection, and a request at the runner.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use underpass_core::http::{Body, Close, Message};
+use underpass_core::protocol::kv::{KvResponse, KvResponseData};
+use underpass_core::protocol::to_client::AckEvents;
+use underpass_core::protocol::tunnel::to_client::Kind as Piece;
+use underpass_core::protocol::{Dialect, ToClient};
+use underpass_core::runner::{Config, Event};
+use underpass_core::{RequestKey, Runner};
+use underpass_tests::given::gateway::{credit, zeros};
+use underpass_tests::given::relay::{start, websocket_open};
+use underpass_tests::given::runner::{dialling, greeting, of, ping, ready_with, runner, small_config};
+use underpass_tests::short;
+use underpass_tests::snapshot::Table;
+use underpass_tests::story::Story;
+use underpass_tests::wire::{message, request_chunk, request_start, status, to_client};
+
+/// A state, and how a runner comes to be in it.
+type LinkState = (&'static str, fn() -> Story<Runner>);
+
+const LINKS: [LinkState; 10] = [
+    ("waiting to dial", waiting),
+    ("dialling", || dialling(Config::default())),
+    ("dialling, draining", || drained(dialling(Config::default()))),
+    ("greeting", greeting_relay),
+    ("ready", runner),
+    ("ready, a request open", with_request),
+    ("ready, a request open, draining", || drained(with_request())),
+    ("leaving", leaving),
+    ("leaving, draining", || drained(leaving())),
+    ("stopped", stopped),
+];
+
+fn lost() -> Event {
+    Event::Disconnected { close: None }
+}
+
+fn closed(code: u16, reason: &'static str) -> Event {
+    Event::Disconnected { close: Some(Close::new(code, reason)) }
+}
+
+fn drained(mut story: Story<Runner>) -> Story<Runner> {
+    story.input(Event::Drain).actions();
+    story
+}
+
+fn waiting() -> Story<Runner> {
+    let mut story = dialling(Config::default());
+    story.input(lost()).expect([]);
+    story
+}
+
+fn greeting_relay() -> Story<Runner> {
+    let mut story = dialling(Config::default());
+    story.input(Event::Connected { dialect: Dialect::Underpass }).actions();
+    story
+}
+
+fn with_request() -> Story<Runner> {
+    let mut story = runner();
+    story.is_asked(1);
+    story
+}
+
+fn leaving() -> Story<Runner> {
+    let mut story = runner();
+    story.input(Event::Received { frame: Bytes::from_static(&[9]).into() }).actions();
+    story
+}
+
+fn stopped() -> Story<Runner> {
+    let mut story = dialling(Config::default());
+    story.input(closed(1000, "ws.eviction")).actions();
+    story
+}
+
+fn hears(message: &ToClient) -> Event {
+    Event::Received { frame: message.encode() }
+}
+
+fn asks(request: u8, number: u16, kind: Piece) -> Event {
+    Event::Received { frame: to_client(of(request, number), kind) }
+}
+
+fn link_events() -> Vec<(&'static str, Event)> {
+    let refused = |status| Event::DialRefused { status, message: "no".into() };
+    vec![
+        ("connected", Event::Connected { dialect: Dialect::Underpass }),
+        ("dial refused, 404", refused(404)),
+        ("dial refused, 503", refused(503)),
+        ("disconnected", lost()),
+        ("disconnected, 1008", closed(1008, "relay.unrouted")),
+        ("disconnected, evicted", closed(1000, "ws.eviction#taken_over")),
+        ("relay: Init", hears(&greeting())),
+        ("relay: Ping", hears(&ping(1))),
+        ("relay: Commands", hears(&ToClient::Commands(Vec::new()))),
+        ("relay: AckEvents", hears(&ToClient::AckEvents(AckEvents { last_event_checkpoints: Vec::new() }))),
+        ("relay: KvResponse", hears(&ToClient::KvResponse(KvResponse { request_id: 1, data: KvResponseData::Drop }))),
+        ("relay: Draining", hears(&ToClient::Draining)),
+        ("relay: RequestStart", asks(2, 0, start(None))),
+        ("relay: WebSocketOpen", asks(2, 0, websocket_open())),
+        ("relay: RequestAbort of what is not open", asks(2, 0, Piece::RequestAbort)),
+        ("relay: a malformed frame", Event::Received { frame: Bytes::from_static(&[9]).into() }),
+        ("outbox: blocked", Event::PeerBlocked),
+        ("outbox: writable", Event::PeerWritable),
+        ("drain", Event::Drain),
+        ("tick", Event::Tick),
+    ]
+}
+
+fn later(seconds: u64) -> impl FnOnce(&mut Story<Runner>) -> Result<(), underpass_core::ApiMisuse> {
+    move |story| {
+        story.passes(Duration::from_secs(seconds));
+        Ok(())
+    }
+}
+
+#[test]
+fn the_connection_of_a_runner_does_as_its_table_says() {
+    let mut table = Table::new("A runner's connection: what happens, and what the runner does about it.");
+    for (state, link) in LINKS {
+        table.state(state);
+        for (name, event) in link_events() {
+            table.event(name, link(), |story| story.try_input(event), short::runner);
+        }
+        for (name, seconds) in [("a second", 1), ("5 seconds", 5), ("15 seconds", 15)] {
+            table.event(name, link(), later(seconds), short::runner);
+        }
+    }
+    table.is_as_in("runner-connection.txt");
+}
+
+/// A runner, a request, and the number that its gateway's next message has.
+type Stage = (Story<Runner>, RequestKey, u16);
+
+/// A state, and how a request comes to be in it.
+type State = (&'static str, fn() -> Stage);
+
+const STATES: [State; 10] = [
+    ("awaiting an answer", awaiting_answer),
+    ("awaiting an answer, the body streams", awaiting_answer_to_stream),
+    ("collecting an answer", collecting),
+    ("the answer streams", responding),
+    ("the answer streams, the outbox blocked", blocked),
+    ("the answer has ended, its end waits for credit", answered),
+    ("awaiting a WebSocket", awaiting_websocket),
+    ("open WebSocket", open_socket),
+    ("closing WebSocket, a message waits for credit", closing),
+    ("ended", ended),
+];
+
+fn small() -> Story<Runner> {
+    ready_with(small_config(10), Dialect::Underpass)
+}
+
+fn awaiting_answer() -> Stage {
+    let mut story = small();
+    let key = story.is_asked(1);
+    (story, key, 1)
+}
+
+fn awaiting_answer_to_stream() -> Stage {
+    let mut story = small();
+    let key = story.is_asked_with_stream(1);
+    (story, key, 1)
+}
+
+fn collecting() -> Stage {
+    let mut story = ready_with(small_config(10), Dialect::Published);
+    let key = story.is_asked(1);
+    story.input(answer(key, Body::Stream)).expect([]);
+    (story, key, 1)
+}
+
+fn responding() -> Stage {
+    let (mut story, key, next) = awaiting_answer_to_stream();
+    story.input(answer(key, Body::Stream)).actions();
+    (story, key, next)
+}
+
+fn blocked() -> Stage {
+    let (mut story, key, next) = responding();
+    story.input(Event::PeerBlocked).expect([]);
+    story.input(chunk(key, 1, false)).actions();
+    (story, key, next)
+}
+
+fn answered() -> Stage {
+    let (mut story, key, next) = responding();
+    story.input(chunk(key, 20, false)).actions();
+    story.input(chunk(key, 1, true)).actions();
+    (story, key, next)
+}
+
+fn awaiting_websocket() -> Stage {
+    let mut story = small();
+    let key = story.is_asked_for_websocket(1);
+    (story, key, 1)
+}
+
+fn open_socket() -> Stage {
+    let mut story = small();
+    let key = story.opens_websocket(1);
+    (story, key, 1)
+}
+
+fn closing() -> Stage {
+    let (mut story, key, next) = open_socket();
+    for _ in 0..2 {
+        story.input(Event::WebSocketMessage { key, message: Message::Binary(zeros(10)) }).actions();
+    }
+    story.input(Event::WebSocketClose { key, close: Close::new(1000, "") }).expect([]);
+    (story, key, next)
+}
+
+fn ended() -> Stage {
+    let (mut story, key, next) = awaiting_answer();
+    story.input(answer(key, Body::None)).actions();
+    (story, key, next)
+}
+
+fn answer(key: RequestKey, body: Body) -> Event {
+    Event::ResponseStart { key, head: status(200), body }
+}
+
+fn chunk(key: RequestKey, length: usize, finish: bool) -> Event {
+    Event::ResponseChunk { key, bytes: zeros(length), finish }
+}
+
+fn request_events(key: RequestKey, next: u16) -> Vec<(&'static str, Event)> {
+    let asks = |number, kind| asks(1, number, kind);
+    let message_of = |length| Event::WebSocketMessage { key, message: Message::Binary(zeros(length)) };
+    let text = |bytes| Piece::WebSocketMessage(message(bytes, false));
+    vec![
+        ("gateway: RequestStart", asks(next, start(None))),
+        ("gateway: RequestStart, a repeat", asks(0, request_start("POST", "/", None, true))),
+        ("gateway: RequestChunk", asks(next, request_chunk(b"chunk", false))),
+        ("gateway: RequestChunk, the last", asks(next, request_chunk(b"chunk", true))),
+        ("gateway: RequestAbort", asks(next, Piece::RequestAbort)),
+        ("gateway: WebSocketOpen", asks(next, websocket_open())),
+        ("gateway: WebSocketMessage", asks(next, text(b"text"))),
+        ("gateway: WebSocketMessage, not UTF-8", asks(next, text(&[255]))),
+        ("gateway: WebSocketMessage over the limit", asks(next, text(&[0; 101]))),
+        ("gateway: WebSocketClose", asks(next, Piece::WebSocketClose(Close::new(1000, "").into_wire()))),
+        ("gateway: Credit of ten", asks(0, Piece::Credit(credit(10)))),
+        ("gateway: a repeat", asks(next - 1, text(b"text"))),
+        ("gateway: a gap", asks(next + 1, text(b"text"))),
+        ("gateway: abort with any number", asks(next + 9, Piece::RequestAbort)),
+        ("handler: answer", answer(key, Body::None)),
+        ("handler: answer with a small body", answer(key, Body::Whole(zeros(10)))),
+        ("handler: answer with a large body", answer(key, Body::Whole(zeros(25)))),
+        ("handler: answer that streams", answer(key, Body::Stream)),
+        ("handler: chunk", chunk(key, 5, false)),
+        ("handler: chunk of all credit", chunk(key, 10, false)),
+        ("handler: chunk, the last", chunk(key, 5, true)),
+        ("handler: chunk over the limit of whole bodies", chunk(key, 101, false)),
+        ("handler: failed", Event::HandlerFailed { key }),
+        ("handler: takes the WebSocket", Event::WebSocketAccept { key }),
+        ("handler: message", message_of(5)),
+        ("handler: message of all credit", message_of(10)),
+        ("handler: message over the limit", message_of(101)),
+        ("handler: close", Event::WebSocketClose { key, close: Close::new(1000, "") }),
+        ("handler: consumed", Event::Consumed { key, bytes: 5 }),
+        ("disconnected", lost()),
+        ("outbox: blocked", Event::PeerBlocked),
+        ("outbox: writable", Event::PeerWritable),
+        ("drain", Event::Drain),
+    ]
+}
+
+#[test]
+fn a_request_at_its_runner_does_as_its_table_says() {
+    let mut table = Table::new("A request at its runner: what happens, and what the runner does about it.");
+    for (state, stage) in STATES {
+        table.state(state);
+        let (_, key, next) = stage();
+        for (name, event) in request_events(key, next) {
+            table.event(name, stage().0, |story| story.try_input(event), short::runner);
+        }
+        table.event("15 seconds", stage().0, later(15), short::runner);
+    }
+    table.is_as_in("runner-request.txt");
+}
