@@ -322,8 +322,11 @@ async fn a_handler_that_stops_reading_stops_its_client_and_loses_nothing() {
     tunnel.end().await;
 }
 
+/// How the bodies of requests ended: so many bytes, or broken off.
+type Uploads = Arc<std::sync::Mutex<Vec<Result<usize, ()>>>>;
+
 /// Counts the requests that came, and notes how their bodies ended.
-fn uploads() -> (Router, Arc<std::sync::Mutex<Vec<Result<usize, ()>>>>, Arc<std::sync::atomic::AtomicUsize>) {
+fn uploads() -> (Router, Uploads, Arc<std::sync::atomic::AtomicUsize>) {
     let ends = Arc::new(std::sync::Mutex::new(Vec::new()));
     let came = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let (noted_ends, noted_came) = (ends.clone(), came.clone());
