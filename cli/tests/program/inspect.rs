@@ -98,6 +98,13 @@ fn versions_are_translated_and_what_they_lack_is_named() {
 }
 
 #[test]
+fn private_words_are_not_made() {
+    let draining = r#"{"tag":"ToClientDraining","val":null}"#;
+    let output = underpass(&["encode", "--version", "7", "--union", "ToClient", draining]).output().unwrap();
+    says(output, 1, "", "error: a word that is private to underpass.1 is not in ToClient of v7\n");
+}
+
+#[test]
 fn a_union_that_the_version_lacks_is_wrong_use() {
     let output = underpass(&["decode", "--version", "2", "--union", "ToRunner", "00"]).output().unwrap();
     says(output, 1, "", "underpass: ToRunner needs v3\n");
