@@ -29,6 +29,7 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
         relay_url: relay.clone(),
         key: Some(key.clone()),
         token: options.shared.token,
+        ..Config::default()
     };
     let runner = start(config, options.shared.to)?;
     let stopped = |reason| Error::stopped(reason, &relay, &key);

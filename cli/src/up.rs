@@ -45,7 +45,13 @@ pub(crate) async fn run(Up { listen, runners, shared }: Up) -> Result<Ended, Err
     let relay_url = format!("ws://{}", reachable(relay_address));
     let config = runner::Config { namespace: namespace.into(), ..runner::Config::default() };
     let pool = Pool { namespace: config.namespace.clone(), name: config.name.clone() };
-    let config = runner_end::Config { runner: config, relay_url: relay_url.clone(), key: Some(key.clone()), token };
+    let config = runner_end::Config {
+        runner: config,
+        relay_url: relay_url.clone(),
+        key: Some(key.clone()),
+        token,
+        ..runner_end::Config::default()
+    };
     let runner = start(config, to)?;
 
     let stopped = |reason| Error::stopped(reason, &relay_url, &key);

@@ -5,7 +5,7 @@
 //! by the configuration and handed on at once.
 
 use std::future::{pending, poll_fn};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame as WireFrame};
@@ -34,11 +34,20 @@ const BUFFER: usize = 16 * 1024;
 /// Between two flushes at most, bytes (and one message).
 const BATCH: usize = 256 * 1024;
 
-/// From when a close is to be sent, or came, until the socket is cut.
-const CLOSE_WITHIN: Duration = Duration::from_secs(30);
+/// What `close_within` is unless it is configured.
+pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long a socket whose peer broke a rule is still read, so that it can see the close.
-const LINGER: Duration = Duration::from_secs(2);
+/// What `linger` is unless it is configured.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a peer is waited for when its socket is to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// From when a close is to be sent, or came, or anything could be written after that, until the socket is cut.
+    pub(crate) close_within: Duration,
+    /// How long a socket whose peer broke a rule is still read, so that it can see the close.
+    pub(crate) linger: Duration,
+}
 
 /// The settings of a WebSocket that takes messages of up to so many bytes.
 pub(crate) fn config(max_message: usize) -> WebSocketConfig {
@@ -137,6 +146,25 @@ pub(crate) trait Link {
     fn poll_may_read(&self, context: &mut Context<'_>) -> Poll<()>;
 }
 
+/// When something could last be written.
+struct Progress(Mutex<Instant>);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress(Mutex::new(Instant::now()))
+    }
+}
+
+impl Progress {
+    fn made(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Why the reader ended.
 enum End {
     /// Both have closed, or the socket was cut.
@@ -150,6 +178,7 @@ pub(crate) async fn pump<S>(
     stream: WebSocketStream<S>,
     outgoing: &mut OutgoingReceiver,
     link: &impl Link,
+    patience: Patience,
 ) -> Option<Close>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -157,13 +186,19 @@ where
     let (mut sink, mut source) = stream.split();
     let mut peers_close = None;
     let closing = outgoing.closing.clone();
+    let progress = Progress::default();
     let end = {
         let deadline = async {
             closing.pass().await;
-            sleep(CLOSE_WITHIN).await;
+            // A peer that reads slowly gets what was sent before the close.
+            let mut cut_at = Instant::now() + patience.close_within;
+            while Instant::now() < cut_at {
+                sleep_until(cut_at).await;
+                cut_at = progress.last() + patience.close_within;
+            }
         };
         let writer = async {
-            match write(&mut sink, &mut outgoing.queue, link).await {
+            match write(&mut sink, &mut outgoing.queue, link, &progress).await {
                 // The reader waits for the peer's answer, or has the peer's close already.
                 Ok(()) | Err(WireError::Protocol(_) | WireError::ConnectionClosed | WireError::AlreadyClosed) => {
                     pending().await
@@ -188,7 +223,7 @@ where
             let mut discarded = [0; 4096];
             while socket.read(&mut discarded).await.is_ok_and(|bytes| bytes > 0) {}
         };
-        timeout(LINGER, lingering).await.ok();
+        timeout(patience.linger, lingering).await.ok();
     }
     peers_close
 }
@@ -251,6 +286,7 @@ async fn write(
     sink: &mut (impl Sink<WireMessage, Error = WireError> + Unpin),
     outgoing: &mut queue::Receiver<Outgoing>,
     link: &impl Link,
+    progress: &Progress,
 ) -> Result<(), WireError> {
     loop {
         // Whoever could say more is gone, and has not closed the socket.
@@ -259,14 +295,19 @@ async fn write(
         while let Some(item) = next {
             written += item.len();
             match item {
-                Outgoing::Frame(frame) => feed(sink, Data::Binary, frame.into_bytes()).await?,
-                Outgoing::Message(Message::Binary(data)) => feed(sink, Data::Binary, data).await?,
-                Outgoing::Message(Message::Text(text)) => feed(sink, Data::Text, text.into_bytes()).await?,
-                Outgoing::Close(close) => return sink.send(WireMessage::Close(close_frame(&close))).await,
+                Outgoing::Frame(frame) => feed(sink, Data::Binary, frame.into_bytes(), progress).await?,
+                Outgoing::Message(Message::Binary(data)) => feed(sink, Data::Binary, data, progress).await?,
+                Outgoing::Message(Message::Text(text)) => feed(sink, Data::Text, text.into_bytes(), progress).await?,
+                Outgoing::Close(close) => {
+                    sink.send(WireMessage::Close(close_frame(&close))).await?;
+                    progress.made();
+                    return Ok(());
+                }
             }
             next = if written < BATCH { outgoing.try_next() } else { None };
         }
         sink.flush().await?;
+        progress.made();
         link.written(written);
     }
 }
@@ -275,14 +316,18 @@ async fn feed(
     sink: &mut (impl Sink<WireMessage, Error = WireError> + Unpin),
     kind: Data,
     mut data: WireBytes,
+    progress: &Progress,
 ) -> Result<(), WireError> {
     let mut kind = kind;
     while data.len() > FRAGMENT {
         let fragment = data.split_to(FRAGMENT);
         sink.feed(WireMessage::Frame(WireFrame::message(fragment, OpCode::Data(kind), false))).await?;
+        progress.made();
         kind = Data::Continue;
     }
-    sink.feed(WireMessage::Frame(WireFrame::message(data, OpCode::Data(kind), true))).await
+    sink.feed(WireMessage::Frame(WireFrame::message(data, OpCode::Data(kind), true))).await?;
+    progress.made();
+    Ok(())
 }
 
 fn close_frame(close: &Close) -> Option<CloseFrame> {
@@ -292,12 +337,16 @@ fn close_frame(close: &Close) -> Option<CloseFrame> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use tokio::io::DuplexStream;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     use super::*;
+
+    impl Default for Patience {
+        fn default() -> Self {
+            Patience { close_within: CLOSE_WITHIN, linger: LINGER }
+        }
+    }
 
     #[derive(Default)]
     struct Notes {
@@ -344,7 +393,7 @@ mod tests {
             assert_eq!((u16::from(frame.code), frame.reason.as_str()), (4000, "bye"));
             assert!(far.next().await.is_none());
         };
-        let (close, ()) = tokio::join!(pump(near, &mut receiver, &notes), there);
+        let (close, ()) = tokio::join!(pump(near, &mut receiver, &notes, Patience::default()), there);
         assert_eq!(close.unwrap().code, Some(4000), "the answer to it");
         assert_eq!(*notes.written.lock().unwrap(), 1_000_004, "what goes with the close is not counted");
     }
@@ -360,7 +409,7 @@ mod tests {
             drop(far);
             u16::from(frame.code)
         };
-        let (close, code) = tokio::join!(pump(near, &mut receiver, &notes), there);
+        let (close, code) = tokio::join!(pump(near, &mut receiver, &notes, Patience::default()), there);
         assert_eq!((close, code), (None, 1009));
         assert!(matches!(&notes.received.lock().unwrap()[..], [Received::Close(close)] if close.code == Some(1009)));
     }
@@ -376,7 +425,7 @@ mod tests {
             drop(far);
             u16::from(frame.code)
         };
-        assert_eq!(tokio::join!(pump(near, &mut receiver, &notes), there), (None, 1003));
+        assert_eq!(tokio::join!(pump(near, &mut receiver, &notes, Patience::default()), there), (None, 1003));
     }
 
     #[tokio::test]
@@ -384,7 +433,7 @@ mod tests {
         let (near, far) = ends(1_000).await;
         let (_sender, mut receiver) = outgoing();
         drop(far);
-        assert_eq!(pump(near, &mut receiver, &Notes::default()).await, None);
+        assert_eq!(pump(near, &mut receiver, &Notes::default(), Patience::default()).await, None);
     }
 
     #[tokio::test]
@@ -392,6 +441,45 @@ mod tests {
         let (near, _far) = ends(1_000).await;
         let (sender, mut receiver) = outgoing();
         drop(sender);
-        assert_eq!(pump(near, &mut receiver, &Notes::default()).await, None);
+        assert_eq!(pump(near, &mut receiver, &Notes::default(), Patience::default()).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_slow_gets_everything_that_was_sent_before_a_close_and_then_the_close() {
+        let (near, mut far) = ends(1 << 20).await;
+        let (sender, mut receiver) = outgoing();
+        for _ in 0..64 {
+            sender.send(Outgoing::Frame(Bytes::from(vec![7; 64 * 1024]).into()));
+        }
+        sender.close(Close::new(4007, "done"));
+        let there = async {
+            for _ in 0..64 {
+                assert_eq!(far.next().await.unwrap().unwrap().len(), 64 * 1024);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let WireMessage::Close(Some(frame)) = far.next().await.unwrap().unwrap() else { panic!("no close") };
+            assert_eq!(u16::from(frame.code), 4007);
+            assert!(far.next().await.is_none());
+        };
+        let patience = Patience { close_within: Duration::from_millis(500), ..Default::default() };
+        let notes = Notes::default();
+        let (close, ()) = tokio::join!(pump(near, &mut receiver, &notes, patience), there);
+        assert_eq!(close.unwrap().code, Some(4007));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_or_does_not_answer_a_close_is_cut() {
+        for messages in [0, 64] {
+            let (near, far) = ends(1 << 20).await;
+            let (sender, mut receiver) = outgoing();
+            for _ in 0..messages {
+                sender.send(Outgoing::Frame(Bytes::from(vec![7; 64 * 1024]).into()));
+            }
+            sender.close(Close::new(4007, "done"));
+            let patience = Patience { close_within: Duration::from_millis(100), ..Default::default() };
+            let ended = timeout(Duration::from_secs(5), pump(near, &mut receiver, &Notes::default(), patience)).await;
+            assert_eq!(ended.unwrap(), None);
+            drop(far);
+        }
     }
 }

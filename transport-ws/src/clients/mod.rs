@@ -1,4 +1,7 @@
 //! The gateway's side: clients come in by HTTP and WebSocket.
+//!
+//! A client that closes its sending direction behind its request (a TCP half-close) is taken for gone: its request
+//! ends, and its handler with it. Of a client that went away nothing else is to be seen, and nobody shall work for it.
 
 mod connection;
 mod exchange;
@@ -10,6 +13,7 @@ mod websocket;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto::Builder;
@@ -29,17 +33,47 @@ use self::outlets::Outlets;
 use crate::bus::{AGAIN_AFTER, take_in};
 use crate::driver::{Driver, keep_time};
 use crate::listen::{self, Progress};
+use crate::socket::{self, Patience};
 
 /// How many ids are tried before giving up.
 const IDS_TRIED: usize = 16;
 
 /// What a gateway is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Its machine's limits and deadlines. What the bus carries at most is asked of the bus.
     pub gateway: gateway::Config,
     /// How requests are taken in.
     pub admission: Admission,
+    /// How long a client may take to send a request's head, or the first byte of a connection. 30 s.
+    pub head_within: Duration,
+    /// How long a closing WebSocket may make no progress, until it is cut: from when its close is to be sent, or came,
+    /// or more could be written. 30 s.
+    pub close_within: Duration,
+    /// How long a WebSocket whose peer broke a rule is still read, so that the peer can see the close. 2 s.
+    pub linger: Duration,
+    /// How many requests may be open on one HTTP/2 connection. 256.
+    pub http2_streams: u32,
+    /// The flow-control window of an HTTP/2 stream, and the most of an answer that waits to be sent on one, bytes.
+    /// 64 KiB.
+    pub http2_stream_window: u32,
+    /// The flow-control window of an HTTP/2 connection, bytes. 1 MiB.
+    pub http2_connection_window: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            gateway: gateway::Config::default(),
+            admission: Admission::default(),
+            head_within: Duration::from_secs(30),
+            close_within: socket::CLOSE_WITHIN,
+            linger: socket::LINGER,
+            http2_streams: 256,
+            http2_stream_window: 64 * 1024,
+            http2_connection_window: 1024 * 1024,
+        }
+    }
 }
 
 /// What a gateway holds for its clients.
@@ -92,6 +126,8 @@ struct Shared<B: Bus> {
     progress: Arc<Progress>,
     max_chunk: usize,
     max_message: usize,
+    head_within: Duration,
+    patience: Patience,
 }
 
 impl<B: Bus, D: Directory> Clone for Clients<B, D> {
@@ -112,7 +148,9 @@ impl<B: Bus, D: Directory> Clients<B, D> {
     /// # Errors
     /// The configuration could not work, or bus or directory are away.
     pub async fn start(config: Config, bus: B, directory: D) -> Result<Self, StartError> {
-        let Config { mut gateway, admission } = config;
+        let hyper = connection::builder(&config);
+        let Config { mut gateway, admission, head_within, close_within, linger, .. } = config;
+        let patience = Patience { close_within, linger };
         gateway.bus_largest_message = bus.largest_message();
         let (max_chunk, max_message) = (gateway.max_chunk, gateway.max_message);
         let id = claim_id(&directory).await?;
@@ -130,8 +168,8 @@ impl<B: Bus, D: Directory> Clients<B, D> {
             tasks.spawn(keep_time(Arc::downgrade(&driver)));
             tasks.spawn(take_in(driver.clone(), bus.clone(), address, inbox, outlets::from_bus));
             tasks.spawn(watch_runners(driver.clone(), directory.clone(), watch, told));
-            let hyper = connection::builder(admission.max_header_bytes);
-            let shared = Arc::new(Shared { driver, admission, hyper, progress, max_chunk, max_message });
+            let shared = Shared { driver, admission, hyper, progress, max_chunk, max_message, head_within, patience };
+            let shared = Arc::new(shared);
             Ok(Inner { id, shared, directory: directory.clone(), directory_told, _tasks: tasks })
         };
         match started.await {
@@ -158,6 +196,11 @@ impl<B: Bus, D: Directory> Clients<B, D> {
         let shared = &self.inner.shared;
         shared.progress.drain();
         shared.driver.drive(Event::Drain);
+        let Held { connections, requests } = self.held();
+        if connections > 0 {
+            let close_within = shared.patience.close_within;
+            tracing::info!(connections, requests, ?close_within, "draining: waiting for clients' connections to end");
+        }
         shared.progress.ended().await;
         if self.inner.directory.release_gateway(self.inner.id).await.is_err() {
             tracing::warn!("the gateway's id could not be given back: the directory is away");

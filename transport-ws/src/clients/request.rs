@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use underpass_core::bus::Bus;
@@ -18,7 +18,7 @@ use underpass_core::http::{Body, ClientRequest, RequestHead, Target};
 use underpass_core::{Failure, FailureCode};
 
 use super::Shared;
-use super::connection::Upgrade;
+use super::connection::Connection;
 use super::exchange::{Exchange, Source};
 use super::outlets::Delivery;
 use super::response::{ResponseBody, answer, failed, refused};
@@ -29,11 +29,11 @@ pub(super) async fn serve<B: Bus>(
     gateway: Arc<Shared<B>>,
     client: IpAddr,
     request: Request<Incoming>,
-    upgrade: Upgrade,
+    connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Infallible> {
     let answered = match websocket::asked_for(&request) {
-        Ok(Some(key)) => websocket::serve(&gateway, client, request, key, upgrade).await,
-        Ok(None) => exchange(&gateway, client, request).await,
+        Ok(Some(key)) => websocket::serve(&gateway, client, request, key, connection).await,
+        Ok(None) => exchange(&gateway, client, request, connection).await,
         Err(bad) => {
             tracing::debug!(%client, ?bad, "a WebSocket was not opened as it must be");
             Ok(bad.answer())
@@ -73,21 +73,35 @@ async fn exchange<B: Bus>(
     gateway: &Shared<B>,
     client: IpAddr,
     request: Request<Incoming>,
+    connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Failure> {
     let (parts, mut incoming) = request.into_parts();
     let (target, head) = admit(gateway, client, &parts, false)?;
     let expects = parts.headers.contains_key(header::EXPECT);
+    // Its answers are as long as its connection.
+    let cut = (parts.version == Version::HTTP_10).then_some(connection);
     drop(parts);
-    let Ok((body, first)) = classify(&mut incoming, expects, gateway.max_chunk).await else { return Ok(broken_off()) };
+    let Ok((body, mut first)) = classify(&mut incoming, expects, gateway.max_chunk).await else {
+        return Ok(broken_off());
+    };
     let streamed = matches!(body, Body::Stream);
     let (mut exchange, _) = Exchange::open(&gateway.driver, Open { target, head, kind: OpenKind::Http(body) })?;
     if streamed {
+        if expects {
+            // It was taken in: now its client is told to go on, and before any answer.
+            first = match here(&mut incoming).await {
+                Ok(Here::Data(data)) => Some(data),
+                // Whoever reads on finds out the same.
+                Ok(Here::NotYet | Here::Ended) => None,
+                Err(BrokenOff) => return Ok(broken_off()),
+            };
+        }
         exchange.upload(|source| upload(source, incoming, first));
     }
     match exchange.next().await {
         Some(Delivery::Start(head, Body::None)) => answer(&head, ResponseBody::none()),
         Some(Delivery::Start(head, Body::Whole(bytes))) => answer(&head, ResponseBody::Whole(bytes)),
-        Some(Delivery::Start(head, Body::Stream)) => answer(&head, ResponseBody::stream(exchange)),
+        Some(Delivery::Start(head, Body::Stream)) => answer(&head, ResponseBody::stream(exchange, cut)),
         Some(Delivery::Failed(failure)) => Err(failure),
         None => Ok(broken_off()),
         Some(Delivery::Chunk { .. } | Delivery::Opened) => {
@@ -122,20 +136,34 @@ async fn classify(
     }
     let small = incoming.size_hint().exact().filter(|length| *length <= max_chunk as u64);
     let Some(length) = small.filter(|_| !expects) else { return Ok((Body::Stream, None)) };
-    let here = poll_fn(|context| match Pin::new(&mut *incoming).poll_frame(context) {
-        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(frame.into_data().ok())),
+    match here(incoming).await? {
+        Here::Data(data) if data.len() as u64 == length => Ok((Body::Whole(data), None)),
+        Here::Data(data) => Ok((Body::Stream, Some(data))),
+        Here::NotYet => Ok((Body::Stream, None)),
+        // It has a length, and ends without it.
+        Here::Ended => Err(BrokenOff),
+    }
+}
+
+/// What is here of a body.
+enum Here {
+    Data(Bytes),
+    NotYet,
+    Ended,
+}
+
+async fn here(incoming: &mut Incoming) -> Result<Here, BrokenOff> {
+    poll_fn(|context| match Pin::new(&mut *incoming).poll_frame(context) {
+        // Trailers do not travel.
+        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(frame.into_data().map_or(Here::NotYet, Here::Data))),
         Poll::Ready(Some(Err(error))) => {
             tracing::debug!("a request's body broke off: {error}");
             Poll::Ready(Err(BrokenOff))
         }
-        // It has a length, and no end yet.
-        Poll::Ready(None) => Poll::Ready(Err(BrokenOff)),
-        Poll::Pending => Poll::Ready(Ok(None)),
-    });
-    Ok(match here.await? {
-        Some(data) if data.len() as u64 == length => (Body::Whole(data), None),
-        first => (Body::Stream, first),
+        Poll::Ready(None) => Poll::Ready(Ok(Here::Ended)),
+        Poll::Pending => Poll::Ready(Ok(Here::NotYet)),
     })
+    .await
 }
 
 /// Hands a request's body in, as it comes and while the gateway wants it.

@@ -11,6 +11,7 @@ use underpass_core::bus::Bus;
 use underpass_core::http::{ResponseHead, end_to_end, split_fields};
 use underpass_core::{Failure, FailureCode};
 
+use super::connection::Connection;
 use super::exchange::Exchange;
 use super::outlets::Delivery;
 
@@ -19,7 +20,12 @@ pub(super) enum ResponseBody<B: Bus> {
     /// All that is left of it.
     Whole(Bytes),
     /// It comes as the handler sends it.
-    Stream { exchange: Exchange<B>, finished: bool },
+    Stream {
+        exchange: Exchange<B>,
+        finished: bool,
+        /// The connection, if only its end tells where the body ends.
+        cut: Option<Connection>,
+    },
 }
 
 /// The answer broke off. Hyper then breaks the body off, too, so that nobody takes it for whole.
@@ -28,9 +34,9 @@ pub(super) enum ResponseBody<B: Bus> {
 pub(super) struct BrokenOff;
 
 impl<B: Bus> ResponseBody<B> {
-    /// A body that comes as the handler sends it.
-    pub(super) fn stream(exchange: Exchange<B>) -> Self {
-        ResponseBody::Stream { exchange, finished: false }
+    /// A body that comes as the handler sends it; this connection is reset if it breaks off.
+    pub(super) fn stream(exchange: Exchange<B>, cut: Option<Connection>) -> Self {
+        ResponseBody::Stream { exchange, finished: false, cut }
     }
 
     /// No body.
@@ -51,7 +57,7 @@ impl<B: Bus> http_body::Body for ResponseBody<B> {
             ResponseBody::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             ResponseBody::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             ResponseBody::Stream { finished: true, .. } => Poll::Ready(None),
-            ResponseBody::Stream { exchange, finished } => loop {
+            ResponseBody::Stream { exchange, finished, cut } => loop {
                 match std::task::ready!(exchange.poll_next(context)) {
                     Some(Delivery::Chunk { bytes, finish }) => {
                         *finished = finish;
@@ -63,14 +69,15 @@ impl<B: Bus> http_body::Body for ResponseBody<B> {
                             return Poll::Ready(None);
                         }
                     }
-                    Some(Delivery::Failed(failure)) => {
-                        tracing::debug!("an answer broke off: {failure}");
+                    ended => {
+                        // If not, the request broke off: the gateway says nothing else of an answer that has begun.
+                        if let Some(Delivery::Failed(failure)) = ended {
+                            tracing::debug!("an answer broke off: {failure}");
+                        }
                         *finished = true;
-                        return Poll::Ready(Some(Err(BrokenOff)));
-                    }
-                    // The request broke off; the gateway says nothing else of an answer that has begun.
-                    Some(Delivery::Start(..) | Delivery::Opened) | None => {
-                        *finished = true;
+                        if let Some(connection) = cut {
+                            connection.reset();
+                        }
                         return Poll::Ready(Some(Err(BrokenOff)));
                     }
                 }

@@ -15,7 +15,7 @@ use underpass_core::http::{Close, Message, select_subprotocol};
 use underpass_core::{Failure, FailureCode};
 
 use super::Shared;
-use super::connection::Upgrade;
+use super::connection::Connection;
 use super::exchange::{Exchange, Source};
 use super::outlets::Delivery;
 use super::request::admit;
@@ -87,7 +87,7 @@ pub(super) async fn serve<B: Bus>(
     client: IpAddr,
     mut request: Request<Incoming>,
     key: HeaderValue,
-    upgrade: Upgrade,
+    connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Failure> {
     let upgraded = hyper::upgrade::on(&mut request);
     let (parts, _) = request.into_parts();
@@ -106,13 +106,13 @@ pub(super) async fn serve<B: Bus>(
             return Err(Failure { code: FailureCode::RunnerFailed, message, request: None });
         }
     }
-    let config = socket::config(gateway.max_message);
-    upgrade.set(async move {
+    let (config, patience) = (socket::config(gateway.max_message), gateway.patience);
+    connection.upgrade(async move {
         match upgraded.await {
             Ok(upgraded) => {
                 let stream = TokioIo::new(upgraded);
                 let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-                pump(stream, &mut outgoing, &exchange.source()).await;
+                pump(stream, &mut outgoing, &exchange.source(), patience).await;
             }
             Err(error) => tracing::debug!("a WebSocket's client went away: {error}"),
         }

@@ -16,17 +16,14 @@ use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
 use underpass_core::relay::Hello;
 use underpass_core::relay::handshake::{connect_path, dialect_of, offered_subprotocols};
-use underpass_core::runner::{Config, Event};
+use underpass_core::runner::Event;
 
-use super::StartError;
 use super::outlets::{Command, Outlets};
+use super::{Config, StartError};
 use crate::driver::Driver;
 use crate::outbox::{Held, outbox};
 use crate::queue::Receiver;
-use crate::socket::{self, Link, OutgoingReceiver, Received, pump};
-
-/// How long a dial may take, until the WebSocket is open.
-const DIAL_WITHIN: Duration = Duration::from_secs(10);
+use crate::socket::{self, Link, OutgoingReceiver, Patience, Received, pump};
 
 /// The most of a refusal's body that is told to people, bytes.
 const REFUSAL: usize = 500;
@@ -38,6 +35,8 @@ pub(super) struct Relay {
     outbox: usize,
     largest_out: usize,
     largest_in: usize,
+    dial_within: Duration,
+    patience: Patience,
 }
 
 impl Relay {
@@ -45,7 +44,9 @@ impl Relay {
     ///
     /// # Errors
     /// It is none, or the token cannot be sent.
-    pub(super) fn new(url: &str, token: Option<&str>, config: &Config) -> Result<Self, StartError> {
+    pub(super) fn new(config: &Config) -> Result<Self, StartError> {
+        let Config { runner: machine, relay_url: url, token, dial_within, close_within, linger, .. } = config;
+        let (url, token) = (url.as_str(), token.as_deref());
         let bad = |problem: String| StartError::Url { url: url.to_owned(), problem };
         let uri: Uri = url.trim().parse().map_err(|error| bad(format!("{error}")))?;
         match uri.scheme_str() {
@@ -62,13 +63,15 @@ impl Relay {
         let visible = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
         let subprotocols = Some(offered_subprotocols(token)).filter(|_| token.is_none_or(visible));
         let subprotocols = subprotocols.and_then(|offered| HeaderValue::try_from(offered).ok());
-        let largest_out = config.largest_frame();
+        let largest_out = machine.largest_frame();
         Ok(Relay {
             authority: authority.to_owned(),
             subprotocols: subprotocols.ok_or(StartError::Token)?,
-            outbox: config.outbox,
+            outbox: machine.outbox,
             largest_out,
-            largest_in: largest_out.max(config.max_buffered),
+            largest_in: largest_out.max(machine.max_buffered),
+            dial_within: *dial_within,
+            patience: Patience { close_within: *close_within, linger: *linger },
         })
     }
 
@@ -97,13 +100,13 @@ pub(super) async fn keep(driver: Arc<Driver<Outlets>>, mut commands: Receiver<Co
 async fn connect(driver: &Arc<Driver<Outlets>>, commands: &mut Receiver<Command>, relay: &Relay) {
     let hello = driver.enter(|inside| inside.machine.hello());
     let dialled = tokio::select! {
-        dialled = timeout(DIAL_WITHIN, relay.dial(&hello)) => dialled,
+        dialled = timeout(relay.dial_within, relay.dial(&hello)) => dialled,
         _ = commands.next() => return driver.drive(Event::Disconnected { close: None }),
     };
     match dialled {
         Ok(Ok((stream, dialect))) => {
             let Some((mut outgoing, mut link)) = Connection::new(driver, commands, relay, dialect) else { return };
-            let close = pump(stream, &mut outgoing, &link).await;
+            let close = pump(stream, &mut outgoing, &link, relay.patience).await;
             tracing::info!(?close, "the connection to the relay ended");
             link.close = close;
         }
@@ -204,7 +207,8 @@ mod tests {
     use super::*;
 
     fn read(url: &str, token: Option<&str>) -> Result<Relay, String> {
-        Relay::new(url, token, &Config::default()).map_err(|error| error.to_string())
+        let config = Config { relay_url: url.into(), token: token.map(str::to_owned), ..Config::default() };
+        Relay::new(&config).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod websocket;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -24,6 +25,7 @@ use self::outlets::{Arrival, Handlers, Outlets, Status};
 use self::request::Answering;
 use crate::driver::{Driver, Task, keep_time};
 use crate::queue::queue;
+use crate::socket;
 
 pub use body::{Body, BodyError};
 pub use underpass_core::runner::StopReason;
@@ -32,7 +34,7 @@ pub use websocket::{
 };
 
 /// What a runner is told.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Config {
     /// Who it is and what it can do; its machine's limits and deadlines.
     pub runner: runner::Config,
@@ -42,15 +44,37 @@ pub struct Config {
     pub key: Option<String>,
     /// What the relay wants to see.
     pub token: Option<String>,
+    /// How long a dial may take, until the WebSocket is open. 10 s.
+    pub dial_within: Duration,
+    /// How long a closing WebSocket may make no progress, until it is cut: from when its close is to be sent, or came,
+    /// or more could be written. 30 s.
+    pub close_within: Duration,
+    /// How long a WebSocket whose peer broke a rule is still read, so that the peer can see the close. 2 s.
+    pub linger: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            runner: runner::Config::default(),
+            relay_url: String::new(),
+            key: None,
+            token: None,
+            dial_within: Duration::from_secs(10),
+            close_within: socket::CLOSE_WITHIN,
+            linger: socket::LINGER,
+        }
+    }
 }
 
 /// The token is not shown.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { runner, relay_url, key, token } = self;
+        let Config { runner, relay_url, key, token, dial_within, close_within, linger } = self;
         let token = token.as_ref().map(|_| "…");
         let mut shown = f.debug_struct("Config");
-        shown.field("runner", runner).field("relay_url", relay_url).field("key", key).field("token", &token).finish()
+        shown.field("runner", runner).field("relay_url", relay_url).field("key", key).field("token", &token);
+        shown.field("dial_within", dial_within).field("close_within", close_within).field("linger", linger).finish()
     }
 }
 
@@ -141,8 +165,8 @@ impl Runner {
         B::Error: fmt::Display,
         W: WebSocketHandler,
     {
-        let Config { runner, relay_url, key, token } = config;
-        let relay = link::Relay::new(&relay_url, token.as_deref(), &runner)?;
+        let relay = link::Relay::new(&config)?;
+        let Config { runner, key, .. } = config;
         let handlers = Box::new(UserHandlers { service, websockets, max_chunk: runner.max_chunk });
         let key = ByteString::from(key.unwrap_or_else(|| Uuid::new_v4().to_string()));
         let machine = runner::Runner::new(runner, key, Uuid::new_v4().as_u64_pair().1, Time::ZERO)?;
@@ -178,6 +202,10 @@ impl Runner {
     /// Finishes what is open, takes nothing new, and goes.
     pub async fn drain(&self) -> StopReason {
         self.inner.driver.drive(Event::Drain);
+        let handlers = self.handlers();
+        if handlers > 0 {
+            tracing::info!(handlers, "draining: waiting for handlers to finish");
+        }
         let reason = self.stopped().await;
         self.inner.end();
         reason

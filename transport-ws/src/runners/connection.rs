@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
 use subtle::ConstantTimeEq;
@@ -20,9 +19,6 @@ use super::Shared;
 use crate::outbox::{Held, outbox};
 use crate::socket::{self, Link, Received, pump};
 
-/// How long a runner may take to open its WebSocket.
-const OPEN_WITHIN: Duration = Duration::from_secs(10);
-
 /// Serves one connection to its end.
 pub(super) async fn serve<B: Bus>(relay: Arc<Shared<B>>, stream: TcpStream, address: SocketAddr) {
     let mut hello = None;
@@ -34,7 +30,7 @@ pub(super) async fn serve<B: Bus>(relay: Arc<Shared<B>>, stream: TcpStream, addr
         Ok(accepted)
     };
     let config = Some(socket::config(relay.max_frame));
-    let opened = timeout(OPEN_WITHIN, accept_hdr_async_with_config(stream, callback, config)).await;
+    let opened = timeout(relay.open_within, accept_hdr_async_with_config(stream, callback, config)).await;
     let (stream, hello) = match (opened, hello) {
         (Ok(Ok(stream)), Some(hello)) => (stream, hello),
         (Ok(Err(error)), _) => return tracing::warn!(%address, "a runner was not let in: {error}"),
@@ -48,7 +44,7 @@ pub(super) async fn serve<B: Bus>(relay: Arc<Shared<B>>, stream: TcpStream, addr
         inside.handle(Event::Connected { connection, hello });
     });
     let link = Connection { relay: &relay, connection, held };
-    let close = pump(stream, &mut outgoing, &link).await;
+    let close = pump(stream, &mut outgoing, &link, relay.patience).await;
     tracing::debug!(%address, connection, ?close, "a runner's connection ended");
 }
 

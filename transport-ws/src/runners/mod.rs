@@ -9,6 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -24,21 +25,44 @@ use crate::bus::take_in;
 use crate::driver::{Driver, keep_time};
 use crate::listen::{self, Progress};
 use crate::queue::queue;
+use crate::socket::{self, Patience};
 
 /// What a relay is told.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Config {
     /// Its machine's limits and deadlines. What the bus carries at most is asked of the bus.
     pub relay: relay::Config,
     /// What runners must bring; none: they must bring none.
     pub token: Option<String>,
+    /// How long a runner may take to open its WebSocket. 10 s.
+    pub open_within: Duration,
+    /// How long a closing WebSocket may make no progress, until it is cut: from when its close is to be sent, or came,
+    /// or more could be written. 30 s.
+    pub close_within: Duration,
+    /// How long a WebSocket whose peer broke a rule is still read, so that the peer can see the close. 2 s.
+    pub linger: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            relay: relay::Config::default(),
+            token: None,
+            open_within: Duration::from_secs(10),
+            close_within: socket::CLOSE_WITHIN,
+            linger: socket::LINGER,
+        }
+    }
 }
 
 /// The token is not shown.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let token = self.token.as_ref().map(|_| "…");
-        f.debug_struct("Config").field("relay", &self.relay).field("token", &token).finish()
+        let Config { relay, token, open_within, close_within, linger } = self;
+        let token = token.as_ref().map(|_| "…");
+        let mut shown = f.debug_struct("Config");
+        shown.field("relay", relay).field("token", &token).field("open_within", open_within);
+        shown.field("close_within", close_within).field("linger", linger).finish()
     }
 }
 
@@ -75,6 +99,8 @@ struct Shared<B: Bus> {
     token: Option<String>,
     max_frame: usize,
     outbox: usize,
+    open_within: Duration,
+    patience: Patience,
 }
 
 impl<B: Bus> Shared<B> {
@@ -102,7 +128,8 @@ impl<B: Bus, D: Directory> Runners<B, D> {
     /// # Errors
     /// The configuration could not work, or the bus is away.
     pub async fn start(config: Config, bus: B, directory: D) -> Result<Self, StartError> {
-        let Config { mut relay, token } = config;
+        let Config { mut relay, token, open_within, close_within, linger } = config;
+        let patience = Patience { close_within, linger };
         relay.bus_largest_message = bus.largest_message();
         let (max_frame, outbox) = (relay.max_frame, relay.outbox);
         let id = RelayId(Uuid::new_v4());
@@ -118,7 +145,8 @@ impl<B: Bus, D: Directory> Runners<B, D> {
         tasks.spawn(keep_time(Arc::downgrade(&driver)));
         tasks.spawn(take_in(driver.clone(), bus, address, inbox, outlets::from_bus));
         tasks.spawn(changes::make(driver.clone(), directory, receiver));
-        let shared = Shared { driver, progress, connections: AtomicU64::new(1), token, max_frame, outbox };
+        let connections = AtomicU64::new(1);
+        let shared = Shared { driver, progress, connections, token, max_frame, outbox, open_within, patience };
         let inner = Inner { id, shared: Arc::new(shared), _tasks: tasks };
         Ok(Runners { inner: Arc::new(inner), directory: PhantomData })
     }
@@ -138,6 +166,11 @@ impl<B: Bus, D: Directory> Runners<B, D> {
         let shared = &self.inner.shared;
         shared.progress.drain();
         shared.driver.drive(Event::Drain);
+        let connections = shared.progress.connections();
+        if connections > 0 {
+            let close_within = shared.patience.close_within;
+            tracing::info!(connections, ?close_within, "draining: waiting for runners' connections to end");
+        }
         shared.progress.ended().await;
     }
 

@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use ::http::{Request, StatusCode};
 use axum::Router;
@@ -322,13 +323,12 @@ async fn a_handler_that_stops_reading_stops_its_client_and_loses_nothing() {
     tunnel.end().await;
 }
 
-/// How the bodies of requests ended: so many bytes, or broken off.
-type Uploads = Arc<std::sync::Mutex<Vec<Result<usize, ()>>>>;
+/// How the bodies of requests ended.
+type Ends = Arc<std::sync::Mutex<Vec<Result<usize, ()>>>>;
 
 /// Counts the requests that came, and notes how their bodies ended.
-fn uploads() -> (Router, Uploads, Arc<std::sync::atomic::AtomicUsize>) {
-    let ends = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let came = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+fn uploads() -> (Router, Ends, Arc<AtomicUsize>) {
+    let (ends, came) = (Ends::default(), Arc::new(AtomicUsize::new(0)));
     let (noted_ends, noted_came) = (ends.clone(), came.clone());
     let router = Router::new().route(
         "/",
@@ -439,5 +439,84 @@ async fn an_upload_over_http_2_that_is_cancelled_never_looks_whole() {
     drop(client);
     nothing_left(&tunnel).await;
     assert!(ends.lock().unwrap().iter().all(Result::is_err), "{ends:?}");
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_says_nothing_ends_in_the_time_that_is_configured() {
+    let head_within = Duration::from_millis(100);
+    let config = underpass_transport_ws::clients::Config { head_within, ..Default::default() };
+    let tunnel = Tunnel::start_with(config, Default::default(), Router::new(), NoWebSockets).await;
+    for said in ["", "G", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost:"] {
+        let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+        socket.write_all(said.as_bytes()).await.unwrap();
+        let began = Instant::now();
+        let mut answer = Vec::new();
+        within(socket.read_to_end(&mut answer)).await.ok();
+        assert!(began.elapsed() < Duration::from_secs(5), "{said:?}");
+    }
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_breaks_off_resets_the_connection_of_an_http_1_0_client() {
+    let (route, sender, _) = told();
+    let tunnel = Tunnel::start(Router::new().route("/", route), NoWebSockets).await;
+    let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+    socket.write_all(b"GET / HTTP/1.0\r\nhost: x\r\n\r\n").await.unwrap();
+    sender.send(Ok("a piece".into())).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"a piece") {
+        within(socket.read_buf(&mut answer)).await.unwrap();
+    }
+    sender.send(Err(std::io::Error::other("on purpose"))).await.unwrap();
+    let end = within(socket.read_to_end(&mut answer)).await;
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    nothing_left(&tunnel).await;
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_to_an_http_1_0_client_ends_with_its_connection() {
+    let (route, sender, _) = told();
+    let tunnel = Tunnel::start(Router::new().route("/", route), NoWebSockets).await;
+    let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+    socket.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    sender.send(Ok("a piece".into())).await.unwrap();
+    drop(sender);
+    let mut answer = String::new();
+    within(socket.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("a piece"), "{answer}");
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_half_closes_behind_its_request_is_gone() {
+    let (router, _, came) = uploads();
+    let tunnel = Tunnel::start(router, NoWebSockets).await;
+    let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+    socket.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc").await.unwrap();
+    eventually("the request came", || came.load(Ordering::SeqCst) == 1).await;
+    socket.shutdown().await.unwrap();
+    let mut answer = String::new();
+    within(socket.read_to_string(&mut answer)).await.unwrap();
+    assert_eq!(answer, "");
+    nothing_left(&tunnel).await;
+    assert_eq!(tunnel.clients.stats().client_gone, 1);
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_ends_connections_that_ask_for_nothing() {
+    let tunnel = Tunnel::start(Router::new(), NoWebSockets).await;
+    let mut sockets = Vec::new();
+    for said in ["", "P", "PRI * HTTP/2.0\r\n", "GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+        socket.write_all(said.as_bytes()).await.unwrap();
+        sockets.push(socket);
+    }
+    within(sockets[3].read(&mut [0; 1000])).await.unwrap();
+    eventually("all of them are there", || tunnel.clients.held().connections == 4).await;
+    within(tunnel.clients.drain()).await;
     tunnel.end().await;
 }

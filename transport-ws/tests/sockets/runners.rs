@@ -1,13 +1,20 @@
 //! Runners that come, go and are refused, over real sockets.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use futures_util::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::Message as WireMessage;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use underpass_transport_mem::{MemBus, MemDirectory};
 use underpass_transport_ws::runner::{Config, NoWebSockets, Runner, StopReason};
 use underpass_transport_ws::runners::{self, Runners};
 
-use crate::tunnel::{Tunnel, text, within};
+use crate::tunnel::{Tunnel, eventually, text, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_on_one_side_only_is_refused_for_good() {
@@ -40,10 +47,10 @@ async fn a_runner_that_comes_again_is_found() {
         let relay_url = format!("ws://{}", tunnel.relay_address);
         let next = Runner::start(Config { relay_url, ..Default::default() }, router.clone(), NoWebSockets).unwrap();
         within(next.ready()).await.unwrap();
-        crate::tunnel::eventually("the gateway knows both", || tunnel.clients.stats().runners == 2).await;
+        eventually("the gateway knows both", || tunnel.clients.stats().runners == 2).await;
         // Dropping the handle cuts the connection.
         tunnel.runner = next;
-        crate::tunnel::eventually("the gateway knows the new one alone", || tunnel.clients.stats().runners == 1).await;
+        eventually("the gateway knows the new one alone", || tunnel.clients.stats().runners == 1).await;
         assert_eq!(text(tunnel.get("/hello").await).await, "hello");
     }
     tunnel.end().await;
@@ -56,7 +63,7 @@ async fn a_relay_that_is_not_there_yet_is_dialled_until_it_is() {
     drop(listener);
     let relay_url = format!("ws://{address}");
     let runner = Runner::start(Config { relay_url, ..Default::default() }, Router::new(), NoWebSockets).unwrap();
-    crate::tunnel::eventually("it dials again", || runner.stats().dials > 1).await;
+    eventually("it dials again", || runner.stats().dials > 1).await;
     let relay = Runners::start(Default::default(), MemBus::new(Default::default()).unwrap(), MemDirectory::new()).await;
     let relay = relay.unwrap();
     let listener = TcpListener::bind(address).await.unwrap();
@@ -66,6 +73,76 @@ async fn a_relay_that_is_not_there_yet_is_dialled_until_it_is() {
     });
     within(runner.ready()).await.unwrap();
     assert_eq!(within(runner.drain()).await, StopReason::Drained);
+    within(relay.drain()).await;
+    within(serving).await.unwrap();
+}
+
+type Dialled = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Dials a tunnel's relay as a runner of this version, which offers these sub-protocols.
+async fn dial(tunnel: &Tunnel, version: u16, offered: Option<&str>) -> (Dialled, Option<String>) {
+    let query = format!("protocol_version={version}&namespace=default&runner_key=other");
+    let url = format!("ws://{}/runners/connect?{query}", tunnel.relay_address);
+    let mut request = url.into_client_request().unwrap();
+    if let Some(offered) = offered {
+        request.headers_mut().insert("sec-websocket-protocol", offered.parse().unwrap());
+    }
+    let (socket, response) = within(connect_async(request)).await.unwrap();
+    let chosen = response.headers().get("sec-websocket-protocol").map(|chosen| chosen.to_str().unwrap().to_owned());
+    (socket, chosen)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_is_told_the_sub_protocol_that_was_chosen() {
+    let tunnel = Tunnel::start(Router::new(), NoWebSockets).await;
+    for (offered, wanted) in [
+        (Some("underpass.1"), Some("underpass.1")),
+        (Some("underpass.1, rivet"), Some("underpass.1")),
+        (Some("rivet, underpass.1"), Some("underpass.1")),
+        (Some("rivet"), Some("rivet")),
+        (None, None),
+    ] {
+        let (socket, chosen) = dial(&tunnel, 7, offered).await;
+        assert_eq!(chosen.as_deref(), wanted, "{offered:?}");
+        drop(socket);
+    }
+    eventually("they are gone", || tunnel.relay.stats().connections == 1).await;
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_of_another_version_is_closed_1008_and_told_both_versions() {
+    let tunnel = Tunnel::start(Router::new(), NoWebSockets).await;
+    for version in [6, 8, 4321] {
+        let (mut socket, _) = dial(&tunnel, version, Some("rivet")).await;
+        let WireMessage::Close(Some(close)) = within(socket.next()).await.unwrap().unwrap() else { panic!("no close") };
+        assert_eq!(u16::from(close.code), 1008);
+        let named = |version: u16| {
+            let digits = |byte: char| !byte.is_ascii_digit();
+            close.reason.split(digits).any(|number| number == version.to_string())
+        };
+        assert!(named(version) && named(7), "{}", close.reason);
+        assert!(within(socket.next()).await.is_none());
+    }
+    eventually("they are gone", || tunnel.relay.stats().connections == 1).await;
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_opening_that_takes_too_long_is_cut() {
+    let open_within = Duration::from_millis(100);
+    let config = runners::Config { open_within, ..Default::default() };
+    let bus = MemBus::new(Default::default()).unwrap();
+    let relay = Runners::start(config, bus, MemDirectory::new()).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn({
+        let relay = relay.clone();
+        async move { relay.serve(listener).await }
+    });
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(b"GET /runners/connect HTTP/1.1\r\n").await.unwrap();
+    within(socket.read_to_end(&mut Vec::new())).await.ok();
     within(relay.drain()).await;
     within(serving).await.unwrap();
 }

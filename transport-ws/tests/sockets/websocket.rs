@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use bytes::Bytes;
@@ -268,5 +269,22 @@ async fn an_opening_with_another_version_is_answered_426_and_one_without_a_key_4
         assert_eq!(answer.contains("\r\nupgrade: websocket\r\n"), status.starts_with("426"), "{answer}");
     }
     assert_eq!(hesitates.came.load(Ordering::SeqCst), 0);
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_waits_for_a_client_that_answers_no_close_as_long_as_is_configured() {
+    let close_within = Duration::from_millis(200);
+    let config = underpass_transport_ws::clients::Config { close_within, ..Default::default() };
+    let tunnel = Tunnel::start_with(config, Default::default(), Router::new(), Echo::default()).await;
+    let mut socket = TcpStream::connect(tunnel.gateway_address).await.unwrap();
+    socket.write_all(opening("13", Some(KEY)).as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    within(socket.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+    let began = Instant::now();
+    within(tunnel.clients.drain()).await;
+    assert!((close_within..Duration::from_secs(10)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert_eq!(tunnel.clients.held(), Default::default());
     tunnel.end().await;
 }
