@@ -5,6 +5,7 @@ use std::io;
 use bytestring::ByteString;
 use thiserror::Error;
 use underpass_core::ConfigError;
+use underpass_core::protocol::any::NoSuchUnion;
 use underpass_transport_ws::runner::StopReason;
 use underpass_transport_ws::{clients, runner, runners};
 
@@ -23,6 +24,10 @@ pub(crate) enum Error {
     Signals(#[source] io::Error),
     #[error("cannot write to standard output: {0}")]
     Announce(#[source] io::Error),
+    #[error("cannot read standard input: {0}")]
+    Input(#[source] io::Error),
+    #[error(transparent)]
+    Union(#[from] NoSuchUnion),
     #[error("the gateway does not start: {0}")]
     Clients(#[from] clients::StartError),
     #[error("the relay does not start: {0}")]

@@ -2,6 +2,7 @@
 
 mod demo;
 mod error;
+mod inspect;
 mod log;
 mod options;
 mod proxy;
@@ -24,6 +25,8 @@ enum Ended {
     Drained,
     /// It was asked to end twice.
     AtOnce,
+    /// Some of what it was asked had no answer, which it has said.
+    WithErrors,
 }
 
 fn main() -> ExitCode {
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     match run(options) {
         Ok(Ended::Drained) => ExitCode::SUCCESS,
         Ok(Ended::AtOnce) => ExitCode::from(130),
+        Ok(Ended::WithErrors) => ExitCode::FAILURE,
         Err(error) => {
             tell(&error.to_string());
             ExitCode::FAILURE
@@ -43,13 +47,19 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<Ended, Error> {
     log::start(&options.log)?;
+    match options.command {
+        Command::Up(options) => serve(up::run(options)),
+        Command::Runner(options) => serve(runner::run(options)),
+        Command::Decode(options) => inspect::decode(options),
+        Command::Encode(options) => inspect::encode(options),
+        Command::Translate(options) => inspect::translate(options),
+    }
+}
+
+/// Runs what waits for others.
+fn serve(work: impl Future<Output = Result<Ended, Error>>) -> Result<Ended, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
-    let ended = runtime.block_on(async {
-        match options.command {
-            Command::Up(options) => up::run(options).await,
-            Command::Runner(options) => runner::run(options).await,
-        }
-    });
+    let ended = runtime.block_on(work);
     // Nothing that is still under way may hold up the end.
     runtime.shutdown_background();
     ended

@@ -6,6 +6,9 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use underpass_core::protocol::Version;
+use underpass_core::protocol::any::Union;
+
 use crate::error::Error;
 use crate::tell;
 use crate::url::{RelayUrl, Target};
@@ -15,8 +18,9 @@ Examples:
   underpass up                                       the built-in demo, at http://127.0.0.1:8080
   underpass up --to http://127.0.0.1:3000            your own server, through the tunnel
   underpass runner --relay ws://127.0.0.1:8081       one more runner, anywhere that reaches the relay
+  underpass decode --version 7 --union ToServer 03   what a frame says
 
-Every option can be given in the environment instead: --listen as UNDERPASS_LISTEN, and so on.";
+Every option of `up` and `runner` can be given in the environment instead: --listen as UNDERPASS_LISTEN, and so on.";
 
 const UP_EXAMPLES: &str = "\
 Examples:
@@ -50,6 +54,37 @@ When the relay has taken it in, one line goes to standard output:
   ready runner=KEY relay=ws://127.0.0.1:8081
 It keeps dialling while the relay is away. Ctrl-C finishes what is open; a second one ends at once.";
 
+const DECODE_EXAMPLES: &str = "\
+Examples:
+  underpass decode --version 7 --union ToServer 0a
+      error: bad_tag at byte 0: a tag or value that this version has
+  underpass decode --version 7 --union ToRunner --framed --pretty 070001
+      A frame of the bus: two bytes of version stand in front.
+  underpass decode --version 5 --union ToServer - < frames.hex > frames.jsonl
+      A frame a line; an empty line is an empty frame. A malformed one is answered with an error line in its place,
+      and makes the exit status 1.
+
+JSON: a union is {\"tag\": NAME, \"val\": ...} (null where it is void), data are hex, 64-bit integers decimal strings,
+an absent optional is null, a map a list of [key, value] sorted by key.";
+
+const ENCODE_EXAMPLES: &str = "\
+Examples:
+  underpass encode --version 7 --union ToServer '{\"tag\":\"ToServerStopping\",\"val\":null}'
+      03
+  underpass encode --version 5 --union ToServer - < frames.jsonl > frames.hex
+      A message a line, as `underpass decode` prints them.";
+
+const TRANSLATE_EXAMPLES: &str = "\
+Examples:
+  underpass translate --from 4 --to 7 --union ToClient 000172983a000000000000
+      000172983a000000000000000000000000000000
+  underpass translate --from 2 --to 7 --union ToServer - < frames.hex
+      A frame a line, as one runner sent them: messages of versions 1 and 2 are numbered as they come, and generations
+      that version 4 leaves out of acknowledgements are taken from what came before.
+
+What has no equal in the other version is an error: acknowledgements of tunnel messages are never translated, those of
+commands and events not between versions 3 and 4, where they need the state of a relay's session.";
+
 /// A reverse tunnel: HTTP and WebSockets for servers that listen nowhere.
 ///
 /// A runner dials out to a relay over one WebSocket; clients of the gateway reach, through it, what the runner serves.
@@ -72,6 +107,15 @@ pub(crate) enum Command {
     /// Run one more runner, which dials a relay
     #[command(after_help = RUNNER_EXAMPLES)]
     Runner(Runner),
+    /// Say in JSON what frames of the protocol say
+    #[command(after_help = DECODE_EXAMPLES)]
+    Decode(Decode),
+    /// Make frames of the protocol from what they shall say
+    #[command(after_help = ENCODE_EXAMPLES)]
+    Encode(Encode),
+    /// Translate frames of one version of the protocol into another
+    #[command(after_help = TRANSLATE_EXAMPLES)]
+    Translate(Translate),
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +159,54 @@ pub(crate) struct Shared {
     #[arg(long, env = "UNDERPASS_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(crate) namespace: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Decode {
+    /// The version of the protocol, 1 to 7
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Version,
+    /// ToServer, ToClient, ToRunner, ToGateway or ToServerlessServer
+    #[arg(long, value_name = "NAME")]
+    pub(crate) union: Union,
+    /// The version stands in front, as on the bus
+    #[arg(long)]
+    pub(crate) framed: bool,
+    /// Over many lines, for people
+    #[arg(long)]
+    pub(crate) pretty: bool,
+    /// The frame; `-` reads one a line from standard input
+    #[arg(value_name = "HEX", default_value = "-", hide_default_value = true)]
+    pub(crate) frame: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Encode {
+    /// The version of the protocol, 1 to 7
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Version,
+    /// ToServer, ToClient, ToRunner, ToGateway or ToServerlessServer
+    #[arg(long, value_name = "NAME")]
+    pub(crate) union: Union,
+    /// The message; `-` reads one a line from standard input
+    #[arg(value_name = "JSON", default_value = "-", hide_default_value = true)]
+    pub(crate) message: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Translate {
+    /// The version that the frames are of, 1 to 7
+    #[arg(long, value_name = "N")]
+    pub(crate) from: Version,
+    /// The version that is wanted, 1 to 7
+    #[arg(long, value_name = "M")]
+    pub(crate) to: Version,
+    /// ToServer, ToClient, ToRunner, ToGateway or ToServerlessServer
+    #[arg(long, value_name = "NAME")]
+    pub(crate) union: Union,
+    /// The frame; `-` reads one a line from standard input
+    #[arg(value_name = "HEX", default_value = "-", hide_default_value = true)]
+    pub(crate) frame: String,
 }
 
 impl Shared {
@@ -170,8 +262,10 @@ mod tests {
     }
 
     #[test]
-    fn every_option_is_also_an_environment_variable() {
-        for command in Options::command().get_subcommands() {
+    fn every_option_of_what_serves_is_also_an_environment_variable() {
+        for name in ["up", "runner"] {
+            let options = Options::command();
+            let command = options.find_subcommand(name).unwrap();
             for argument in command.get_arguments().filter(|argument| argument.get_long() != Some("help")) {
                 let expected = format!("UNDERPASS_{}", argument.get_long().unwrap().to_uppercase());
                 assert_eq!(argument.get_env().unwrap().to_str().unwrap(), expected);
@@ -201,7 +295,7 @@ mod tests {
     fn a_token_fits_into_a_subprotocol() {
         let check = |token| match Options::try_parse_from(["underpass", "up", "--token", token]).unwrap().command {
             Command::Up(up) => up.shared.check(),
-            Command::Runner(runner) => runner.shared.check(),
+            other => panic!("{other:?}"),
         };
         assert!(check("abc-DEF_123.~").is_ok());
         for bad in ["", "a b", "a,b", "ä", "a\"b"] {

@@ -1,4 +1,4 @@
-//! Frames on their way: a few bytes of head, a body that is shared, and at most one byte behind it.
+//! Frames on their way: a few bytes of head, a body that is shared, and at most two bytes behind it.
 
 use core::fmt;
 use core::ops::Range;
@@ -13,7 +13,8 @@ pub const FRAME_OVERHEAD: usize = 16 * 1024;
 
 /// One encoded frame, in up to three pieces.
 ///
-/// The wire puts a length in front of a payload and a bool behind it. A frame keeps the payload as the [`Bytes`] it
+/// The wire puts a length in front of a payload and a bool behind it (and toward runners of versions 1 and 2 one byte
+/// more). A frame keeps the payload as the [`Bytes`] it
 /// came in and holds what surrounds it beside it, so carrying a frame costs the same for any payload. An adapter that
 /// can write pieces writes [`pieces`](Frame::pieces); one that can't joins them once with
 /// [`into_bytes`](Frame::into_bytes).
@@ -21,7 +22,30 @@ pub const FRAME_OVERHEAD: usize = 16 * 1024;
 pub struct Frame {
     head: Head,
     body: Bytes,
-    tail: Option<u8>,
+    tail: Tail,
+}
+
+/// The bytes behind the body: those of `bytes` from `start` on.
+#[derive(Clone, Copy)]
+struct Tail {
+    bytes: [u8; Tail::LONGEST],
+    start: u8,
+}
+
+impl Tail {
+    const LONGEST: usize = 2;
+    const EMPTY: Tail = Tail { bytes: [0; Tail::LONGEST], start: Tail::LONGEST as u8 };
+
+    fn new(tail: &[u8]) -> Self {
+        let start = Tail::LONGEST - tail.len();
+        let mut bytes = [0; Tail::LONGEST];
+        bytes[start..].copy_from_slice(tail);
+        Tail { bytes, start: start as u8 }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[usize::from(self.start)..]
+    }
 }
 
 #[derive(Clone)]
@@ -52,17 +76,26 @@ impl Frame {
         } else {
             Head::Shared(Bytes::copy_from_slice(head))
         };
-        Frame { head, body, tail }
+        Frame { head, body, tail: Tail::new(tail.as_slice()) }
     }
 
     /// A frame whose head carries headers and is therefore a buffer of its own.
     pub fn with_shared_head(head: Bytes, body: Bytes, tail: Option<u8>) -> Self {
-        Frame { head: Head::Shared(head), body, tail }
+        Frame { head: Head::Shared(head), body, tail: Tail::new(tail.as_slice()) }
+    }
+
+    /// A frame of a head, a body and what stands behind it, which is more than two bytes only where nobody minds that
+    /// the body is copied.
+    pub(crate) fn around(head: Bytes, body: Bytes, tail: &[u8]) -> Self {
+        if tail.len() <= Tail::LONGEST {
+            return Frame { head: Head::Shared(head), body, tail: Tail::new(tail) };
+        }
+        Frame::with_shared_head([&head, &body, tail].concat().into(), Bytes::new(), None)
     }
 
     /// How many bytes the frame has.
     pub fn len(&self) -> usize {
-        self.head.as_slice().len() + self.body.len() + usize::from(self.tail.is_some())
+        self.head.as_slice().len() + self.body.len() + self.tail.as_slice().len()
     }
 
     /// Whether the frame has no bytes.
@@ -80,9 +113,9 @@ impl Frame {
         &self.body
     }
 
-    /// The byte behind the body.
-    pub fn tail(&self) -> Option<u8> {
-        self.tail
+    /// The bytes behind the body, two at most.
+    pub fn tail(&self) -> &[u8] {
+        self.tail.as_slice()
     }
 
     /// The pieces in order; some may be empty.
@@ -119,9 +152,9 @@ impl Frame {
 
     /// The same frame as one piece: nothing is copied if it is one already.
     pub fn into_bytes(self) -> Bytes {
-        match (&self.head, self.body.is_empty(), self.tail) {
-            (head, false, None) if head.as_slice().is_empty() => self.body,
-            (Head::Shared(head), true, None) => head.clone(),
+        match (&self.head, self.body.is_empty(), self.tail.as_slice()) {
+            (head, false, []) if head.as_slice().is_empty() => self.body,
+            (Head::Shared(head), true, []) => head.clone(),
             _ => {
                 let mut joined = BytesMut::with_capacity(self.len());
                 for piece in self.pieces() {
@@ -148,16 +181,14 @@ impl Frame {
         if of_body > 0 {
             self.body = self.body.slice(of_body..);
         }
-        if count > of_head + of_body {
-            self.tail = None;
-        }
+        self.tail.start += (count - of_head - of_body) as u8;
         self
     }
 }
 
 impl From<Bytes> for Frame {
     fn from(body: Bytes) -> Self {
-        Frame { head: Head::EMPTY, body, tail: None }
+        Frame { head: Head::EMPTY, body, tail: Tail::EMPTY }
     }
 }
 
@@ -197,6 +228,19 @@ mod tests {
             let rest = frame().skip(count);
             assert_eq!(rest.len(), whole.len() - count);
             assert_eq!(&rest.into_bytes()[..], &whole[count..], "after {count}");
+        }
+    }
+
+    #[test]
+    fn two_bytes_behind_a_body_are_kept_beside_it_and_more_are_joined() {
+        let body = Bytes::from(vec![4, 5, 6]);
+        let around = |tail: &[u8]| Frame::around(Bytes::from_static(&[1, 2, 3]), body.clone(), tail);
+        assert_eq!(around(&[7, 8]).body().as_ptr(), body.as_ptr());
+        for tail in [&[7, 8][..], &[7, 8, 9]] {
+            let whole = [&[1, 2, 3, 4, 5, 6], tail].concat();
+            for count in 0..=whole.len() {
+                assert_eq!(&around(tail).skip(count).into_bytes()[..], &whole[count..], "after {count}");
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! Stories that cross the crates of Underpass, and what they are told with.
 
 pub mod any_union;
+pub mod arbitrary;
 pub mod carrying;
+pub mod checks;
+pub mod fuzz;
 pub mod given;
-pub mod json_form;
 pub mod noise;
 pub mod short;
 pub mod snapshot;

@@ -11,8 +11,8 @@ use underpass_core::protocol::kv::{
 };
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage};
 use underpass_core::protocol::{
-    GatewayId, Map, MessageId, RequestId, ToClient, ToGateway, ToRunner, ToServer, ToServerlessServer, serverless,
-    to_client, to_gateway, to_runner, to_server, tunnel,
+    DataList, GatewayId, Map, MessageId, RequestId, ToClient, ToGateway, ToRunner, ToServer, ToServerlessServer,
+    serverless, to_client, to_gateway, to_runner, to_server, tunnel,
 };
 
 use crate::any_union::AnyUnion;
@@ -27,6 +27,14 @@ fn data() -> impl Strategy<Value = Bytes> {
 
 fn key() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..5).prop_map(Bytes::from)
+}
+
+fn keys() -> impl Strategy<Value = DataList> {
+    vec(key(), 0..9).prop_map(DataList::from_iter)
+}
+
+fn values() -> impl Strategy<Value = DataList> {
+    vec(data(), 0..9).prop_map(DataList::from_iter)
 }
 
 fn map<V: Clone + core::fmt::Debug>(value: impl Strategy<Value = V>) -> impl Strategy<Value = Map<V>> {
@@ -125,11 +133,12 @@ fn event() -> impl Strategy<Value = to_server::Event> {
 
     let code = prop_oneof![Just(StopCode::Ok), Just(StopCode::Error)];
     prop_oneof![
-        prop_oneof![Just(ActorIntent::Sleep), Just(ActorIntent::Stop)].prop_map(Event::ActorIntent),
-        Just(Event::ActorStateUpdate(ActorState::Running)),
-        (code, option::of(text()))
-            .prop_map(|(code, message)| { Event::ActorStateUpdate(ActorState::Stopped(Stopped { code, message })) }),
-        option::of(any::<i64>()).prop_map(Event::ActorSetAlarm),
+        prop_oneof![Just(ActorIntent::Sleep), Just(ActorIntent::Stop)].prop_map(|intent| Event::ActorIntent { intent }),
+        Just(Event::ActorStateUpdate { state: ActorState::Running }),
+        (code, option::of(text())).prop_map(|(code, message)| Event::ActorStateUpdate {
+            state: ActorState::Stopped(Stopped { code, message })
+        }),
+        option::of(any::<i64>()).prop_map(|alarm_ts| Event::ActorSetAlarm { alarm_ts }),
     ]
 }
 
@@ -140,11 +149,11 @@ fn kv_request() -> impl Strategy<Value = KvRequest> {
         key().prop_map(|key| KvListQuery::Prefix { key }),
     ];
     let data = prop_oneof![
-        vec(key(), 0..9).prop_map(|keys| KvRequestData::Get { keys }),
+        keys().prop_map(|keys| KvRequestData::Get { keys }),
         (query, option::of(any::<bool>()), option::of(any::<u64>()))
             .prop_map(|(query, reverse, limit)| KvRequestData::List { query, reverse, limit }),
-        (vec(key(), 0..9), vec(data(), 0..9)).prop_map(|(keys, values)| KvRequestData::Put { keys, values }),
-        vec(key(), 0..9).prop_map(|keys| KvRequestData::Delete { keys }),
+        (keys(), values()).prop_map(|(keys, values)| KvRequestData::Put { keys, values }),
+        keys().prop_map(|keys| KvRequestData::Delete { keys }),
         (key(), key()).prop_map(|(start, end)| KvRequestData::DeleteRange { start, end }),
         Just(KvRequestData::Drop),
     ];
@@ -154,7 +163,7 @@ fn kv_request() -> impl Strategy<Value = KvRequest> {
 fn kv_response() -> impl Strategy<Value = KvResponse> {
     let entries = || {
         let metadata = (key(), any::<i64>()).prop_map(|(version, update_ts)| KvMetadata { version, update_ts });
-        (vec(key(), 0..9), vec(data(), 0..9), vec(metadata, 0..9)).prop_map(|(keys, values, metadata)| KvEntries {
+        (keys(), values(), vec(metadata, 0..9)).prop_map(|(keys, values, metadata)| KvEntries {
             keys,
             values,
             metadata,
@@ -180,7 +189,7 @@ fn commands() -> impl Strategy<Value = Vec<to_client::CommandWrapper>> {
         (gateway_id(), request_id()).prop_map(|(gateway_id, request_id)| HibernatingRequest { gateway_id, request_id });
     let command = prop_oneof![
         (config, vec(hibernating, 0..9)).prop_map(|(config, hibernating_requests)| {
-            Command::StartActor(StartActor { config, hibernating_requests })
+            Command::StartActor(StartActor { config, hibernating_requests }.into())
         }),
         Just(Command::StopActor),
     ];

@@ -112,7 +112,7 @@ proptest! {
 /// Each byte of each vector, changed to the values that matter most to the encoding.
 #[test]
 fn vectors_with_one_byte_changed_are_taken_or_refused() {
-    for vector in vectors::valid().into_iter().filter(|vector| vector.hex.len() < 240) {
+    for vector in vectors::newest(vectors::valid()).into_iter().filter(|vector| vector.hex.len() < 240) {
         let good = vector.bytes();
         for place in 0..good.len() {
             for byte in [0, 1, 2, 4, 6, 7, 0x7f, 0x80, 0xff, good[place].wrapping_add(1)] {

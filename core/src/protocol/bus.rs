@@ -1,7 +1,7 @@
 //! What the bus puts in front of a value: the version, always 7.
 
-use super::VERSION;
 use super::bare::Reader;
+use super::{VERSION, Version};
 use crate::error::{Malformed, PeerError};
 
 /// [`VERSION`] as it stands in front of each frame.
@@ -13,9 +13,19 @@ pub(super) const fn lead(tag: u8) -> [u8; 3] {
     [low, high, tag]
 }
 
-pub(super) fn read_version(reader: &mut Reader<'_>) -> Result<(), PeerError> {
-    if reader.u16()? == VERSION {
+/// Steps over the version, which must be this one.
+pub(super) fn read_version(reader: &mut Reader<'_>, version: Version) -> Result<(), PeerError> {
+    if reader.u16()? == version.number() {
         return Ok(());
     }
-    Err(reader.malformed(Malformed::BadVersion, 0, "version 7"))
+    let expected = match version {
+        Version::V1 => "version 1",
+        Version::V2 => "version 2",
+        Version::V3 => "version 3",
+        Version::V4 => "version 4",
+        Version::V5 => "version 5",
+        Version::V6 => "version 6",
+        Version::V7 => "version 7",
+    };
+    Err(reader.malformed(Malformed::BadVersion, 0, expected))
 }

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Deserialize;
 
-use super::bare::{Reader, front};
+use super::bare::{Reader, Wire, front};
 use super::kv::KvRequest;
 use super::to_client::{AckEvents, CommandWrapper};
 use super::tunnel::tag::{ToClientTag, ToServerTag};
-use super::{Dialect, MessageId, bus, to_gateway, to_runner, to_server};
+use super::tunnel::{self, to_client};
+use super::{Dialect, MessageId, ToGateway, ToServer, Version, bus, to_gateway, to_runner, to_server};
 use crate::error::PeerError;
 use crate::frame::Frame;
 
@@ -109,7 +110,7 @@ pub enum FromBus {
     Tunnel(Carried<ToClientWord>),
 }
 
-/// What a runner's WebSocket brought: [`ToServer`](super::ToServer), its tunnel messages unread.
+/// What a runner's WebSocket brought: [`ToServer`], its tunnel messages unread.
 ///
 /// In the order of the tags, as it is read by them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -140,7 +141,7 @@ pub enum FromRunner {
 /// private kinds are unknown to [`Dialect::Published`].
 pub fn from_bus(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
     let mut reader = Reader::new(&frame);
-    bus::read_version(&mut reader)?;
+    bus::read_version(&mut reader, Version::V7)?;
     if !reader.is_tag(to_runner::TUNNEL_MESSAGE) {
         let message = front::read(&mut reader)?;
         reader.end()?;
@@ -244,6 +245,60 @@ impl ToServerWord {
                 ToServerWord::Credit
             }
         })
+    }
+}
+
+impl From<&to_client::Kind> for ToClientWord {
+    fn from(kind: &to_client::Kind) -> Self {
+        use to_client::Kind;
+
+        match kind {
+            Kind::RequestStart(start) => {
+                ToClientWord::RequestStart { actor_id: start.actor_id.clone(), stream: start.stream }
+            }
+            Kind::RequestChunk(chunk) => ToClientWord::RequestChunk { finish: chunk.finish },
+            Kind::RequestAbort => ToClientWord::RequestAbort,
+            Kind::WebSocketOpen(open) => ToClientWord::WebSocketOpen { actor_id: open.actor_id.clone() },
+            Kind::WebSocketMessage(_) => ToClientWord::WebSocketMessage,
+            Kind::WebSocketClose(_) => ToClientWord::WebSocketClose,
+            Kind::Credit(_) => ToClientWord::Credit,
+        }
+    }
+}
+
+impl From<&tunnel::to_server::Kind> for ToServerWord {
+    fn from(kind: &tunnel::to_server::Kind) -> Self {
+        use tunnel::to_server::Kind;
+
+        match kind {
+            Kind::ResponseStart(start) => ToServerWord::ResponseStart { stream: start.stream },
+            Kind::ResponseChunk(chunk) => ToServerWord::ResponseChunk { finish: chunk.finish },
+            Kind::ResponseAbort => ToServerWord::ResponseAbort,
+            Kind::WebSocketOpen(open) => ToServerWord::WebSocketOpen { can_hibernate: open.can_hibernate },
+            Kind::WebSocketMessage(_) => ToServerWord::WebSocketMessage,
+            Kind::WebSocketMessageAck(_) => ToServerWord::WebSocketMessageAck,
+            Kind::WebSocketClose(close) => ToServerWord::WebSocketClose { hibernate: close.hibernate },
+            Kind::Credit(_) => ToServerWord::Credit,
+        }
+    }
+}
+
+/// What was decoded anyway; its payload is shared.
+impl From<ToServer> for FromRunner {
+    fn from(message: ToServer) -> Self {
+        match message {
+            ToServer::Init(init) => FromRunner::Init(init),
+            ToServer::Events(events) => FromRunner::Events(events),
+            ToServer::AckCommands(acks) => FromRunner::AckCommands(acks),
+            ToServer::Stopping => FromRunner::Stopping,
+            ToServer::Pong(pong) => FromRunner::Pong(pong),
+            ToServer::KvRequest(request) => FromRunner::KvRequest(request),
+            ToServer::TunnelMessage(message) => FromRunner::Tunnel(Carried {
+                message_id: message.message_id,
+                word: ToServerWord::from(&message.message_kind),
+                frame: ToGateway::TunnelMessage(message).encode_framed(),
+            }),
+        }
     }
 }
 

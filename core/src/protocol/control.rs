@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// `ActorCheckpoint`: a place in the order of an actor's events or commands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ActorCheckpoint {
     /// Which actor.
     pub actor_id: ByteString,

@@ -44,6 +44,7 @@ pub type MessageIndex = u16;
 
 /// What every tunnel message starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct MessageId {
     /// Whose request it is.
     pub gateway_id: GatewayId,

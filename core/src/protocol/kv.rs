@@ -4,8 +4,11 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
+use super::data_list::DataList;
+
 /// `ToServerKvRequest`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct KvRequest {
     /// Whose store.
     pub actor_id: ByteString,
@@ -19,11 +22,13 @@ pub struct KvRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvRequestData {
     /// `KvGetRequest`: these keys.
+    #[serde(rename = "KvGetRequest")]
     Get {
         /// In the order in which the answer shall have them.
-        keys: Vec<Bytes>,
+        keys: DataList,
     },
     /// `KvListRequest`: the keys of a range, ascending by bytes.
+    #[serde(rename = "KvListRequest")]
     List {
         /// Which.
         query: KvListQuery,
@@ -33,18 +38,21 @@ pub enum KvRequestData {
         limit: Option<u64>,
     },
     /// `KvPutRequest`: the n-th key gets the n-th value.
+    #[serde(rename = "KvPutRequest")]
     Put {
         /// Keys.
-        keys: Vec<Bytes>,
+        keys: DataList,
         /// As many values.
-        values: Vec<Bytes>,
+        values: DataList,
     },
     /// `KvDeleteRequest`: these keys.
+    #[serde(rename = "KvDeleteRequest")]
     Delete {
         /// Keys; missing ones do no harm.
-        keys: Vec<Bytes>,
+        keys: DataList,
     },
     /// `KvDeleteRangeRequest`, since version 7: from `start` up to but without `end`.
+    #[serde(rename = "KvDeleteRangeRequest")]
     DeleteRange {
         /// The first key that goes.
         start: Bytes,
@@ -52,6 +60,7 @@ pub enum KvRequestData {
         end: Bytes,
     },
     /// `KvDropRequest`: all keys of the actor.
+    #[serde(rename = "KvDropRequest")]
     Drop,
 }
 
@@ -59,8 +68,10 @@ pub enum KvRequestData {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvListQuery {
     /// `KvListAllQuery`.
+    #[serde(rename = "KvListAllQuery")]
     All,
     /// `KvListRangeQuery`.
+    #[serde(rename = "KvListRangeQuery")]
     Range {
         /// The first key.
         start: Bytes,
@@ -70,6 +81,7 @@ pub enum KvListQuery {
         exclusive: bool,
     },
     /// `KvListPrefixQuery`.
+    #[serde(rename = "KvListPrefixQuery")]
     Prefix {
         /// What keys start with.
         key: Bytes,
@@ -78,6 +90,7 @@ pub enum KvListQuery {
 
 /// `ToClientKvResponse`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct KvResponse {
     /// The call's.
     pub request_id: u32,
@@ -89,35 +102,43 @@ pub struct KvResponse {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KvResponseData {
     /// `KvErrorResponse`.
+    #[serde(rename = "KvErrorResponse")]
     Error {
         /// For people.
         message: ByteString,
     },
     /// `KvGetResponse`: those of the keys that exist.
+    #[serde(rename = "KvGetResponse")]
     Get(KvEntries),
     /// `KvListResponse`.
+    #[serde(rename = "KvListResponse")]
     List(KvEntries),
     /// `KvPutResponse`.
+    #[serde(rename = "KvPutResponse")]
     Put,
     /// `KvDeleteResponse`.
+    #[serde(rename = "KvDeleteResponse")]
     Delete,
     /// `KvDropResponse`.
+    #[serde(rename = "KvDropResponse")]
     Drop,
 }
 
 /// The fields of `KvGetResponse` and `KvListResponse`: three lists of one length.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct KvEntries {
     /// Keys.
-    pub keys: Vec<Bytes>,
+    pub keys: DataList,
     /// Their values.
-    pub values: Vec<Bytes>,
+    pub values: DataList,
     /// What is known of each.
     pub metadata: Vec<KvMetadata>,
 }
 
 /// `KvMetadata`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct KvMetadata {
     /// Opaque.
     pub version: Bytes,

@@ -75,8 +75,8 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Map<V> {
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Map<V>, A::Error> {
                 let mut pairs = Pairs::with_room_for(0);
                 while let Some(key) = access.next_key::<ByteString>()? {
-                    pairs.check(&key).map_err(A::Error::custom)?;
-                    pairs.push(key, access.next_value()?);
+                    let value = access.next_value()?;
+                    pairs.push(key, value).map_err(A::Error::custom)?;
                 }
                 Ok(pairs.into_map())
             }
@@ -106,27 +106,25 @@ impl<V> Pairs<V> {
     /// Up to how many keys are compared with one another.
     const FEW: usize = 32;
 
-    /// Makes room for a map of so many pairs, as long as that is not much: the count may be a lie.
+    /// Makes room for a map of so many pairs, which must be known to be there.
     pub(crate) fn with_room_for(count: usize) -> Self {
         Pairs {
-            pairs: Vec::with_capacity(count.min(Self::FEW)),
-            places: HashTable::new(),
+            pairs: Vec::with_capacity(count),
+            places: HashTable::with_capacity(if count > Self::FEW { count } else { 0 }),
             hasher: DefaultHashBuilder::default(),
         }
     }
 
-    /// Asks whether the key is new.
-    pub(crate) fn check(&self, key: &ByteString) -> Result<(), RepeatedKey> {
+    /// Adds a pair, whose key must be new.
+    pub(crate) fn push(&mut self, key: ByteString, value: V) -> Result<(), RepeatedKey> {
         let is_known = if self.places.is_empty() {
-            self.pairs.iter().any(|(other, _)| other == key)
+            self.pairs.iter().any(|(other, _)| *other == key)
         } else {
-            self.places.find(self.hasher.hash_one(key), |&place| self.pairs[place].0 == *key).is_some()
+            self.places.find(self.hasher.hash_one(&key), |&place| self.pairs[place].0 == key).is_some()
         };
-        if is_known { Err(RepeatedKey) } else { Ok(()) }
-    }
-
-    /// Adds a pair whose key was found to be new.
-    pub(crate) fn push(&mut self, key: ByteString, value: V) {
+        if is_known {
+            return Err(RepeatedKey);
+        }
         self.pairs.push((key, value));
         if self.pairs.len() > Self::FEW {
             for place in self.places.len()..self.pairs.len() {
@@ -134,6 +132,7 @@ impl<V> Pairs<V> {
                 self.places.insert_unique(hash(&place), place, hash);
             }
         }
+        Ok(())
     }
 
     pub(crate) fn into_map(self) -> Map<V> {

@@ -11,6 +11,7 @@ use crate::frame::Frame;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToServerlessServer {
     /// `ToServerlessServerInit`.
+    #[serde(rename = "ToServerlessServerInit")]
     Init(Init),
 }
 
@@ -34,6 +35,7 @@ impl ToServerlessServer {
 
 /// `ToServerlessServerInit`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Init {
     /// The id that the runner shall have.
     pub runner_id: ByteString,

@@ -16,23 +16,30 @@ use crate::frame::Frame;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToClient {
     /// `ToClientInit`: the answer to the runner's Init.
+    #[serde(rename = "ToClientInit")]
     Init(Init),
     /// `ToClientCommands`: start and stop actors.
+    #[serde(rename = "ToClientCommands")]
     Commands(Vec<CommandWrapper>),
     /// `ToClientAckEvents`: up to where events were taken.
+    #[serde(rename = "ToClientAckEvents")]
     AckEvents(AckEvents),
     /// `ToClientKvResponse`: the answer to a call on a key-value store.
+    #[serde(rename = "ToClientKvResponse")]
     KvResponse(KvResponse),
     /// `ToClientTunnelMessage`: a piece of a request.
+    #[serde(rename = "ToClientTunnelMessage")]
     TunnelMessage(ToClientTunnelMessage),
     /// `ToClientPing`, to be answered by a pong.
+    #[serde(rename = "ToClientPing")]
     Ping(Ping),
     /// `ToClientDraining`, private to `underpass.1`: the relay drains, dial another.
+    #[serde(rename = "ToClientDraining")]
     Draining,
 }
 
 /// The tag of `ToClientTunnelMessage`.
-const TUNNEL_MESSAGE: u8 = 4;
+pub(super) const TUNNEL_MESSAGE: u8 = 4;
 
 impl ToClient {
     /// Reads a message of a relay's WebSocket. Version 7.
@@ -67,6 +74,7 @@ impl ToClient {
 
 /// `ToClientInit`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Init {
     /// The same across reconnects of one runner.
     pub runner_id: ByteString,
@@ -76,6 +84,7 @@ pub struct Init {
 
 /// `ProtocolMetadata`, all in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ProtocolMetadata {
     /// Away for longer, a runner stops its actors.
     pub runner_lost_threshold: i64,
@@ -87,6 +96,7 @@ pub struct ProtocolMetadata {
 
 /// `CommandWrapper`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CommandWrapper {
     /// To which actor, and which of its commands.
     pub checkpoint: ActorCheckpoint,
@@ -98,13 +108,16 @@ pub struct CommandWrapper {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// `CommandStartActor`.
-    StartActor(StartActor),
+    #[serde(rename = "CommandStartActor")]
+    StartActor(Box<StartActor>),
     /// `CommandStopActor`.
+    #[serde(rename = "CommandStopActor")]
     StopActor,
 }
 
 /// `CommandStartActor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StartActor {
     /// What to start.
     pub config: ActorConfig,
@@ -114,6 +127,7 @@ pub struct StartActor {
 
 /// `ActorConfig`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ActorConfig {
     /// The kind of actor.
     pub name: ByteString,
@@ -127,6 +141,7 @@ pub struct ActorConfig {
 
 /// `HibernatingRequest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HibernatingRequest {
     /// Who holds the client's socket.
     pub gateway_id: GatewayId,
@@ -136,6 +151,7 @@ pub struct HibernatingRequest {
 
 /// `ToClientAckEvents`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AckEvents {
     /// The last event taken, for each actor.
     pub last_event_checkpoints: Vec<ActorCheckpoint>,
@@ -143,6 +159,7 @@ pub struct AckEvents {
 
 /// `ToClientPing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Ping {
     /// Milliseconds since the Unix epoch; the pong repeats it.
     pub ts: i64,

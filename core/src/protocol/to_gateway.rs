@@ -6,6 +6,7 @@ use super::bare::{self, Reader, front};
 use super::bus;
 use super::ids::RequestId;
 use super::tunnel::{Dialect, ToServerTunnelMessage};
+use super::version::Version;
 use crate::error::PeerError;
 use crate::frame::Frame;
 
@@ -13,8 +14,10 @@ use crate::frame::Frame;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGateway {
     /// `ToGatewayPong`: the connection lives.
+    #[serde(rename = "ToGatewayPong")]
     Pong(Pong),
     /// `ToServerTunnelMessage`: a piece of an answer.
+    #[serde(rename = "ToServerTunnelMessage")]
     TunnelMessage(ToServerTunnelMessage),
 }
 
@@ -46,7 +49,7 @@ impl ToGateway {
     /// As for [`decode`](ToGateway::decode), and [`BadVersion`](crate::Malformed::BadVersion) if the frame bears another.
     pub fn decode_framed(frame: &Frame, dialect: Dialect) -> Result<ToGateway, PeerError> {
         let mut reader = Reader::new(frame);
-        bus::read_version(&mut reader)?;
+        bus::read_version(&mut reader, Version::V7)?;
         ToGateway::read(&mut reader, dialect)
     }
 
@@ -71,6 +74,7 @@ impl ToGateway {
 
 /// `ToGatewayPong`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Pong {
     /// The ping's.
     pub request_id: RequestId,

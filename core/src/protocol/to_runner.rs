@@ -7,6 +7,7 @@ use super::bus;
 use super::ids::{GatewayId, RequestId};
 use super::to_client::{AckEvents, CommandWrapper};
 use super::tunnel::{Dialect, ToClientTunnelMessage};
+use super::version::Version;
 use crate::error::PeerError;
 use crate::frame::Frame;
 
@@ -14,14 +15,19 @@ use crate::frame::Frame;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToRunner {
     /// `ToRunnerPing`: does the connection of this request live?
+    #[serde(rename = "ToRunnerPing")]
     Ping(Ping),
     /// `ToRunnerClose`: the connection was taken over; close it.
+    #[serde(rename = "ToRunnerClose")]
     Close,
     /// `ToClientCommands`.
+    #[serde(rename = "ToClientCommands")]
     Commands(Vec<CommandWrapper>),
     /// `ToClientAckEvents`.
+    #[serde(rename = "ToClientAckEvents")]
     AckEvents(AckEvents),
     /// `ToClientTunnelMessage`: carried on without being decoded.
+    #[serde(rename = "ToClientTunnelMessage")]
     TunnelMessage(ToClientTunnelMessage),
 }
 
@@ -53,7 +59,7 @@ impl ToRunner {
     /// As for [`decode`](ToRunner::decode), and [`BadVersion`](crate::Malformed::BadVersion) if the frame bears another.
     pub fn decode_framed(frame: &Frame, dialect: Dialect) -> Result<ToRunner, PeerError> {
         let mut reader = Reader::new(frame);
-        bus::read_version(&mut reader)?;
+        bus::read_version(&mut reader, Version::V7)?;
         ToRunner::read(&mut reader, dialect)
     }
 
@@ -78,6 +84,7 @@ impl ToRunner {
 
 /// `ToRunnerPing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Ping {
     /// Who asks.
     pub gateway_id: GatewayId,

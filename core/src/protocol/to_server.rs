@@ -15,18 +15,25 @@ use crate::frame::Frame;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToServer {
     /// `ToServerInit`: the first message of a connection.
+    #[serde(rename = "ToServerInit")]
     Init(Init),
     /// `ToServerEvents`: what happened to actors.
+    #[serde(rename = "ToServerEvents")]
     Events(Vec<EventWrapper>),
     /// `ToServerAckCommands`: up to where commands were taken.
+    #[serde(rename = "ToServerAckCommands")]
     AckCommands(AckCommands),
     /// `ToServerStopping`: the runner drains; nothing new for it.
+    #[serde(rename = "ToServerStopping")]
     Stopping,
     /// `ToServerPong`: the answer to a ping.
+    #[serde(rename = "ToServerPong")]
     Pong(Pong),
     /// `ToServerKvRequest`: a call on an actor's key-value store.
+    #[serde(rename = "ToServerKvRequest")]
     KvRequest(KvRequest),
     /// `ToServerTunnelMessage`: a piece of an answer.
+    #[serde(rename = "ToServerTunnelMessage")]
     TunnelMessage(ToServerTunnelMessage),
 }
 
@@ -62,6 +69,7 @@ impl ToServer {
 
 /// `ToServerInit`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Init {
     /// The pool that the runner joins.
     pub name: ByteString,
@@ -77,6 +85,7 @@ pub struct Init {
 
 /// `ActorName`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ActorName {
     /// JSON.
     pub metadata: ByteString,
@@ -84,6 +93,7 @@ pub struct ActorName {
 
 /// `EventWrapper`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct EventWrapper {
     /// Of which actor, and which of its events.
     pub checkpoint: ActorCheckpoint,
@@ -95,19 +105,34 @@ pub struct EventWrapper {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// `EventActorIntent`: what the actor would like.
-    ActorIntent(ActorIntent),
+    #[serde(rename = "EventActorIntent")]
+    ActorIntent {
+        /// Its wish.
+        intent: ActorIntent,
+    },
     /// `EventActorStateUpdate`: what it does.
-    ActorStateUpdate(ActorState),
-    /// `EventActorSetAlarm`: when it wants to be woken, milliseconds since the Unix epoch; none clears it.
-    ActorSetAlarm(Option<i64>),
+    #[serde(rename = "EventActorStateUpdate")]
+    ActorStateUpdate {
+        /// Its state.
+        state: ActorState,
+    },
+    /// `EventActorSetAlarm`: when it wants to be woken.
+    #[serde(rename_all = "camelCase")]
+    #[serde(rename = "EventActorSetAlarm")]
+    ActorSetAlarm {
+        /// Milliseconds since the Unix epoch; none clears it.
+        alarm_ts: Option<i64>,
+    },
 }
 
 /// `ActorIntent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ActorIntent {
     /// `ActorIntentSleep`.
+    #[serde(rename = "ActorIntentSleep")]
     Sleep,
     /// `ActorIntentStop`.
+    #[serde(rename = "ActorIntentStop")]
     Stop,
 }
 
@@ -115,13 +140,16 @@ pub enum ActorIntent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ActorState {
     /// `ActorStateRunning`.
+    #[serde(rename = "ActorStateRunning")]
     Running,
     /// `ActorStateStopped`.
+    #[serde(rename = "ActorStateStopped")]
     Stopped(Stopped),
 }
 
 /// `ActorStateStopped`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Stopped {
     /// Whether it stopped of its own will.
     pub code: StopCode,
@@ -133,13 +161,16 @@ pub struct Stopped {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopCode {
     /// `OK`.
+    #[serde(rename = "OK")]
     Ok,
     /// `ERROR`.
+    #[serde(rename = "ERROR")]
     Error,
 }
 
 /// `ToServerAckCommands`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AckCommands {
     /// The last command taken, for each actor.
     pub last_command_checkpoints: Vec<ActorCheckpoint>,
@@ -147,6 +178,7 @@ pub struct AckCommands {
 
 /// `ToServerPong`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Pong {
     /// The ping's, milliseconds since the Unix epoch.
     pub ts: i64,

@@ -250,7 +250,7 @@ impl<'f> EnumAccess<'f> for Member<'_, '_, 'f> {
 
     fn variant_seed<V: DeserializeSeed<'f>>(self, seed: V) -> Result<(V::Value, Self), Fault> {
         let members = self.members;
-        let check = |reader: &mut Reader<'f>| reader.tag(members, "a tag or value that version 7 has").map(drop);
+        let check = |reader: &mut Reader<'f>| reader.tag(members, "a tag or value that this version has").map(drop);
         let tag = self.front.hand_on(check, |bare| seed.deserialize(bare))?;
         Ok((tag, self))
     }

@@ -17,6 +17,7 @@ const LONGEST: u64 = i32::MAX as u64;
 ///
 /// Nothing is allocated, nor looped over, by a length or count that the rest of the frame cannot hold. Each error
 /// bears the offset of the value it is about.
+#[derive(Clone)]
 pub(crate) struct Reader<'f> {
     frame: &'f Frame,
     pieces: [&'f [u8]; 3],

@@ -14,6 +14,7 @@ pub mod to_server;
 
 /// `ToClientTunnelMessage`: a piece of a request, on its way to the runner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ToClientTunnelMessage {
     /// Whose, and which.
     pub message_id: MessageId,
@@ -23,6 +24,7 @@ pub struct ToClientTunnelMessage {
 
 /// `ToServerTunnelMessage`: a piece of an answer, on its way to the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ToServerTunnelMessage {
     /// Whose, and which.
     pub message_id: MessageId,

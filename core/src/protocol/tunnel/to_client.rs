@@ -10,23 +10,31 @@ use crate::protocol::map::Map;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// `ToClientRequestStart`, tag 0.
+    #[serde(rename = "ToClientRequestStart")]
     RequestStart(RequestStart),
     /// `ToClientRequestChunk`, tag 1.
+    #[serde(rename = "ToClientRequestChunk")]
     RequestChunk(RequestChunk),
     /// `ToClientRequestAbort`, tag 2.
+    #[serde(rename = "ToClientRequestAbort")]
     RequestAbort,
     /// `ToClientWebSocketOpen`, tag 3.
+    #[serde(rename = "ToClientWebSocketOpen")]
     WebSocketOpen(WebSocketOpen),
     /// `ToClientWebSocketMessage`, tag 4.
+    #[serde(rename = "ToClientWebSocketMessage")]
     WebSocketMessage(WebSocketMessage),
     /// `ToClientWebSocketClose`, tag 5.
+    #[serde(rename = "ToClientWebSocketClose")]
     WebSocketClose(WebSocketClose),
     /// `ToClientCredit`, tag 6, private to `underpass.1`: what the answer may use.
+    #[serde(rename = "ToClientCredit")]
     Credit(Credit),
 }
 
 /// `ToClientRequestStart`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RequestStart {
     /// Which actor shall answer.
     pub actor_id: ByteString,
@@ -44,6 +52,7 @@ pub struct RequestStart {
 
 /// `ToClientRequestChunk`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RequestChunk {
     /// The next bytes of the body.
     pub body: Bytes,
@@ -53,6 +62,7 @@ pub struct RequestChunk {
 
 /// `ToClientWebSocketOpen`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WebSocketOpen {
     /// Which actor shall answer.
     pub actor_id: ByteString,
@@ -64,6 +74,7 @@ pub struct WebSocketOpen {
 
 /// `ToClientWebSocketMessage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WebSocketMessage {
     /// The message.
     pub data: Bytes,
@@ -73,6 +84,7 @@ pub struct WebSocketMessage {
 
 /// `ToClientWebSocketClose`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WebSocketClose {
     /// The close code, if the client gave one.
     pub code: Option<u16>,
@@ -82,6 +94,7 @@ pub struct WebSocketClose {
 
 /// `ToClientCredit` and `ToServerCredit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Credit {
     /// Bytes granted since the request's open or its last wake, in all, wrapping.
     pub total: u32,

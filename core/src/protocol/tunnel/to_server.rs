@@ -12,25 +12,34 @@ use crate::protocol::map::Map;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// `ToServerResponseStart`, tag 0.
+    #[serde(rename = "ToServerResponseStart")]
     ResponseStart(ResponseStart),
     /// `ToServerResponseChunk`, tag 1.
+    #[serde(rename = "ToServerResponseChunk")]
     ResponseChunk(ResponseChunk),
     /// `ToServerResponseAbort`, tag 2.
+    #[serde(rename = "ToServerResponseAbort")]
     ResponseAbort,
     /// `ToServerWebSocketOpen`, tag 3.
+    #[serde(rename = "ToServerWebSocketOpen")]
     WebSocketOpen(WebSocketOpen),
     /// `ToServerWebSocketMessage`, tag 4.
+    #[serde(rename = "ToServerWebSocketMessage")]
     WebSocketMessage(WebSocketMessage),
     /// `ToServerWebSocketMessageAck`, tag 5.
+    #[serde(rename = "ToServerWebSocketMessageAck")]
     WebSocketMessageAck(WebSocketMessageAck),
     /// `ToServerWebSocketClose`, tag 6.
+    #[serde(rename = "ToServerWebSocketClose")]
     WebSocketClose(WebSocketClose),
     /// `ToServerCredit`, tag 7, private to `underpass.1`: what the request may use.
+    #[serde(rename = "ToServerCredit")]
     Credit(Credit),
 }
 
 /// `ToServerResponseStart`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ResponseStart {
     /// The status code.
     pub status: u16,
@@ -44,6 +53,7 @@ pub struct ResponseStart {
 
 /// `ToServerResponseChunk`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ResponseChunk {
     /// The next bytes of the body.
     pub body: Bytes,
@@ -53,6 +63,7 @@ pub struct ResponseChunk {
 
 /// `ToServerWebSocketOpen`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WebSocketOpen {
     /// Whether the client's socket may stay open while the actor sleeps.
     pub can_hibernate: bool,
@@ -60,6 +71,7 @@ pub struct WebSocketOpen {
 
 /// `ToServerWebSocketMessageAck`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WebSocketMessageAck {
     /// The last message taken.
     pub index: MessageIndex,
@@ -67,6 +79,7 @@ pub struct WebSocketMessageAck {
 
 /// `ToServerWebSocketClose`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WebSocketClose {
     /// The close code.
     pub code: Option<u16>,

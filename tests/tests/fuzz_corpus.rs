@@ -1,0 +1,51 @@
+//! The fuzzers' corpus, replayed without a fuzzer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use underpass_core::protocol::any::Union;
+use underpass_tests::fuzz;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
+}
+
+/// How many inputs of a target are replayed, so that a corpus that has grown does not hold up the tests.
+const MOST_INPUTS: usize = 2_000;
+
+#[test]
+fn every_input_passes_whole_cut_short_and_with_bits_flipped() {
+    for union in Union::ALL {
+        let inputs = fs::read_dir(corpus(&fuzz::target(union.name()))).expect("a corpus");
+        let mut files: Vec<_> = inputs.map(|entry| entry.expect("a file").path()).collect();
+        files.sort();
+        assert!(!files.is_empty(), "no corpus for {union}");
+        for file in files.into_iter().take(MOST_INPUTS) {
+            let input = fs::read(&file).expect("an input");
+            fuzz::run(union.name(), &input);
+            for place in 0..input.len().min(100) {
+                fuzz::run(union.name(), &input[..place]);
+                let mut flipped = input.clone();
+                flipped[place] ^= 1 << (place % 8);
+                fuzz::run(union.name(), &flipped);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_corpus_has_a_seed_for_every_kind_of_vector() {
+    for (target, name, _) in fuzz::seeds() {
+        assert!(corpus(&target).join(&name).exists(), "no {target}/{name}: write the corpus anew");
+    }
+}
+
+#[test]
+#[ignore = "writes the corpus"]
+fn write_the_corpus() {
+    for (target, name, input) in fuzz::seeds() {
+        let folder = corpus(&target);
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join(name), input).expect("a file");
+    }
+}

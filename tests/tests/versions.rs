@@ -1,0 +1,67 @@
+//! The golden bytes of all versions: what they say, and what other versions make of them.
+
+use std::collections::HashSet;
+
+use underpass_core::Frame;
+use underpass_core::protocol::any::{Message, Schema};
+use underpass_core::protocol::{Memory, Untranslatable, Version, json};
+use underpass_tests::vectors::{self, Conversion};
+
+fn frame(hex: &str) -> Frame {
+    Frame::from(vectors::bytes(hex))
+}
+
+#[test]
+fn there_are_vectors_of_every_union_in_every_version() {
+    let seen: HashSet<Schema> = vectors::valid().iter().map(|vector| vector.schema()).collect();
+    assert!(Schema::all().all(|schema| seen.contains(&schema)));
+}
+
+#[test]
+fn good_bytes_say_what_the_vector_says_and_are_written_as_they_were() {
+    for vector in vectors::valid() {
+        let bytes = Frame::from(vector.bytes());
+        let message = vector.schema().decode(&bytes).unwrap_or_else(|error| panic!("{}: {error}", vector.id));
+        assert_eq!(message.encode(), bytes, "{}", vector.id);
+        let form: serde_json::Value = serde_json::from_str(&json::to_string(&message)).expect("JSON");
+        assert_eq!(form, vector.value, "{}", vector.id);
+    }
+}
+
+#[test]
+fn what_the_vector_says_is_written_as_its_bytes() {
+    for vector in vectors::valid() {
+        let message = json::from_str(vector.schema(), &vector.value.to_string());
+        let message = message.unwrap_or_else(|error| panic!("{}: {error}", vector.id));
+        assert_eq!(message.encode(), Frame::from(vector.bytes()), "{}", vector.id);
+    }
+}
+
+#[test]
+fn malformed_bytes_are_refused_for_what_is_wrong_with_them() {
+    for vector in vectors::invalid() {
+        let bytes = Frame::from(vector.bytes());
+        let error = vector.schema().decode(&bytes).expect_err(&format!("{} decodes", vector.id));
+        assert_eq!(error.class.to_string(), vector.error, "{}: {error}", vector.id);
+        assert!(error.offset <= bytes.len(), "{}: {error}", vector.id);
+    }
+}
+
+fn translate(conversion: &Conversion) -> Result<Message, Untranslatable> {
+    let message = vectors::schema(&conversion.union, conversion.from_version).decode(&frame(&conversion.from_hex));
+    let to = Version::try_from(conversion.to_version).expect("a version");
+    message.unwrap_or_else(|error| panic!("{}: {error}", conversion.id)).translate(to, &mut Memory::stand_alone())
+}
+
+#[test]
+fn conversions_give_what_the_vector_gives() {
+    for conversion in vectors::conversions() {
+        match translate(&conversion) {
+            Ok(message) => assert_eq!(message.encode(), frame(&conversion.to_hex), "{}", conversion.id),
+            Err(Untranslatable::Needs { message, .. }) => {
+                assert!(conversion.error.starts_with(message), "{}: {message}", conversion.id);
+            }
+            Err(error) => panic!("{}: {error}", conversion.id),
+        }
+    }
+}
