@@ -29,23 +29,26 @@ Examples:
   underpass up --to http://127.0.0.1:3000
       Passes requests and WebSockets on to a server of yours.
   underpass up --listen 0.0.0.0:80 --runners 0.0.0.0:8081 --token \"$SECRET\"
-      Takes clients and runners from other machines; runners must bring the token.
+      Takes clients and runners from other machines; runners must bring the token. Nothing of it is encrypted: for a
+      network that is not yours, put it behind a tunnel or a proxy that does TLS.
   underpass up --listen 127.0.0.1:0 --runners 127.0.0.1:0
       Takes any free ports; the line on standard output says which.
 
 When all is listening, one line goes to standard output:
   ready gateway=http://127.0.0.1:8080 runners=ws://127.0.0.1:8081
-Ctrl-C takes nothing new and finishes what is open; a second one ends at once.
+Ctrl-C (or SIGTERM) takes no new requests and finishes what is open, however long that takes; a second one ends at
+once. Its own runner is in the pool `default`.
 
 Which actor a client means: /gateway/ACTOR/rest reaches ACTOR as /rest; so do the headers
 x-rivet-target: actor and x-rivet-actor: ACTOR; anything else reaches the actor `default`.
-The header x-underpass-pool: NAME asks for the runners of another pool.";
+The header x-underpass-pool: NAME asks for the runners of another pool. With --to, the server reads the actor in the
+header x-underpass-actor.";
 
 const RUNNER_EXAMPLES: &str = "\
 Examples:
   underpass runner --relay ws://127.0.0.1:8081
       Serves the demo beside the runner of `underpass up`; they share the requests.
-  underpass runner --relay ws://tunnel.example:8081 --token \"$SECRET\" --to http://127.0.0.1:3000
+  underpass runner --relay ws://10.0.0.7:8081 --token \"$SECRET\" --to http://127.0.0.1:3000
       Brings a server behind a firewall to the clients of a gateway elsewhere.
   underpass runner --relay ws://127.0.0.1:8081 --name images --to http://127.0.0.1:4000
       Joins the pool `images`: clients ask for it with the header x-underpass-pool: images.

@@ -155,7 +155,9 @@ async def many_header_fields_and_cookies_arrive(tunnel):
 
 @story
 async def the_handler_sees_who_asks(tunnel):
-    out = (await tunnel.ok("-H", "Connection: x-mine", "-H", "x-mine: 1", f"{tunnel.url}/seen")).decode().lower()
+    fields = ("-H", "Connection: x-mine", "-H", "x-mine: 1", "-H", "x-underpass-actor: forged")
+    out = (await tunnel.ok(*fields, f"{tunnel.url}/gateway/Somebody/seen")).decode().lower()
+    expect('["x-underpass-actor", "somebody"]' in out and "forged" not in out, out)
     expect('["x-forwarded-for", "127.0.0.1"]' in out and '["x-forwarded-proto", "http"]' in out, out)
     expect('"x-forwarded-host"' in out and "x-mine" not in out, out)
 

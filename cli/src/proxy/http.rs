@@ -12,7 +12,7 @@ use hyper_util::client::legacy::{self, Client, connect::HttpConnector};
 use thiserror::Error;
 use tower_service::Service;
 
-use super::{client, end_to_end};
+use super::{client, end_to_end, name_actor};
 use crate::url::Target;
 
 /// Passes each request on to the target, and its answer back. Neither body is gathered: a piece goes on when the other
@@ -85,12 +85,14 @@ where
     }
 }
 
-/// The request as the target gets it. Its `host` is the target's own; the client's is in `x-forwarded-host`.
+/// The request as the target gets it. Its `host` is the target's own; the client's is in `x-forwarded-host`, and the
+/// actor that it is for in `x-underpass-actor`.
 fn onward<B>(target: &Target, request: Request<B>) -> Result<Request<B>, http::Error> {
     let (head, body) = request.into_parts();
     let uri = target.uri(head.uri.path_and_query().map_or("/", |path| path.as_str()))?;
     let mut headers = end_to_end(&head.headers);
     headers.remove(header::HOST);
+    name_actor(&mut headers, &head.extensions);
     let mut onward = Request::new(body);
     *onward.method_mut() = head.method;
     *onward.uri_mut() = uri;

@@ -5,13 +5,17 @@ mod websocket;
 
 use std::time::Duration;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue};
+use ::http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use underpass_transport_ws::runner::Actor;
 
 pub(crate) use self::http::HttpProxy;
 pub(crate) use self::websocket::WebSocketProxy;
+
+/// The field that tells the server which actor a request is for.
+const ACTOR: HeaderName = HeaderName::from_static("x-underpass-actor");
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -34,6 +38,16 @@ where
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         .build(connector)
+}
+
+/// Tells the server which actor a request is for.
+fn name_actor(headers: &mut HeaderMap, extensions: &Extensions) {
+    let named = extensions.get::<Actor>().and_then(|Actor(actor)| HeaderValue::from_bytes(actor.as_bytes()).ok());
+    match named {
+        Some(actor) => drop(headers.insert(ACTOR, actor)),
+        // A name that no field can hold; nor may a client put another in its place.
+        None => drop(headers.remove(ACTOR)),
+    }
 }
 
 /// Takes the fields off that concern one hop only.

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 use underpass_core::http::{Close, Message, select_subprotocol};
 use underpass_transport_ws::runner::{Closed, Incoming, Pending, WebSocketHandler, WebSocketReceiver, WebSocketSender};
 
-use super::{client, end_to_end};
+use super::{client, end_to_end, name_actor};
 use crate::url::Target;
 
 /// The largest message, either way.
@@ -111,6 +111,7 @@ fn onward(
     ] {
         headers.remove(made_anew);
     }
+    name_actor(&mut headers, request.extensions());
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

@@ -303,6 +303,7 @@ impl Machine for Runner {
         let held = |key| self.requests.get(key).map_or(0, |request| request.out.held() + request.inward.held());
         Stats {
             ready: matches!(self.link, Link::Ready { .. }),
+            dials_again: matches!(self.link, Link::Waiting { .. }),
             open: self.requests.len(),
             deadlines: usize::from(self.link.next_due().is_some()),
             buffered: self.requests.keys().map(held).sum(),

@@ -5,6 +5,8 @@
 pub struct Stats {
     /// Whether the relay has taken it in.
     pub ready: bool,
+    /// Whether it waits to dial again.
+    pub dials_again: bool,
     /// Requests open.
     pub open: usize,
     /// Deadlines armed.

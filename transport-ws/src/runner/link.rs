@@ -112,9 +112,11 @@ async fn connect(driver: &Arc<Driver<Outlets>>, commands: &mut Receiver<Command>
         Ok(Err(WireError::Http(refusal))) => {
             let status = refusal.status().as_u16();
             let message = what_it_says(&refusal);
-            // The machine decides whether that is the end; whoever owns the runner hears of it.
-            tracing::info!(status, message = &*message, "the relay refused this runner");
-            driver.drive(Event::DialRefused { status, message });
+            driver.drive(Event::DialRefused { status, message: message.clone() });
+            // Whoever owns the runner hears if that was the end.
+            if driver.stats().dials_again {
+                tracing::warn!(status, message = &*message, "the relay refused this runner, which will dial again");
+            }
         }
         Ok(Err(error)) => {
             tracing::warn!(relay = relay.authority, "the relay cannot be reached: {error}");

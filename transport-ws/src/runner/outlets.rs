@@ -146,7 +146,7 @@ impl driver::Outlets for Outlets {
                 None => self.command(Command::Cancel, effects),
             },
             Action::Ready { runner_id } => {
-                tracing::info!(runner = &*runner_id, "the relay has taken this runner in");
+                tracing::info!(id = &*runner_id, "the relay has taken this runner in");
                 self.status.send_modify(|status| status.ready = true);
             }
             Action::Request { key, actor_id, head, body } => {

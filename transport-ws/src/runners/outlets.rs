@@ -76,7 +76,7 @@ fn log(connection: u64, notice: &Notice) {
     match notice {
         Notice::Ready(key) => {
             let (namespace, pool) = (&*key.pool.namespace, &*key.pool.name);
-            tracing::info!(connection, namespace, pool, runner = &*key.key, "a runner is ready");
+            tracing::info!(connection, namespace, pool, key = &*key.key, "a runner is ready");
         }
         Notice::TakenOver => tracing::info!(connection, "{notice}"),
         Notice::UnsupportedVersion { .. }
