@@ -33,19 +33,16 @@ fn every_input_passes_whole_cut_short_and_with_bits_flipped() {
     }
 }
 
+/// With `UPDATE_CORPUS=1` it writes the seeds that are missing.
 #[test]
 fn the_corpus_has_a_seed_for_every_kind_of_vector() {
-    for (target, name, _) in fuzz::seeds() {
-        assert!(corpus(&target).join(&name).exists(), "no {target}/{name}: write the corpus anew");
-    }
-}
-
-#[test]
-#[ignore = "writes the corpus"]
-fn write_the_corpus() {
+    let update = std::env::var_os("UPDATE_CORPUS").is_some();
     for (target, name, input) in fuzz::seeds() {
-        let folder = corpus(&target);
-        fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join(name), input).expect("a file");
+        let (folder, seed) = (corpus(&target), corpus(&target).join(&name));
+        if update {
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(&seed, &input).expect("a file");
+        }
+        assert!(seed.exists(), "no {target}/{name}: write it with UPDATE_CORPUS=1");
     }
 }
