@@ -88,19 +88,19 @@ pub enum KvListQuery {
     },
 }
 
-/// `ToClientKvResponse`.
+/// `ToClientKvResponse`; version 3 puts in its own metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KvResponse {
+pub struct KvResponse<Metadata = KvMetadata> {
     /// The call's.
     pub request_id: u32,
     /// The answer.
-    pub data: KvResponseData,
+    pub data: KvResponseData<Metadata>,
 }
 
 /// `KvResponseData`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KvResponseData {
+pub enum KvResponseData<Metadata = KvMetadata> {
     /// `KvErrorResponse`.
     #[serde(rename = "KvErrorResponse")]
     Error {
@@ -109,10 +109,10 @@ pub enum KvResponseData {
     },
     /// `KvGetResponse`: those of the keys that exist.
     #[serde(rename = "KvGetResponse")]
-    Get(KvEntries),
+    Get(KvEntries<Metadata>),
     /// `KvListResponse`.
     #[serde(rename = "KvListResponse")]
-    List(KvEntries),
+    List(KvEntries<Metadata>),
     /// `KvPutResponse`.
     #[serde(rename = "KvPutResponse")]
     Put,
@@ -127,13 +127,13 @@ pub enum KvResponseData {
 /// The fields of `KvGetResponse` and `KvListResponse`: three lists of one length.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KvEntries {
+pub struct KvEntries<Metadata = KvMetadata> {
     /// Keys.
     pub keys: DataList,
     /// Their values.
     pub values: DataList,
     /// What is known of each.
-    pub metadata: Vec<KvMetadata>,
+    pub metadata: Vec<Metadata>,
 }
 
 /// `KvMetadata`.
@@ -144,4 +144,24 @@ pub struct KvMetadata {
     pub version: Bytes,
     /// When it was last written, milliseconds since the Unix epoch.
     pub update_ts: i64,
+}
+
+impl<Metadata> KvResponse<Metadata> {
+    /// The same with what another version knows of each key.
+    pub(crate) fn with_metadata<Other>(self, translate: impl Fn(Metadata) -> Other) -> KvResponse<Other> {
+        let entries = |KvEntries { keys, values, metadata }| KvEntries {
+            keys,
+            values,
+            metadata: metadata.into_iter().map(&translate).collect(),
+        };
+        let data = match self.data {
+            KvResponseData::Error { message } => KvResponseData::Error { message },
+            KvResponseData::Get(found) => KvResponseData::Get(entries(found)),
+            KvResponseData::List(found) => KvResponseData::List(entries(found)),
+            KvResponseData::Put => KvResponseData::Put,
+            KvResponseData::Delete => KvResponseData::Delete,
+            KvResponseData::Drop => KvResponseData::Drop,
+        };
+        KvResponse { request_id: self.request_id, data }
+    }
 }

@@ -17,7 +17,7 @@ mod control;
 mod kv;
 mod tunnel;
 
-pub use kv::{KvEntries, KvMetadata, KvResponse, KvResponseData};
+pub use kv::{KvMetadata, KvResponse};
 pub use tunnel::{ToClientKind, ToClientTunnelMessage, ToServerKind, ToServerTunnelMessage};
 
 /// The tag of `ToServerTunnelMessage` in `ToServer`.
