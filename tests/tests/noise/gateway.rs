@@ -1,0 +1,231 @@
+//! A gateway in noise.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use underpass_core::bus::Rejected;
+use underpass_core::directory::{Abilities, RunnerState};
+use underpass_core::http::Body;
+use underpass_core::protocol::tunnel::to_server;
+use underpass_core::protocol::{GatewayId, RequestId};
+use underpass_core::{Gateway, Machine, RequestKey, Time, gateway};
+use underpass_tests::given;
+use underpass_tests::noise::Noise;
+use underpass_tests::wire::{
+    GATEWAY, abilities, connection, gone, message_id, open, open_websocket, record, seen, to_gateway,
+};
+
+use super::{EVENTS, REASONS, SEEDS, holds_nothing, passes};
+
+/// A gateway, and what its clients must believe.
+struct Clients {
+    gateway: Gateway,
+    now: Time,
+    noise: Noise,
+    /// Those that have had no end, with their wire ids and the numbers of their runners' next messages.
+    open: BTreeMap<RequestKey, (RequestId, u16)>,
+    ended: VecDeque<RequestKey>,
+    paused: BTreeSet<RequestKey>,
+    published: VecDeque<underpass_core::bus::Publication>,
+    ends: [u64; 2],
+}
+
+impl Clients {
+    fn new(seed: u64) -> Self {
+        let config =
+            gateway::Config { max_requests: 60, max_requests_per_runner: 25, ..given::gateway::small_config() };
+        Clients {
+            gateway: Gateway::new(config, GATEWAY, seed, Time::ZERO).expect("a configuration"),
+            now: Time::ZERO,
+            noise: Noise::new(seed),
+            open: BTreeMap::new(),
+            ended: VecDeque::new(),
+            paused: BTreeSet::new(),
+            published: VecDeque::new(),
+            ends: [0; 2],
+        }
+    }
+
+    fn key(&mut self) -> Option<RequestKey> {
+        if self.noise.once_in(20) {
+            return self.ended.front().copied();
+        }
+        let keys: Vec<_> = self.open.keys().copied().collect();
+        (!keys.is_empty()).then(|| self.noise.pick(&keys))
+    }
+
+    fn end(&mut self, key: RequestKey) {
+        assert!(self.open.remove(&key).is_some(), "a second end of {key:?}");
+        self.paused.remove(&key);
+        self.ended.push_front(key);
+        self.ended.truncate(20);
+        self.ends[0] += 1;
+    }
+
+    fn event(&mut self) -> Option<gateway::Event> {
+        use gateway::Event;
+        let noise = &mut self.noise;
+        Some(match noise.below(24) {
+            0 | 1 => {
+                let state =
+                    noise.pick(&[RunnerState::Ready, RunnerState::Ready, RunnerState::Full, RunnerState::Draining]);
+                let (key, number) = noise.pick(&[("a", 1), ("b", 2), ("c", 3)]);
+                let move_to = if noise.once_in(8) { 10 } else { 0 };
+                let published = given::gateway::published_abilities();
+                let abilities: Abilities = noise.pick(&[abilities(15), abilities(40), published]);
+                let seen =
+                    if noise.once_in(12) { gone(key) } else { seen(key, record(number + move_to, abilities, state)) };
+                if !noise.once_in(6) {
+                    return Some(Event::Tick);
+                }
+                Event::Directory(seen)
+            }
+            2 if noise.once_in(10) => Event::NoResponders { to: connection(noise.below(5) as u64) },
+            2 | 3 => {
+                let publication = self.published.pop_front()?;
+                if !noise.once_in(10) {
+                    return Some(Event::Tick);
+                }
+                Event::PublishFailed(Rejected { publication, reason: noise.pick(&REASONS) })
+            }
+            4..7 => Event::Consumed { key: self.key()?, bytes: self.noise.below(40) },
+            7 if noise.once_in(3) => Event::ClientGone { key: self.key()? },
+            7..10 => {
+                let (bytes, finish) = (noise.zeros(30), noise.once_in(8));
+                Event::RequestChunk { key: self.key()?, bytes, finish }
+            }
+            10..13 => Event::WebSocketMessage { message: noise.message(), key: self.key()? },
+            13 if noise.once_in(3) => Event::WebSocketClose { close: noise.close(), key: self.key()? },
+            13 => Event::WallClock { unix_ms: noise.any() as i64 },
+            _ => {
+                let key = self.key();
+                let (id, number) = match key.and_then(|key| self.open.get_mut(&key)) {
+                    Some((id, next)) => {
+                        let number = *next;
+                        (*id, number)
+                    }
+                    None => (RequestId([9; 4]), 0),
+                };
+                let kind = self.noise.answer();
+                let stray = self.noise.once_in(40);
+                let mut message_id = message_id(id, if stray { self.noise.any() as u16 } else { number });
+                if self.noise.once_in(40) {
+                    message_id.gateway_id = GatewayId::ZERO;
+                } else if !stray
+                    && !matches!(kind, to_server::Kind::Credit(_))
+                    && let Some((_, next)) = key.and_then(|key| self.open.get_mut(&key))
+                {
+                    *next = number.wrapping_add(1);
+                }
+                let frame = to_gateway(message_id, kind).into_bytes();
+                Event::Received { frame: self.noise.mutated(frame).into() }
+            }
+        })
+    }
+
+    fn step(&mut self) {
+        self.now += passes(&mut self.noise);
+        if self.noise.once_in(8) {
+            let body =
+                self.noise.pick(&[Body::None, Body::Stream, Body::Stream, Body::Whole(Bytes::from_static(&[0; 35]))]);
+            let wanted = if self.noise.once_in(2) { open_websocket("/") } else { open("POST", "/", body) };
+            if let Ok(key) = self.gateway.open(wanted, self.now) {
+                let id = self.gateway.request_name(key).expect("it is open").request_id;
+                self.open.insert(key, (id, 0));
+            }
+            self.take();
+        }
+        let Some(event) = self.event() else { return };
+        let ends = match &event {
+            gateway::Event::ClientGone { key } | gateway::Event::WebSocketClose { key, .. } => Some(*key),
+            _ => None,
+        };
+        let outcome = self.gateway.handle(event, self.now);
+        if outcome.is_err() {
+            assert_eq!(self.gateway.poll_action(), None, "a misuse wants nothing");
+        } else if let Some(key) = ends
+            && self.open.contains_key(&key)
+        {
+            self.end(key);
+        }
+        self.take();
+    }
+
+    /// Takes what the gateway wants, and believes it only if it makes sense.
+    fn take(&mut self) {
+        use gateway::Action;
+        while let Some(action) = self.gateway.poll_action() {
+            let (key, is_end) = match action {
+                Action::Publish(publication) => {
+                    self.published.push_back(publication);
+                    if self.published.len() > 10 {
+                        self.published.pop_front();
+                    }
+                    continue;
+                }
+                Action::Drained => continue,
+                Action::ResponseStart { key, body, .. } => (key, body != Body::Stream),
+                Action::ResponseChunk { key, finish, .. } => (key, finish),
+                Action::WebSocketOpened { key } | Action::WebSocketMessage { key, .. } => (key, false),
+                Action::WebSocketClose { key, .. } | Action::Failed { key, .. } => (key, true),
+                Action::PauseSource { key } => {
+                    assert!(self.paused.insert(key), "paused twice");
+                    (key, false)
+                }
+                Action::ResumeSource { key } => {
+                    assert!(self.paused.remove(&key), "resumed without a pause");
+                    (key, false)
+                }
+            };
+            assert!(self.open.contains_key(&key), "something behind the end of {key:?}");
+            if is_end {
+                self.end(key);
+                self.ends[1] += 1;
+            }
+        }
+    }
+
+    fn over(mut self) {
+        let keys: Vec<_> = self.open.keys().copied().collect();
+        for key in keys {
+            self.gateway.handle(gateway::Event::ClientGone { key }, self.now).expect("no misuse");
+            self.end(key);
+            self.take();
+        }
+        self.now += Duration::from_secs(3_600);
+        self.gateway.handle(gateway::Event::Tick, self.now).expect("a tick is no misuse");
+        self.take();
+        holds_nothing(&self.gateway);
+        let stats = self.gateway.stats();
+        assert_eq!(stats.opened, stats.answered + stats.client_gone + stats.failed, "{stats:?}");
+        assert_eq!(stats.opened, self.ends[0]);
+        assert!(stats.answered > 50 && stats.failed > 50 && self.ends[1] > 100, "too quiet: {stats:?}");
+        assert!(stats.malformed > 100 && stats.stale > 50 && stats.foreign > 50, "too quiet: {stats:?}");
+    }
+}
+
+#[test]
+fn a_gateway_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over() {
+    for seed in SEEDS {
+        let mut clients = Clients::new(seed);
+        for _ in 0..EVENTS {
+            clients.step();
+        }
+        clients.over();
+    }
+}
+
+#[test]
+fn the_same_seed_makes_the_same_noise() {
+    let traces = || {
+        let mut clients = Clients::new(5);
+        let mut counted = Vec::new();
+        for _ in 0..500 {
+            clients.step();
+            counted.push(format!("{:?}", clients.gateway.stats()));
+        }
+        counted
+    };
+    assert_eq!(traces(), traces());
+}
