@@ -34,6 +34,9 @@ const BUFFER: usize = 16 * 1024;
 /// Between two flushes at most, bytes (and one message).
 const BATCH: usize = 256 * 1024;
 
+/// How many messages are written before the socket is flushed, at most.
+const BATCH_ITEMS: usize = 1_024;
+
 /// What `close_within` is unless it is configured.
 pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(30);
 
@@ -291,9 +294,10 @@ async fn write(
     loop {
         // Whoever could say more is gone, and has not closed the socket.
         let mut next = Some(outgoing.next().await.ok_or(WireError::Io(std::io::ErrorKind::BrokenPipe.into()))?);
-        let mut written = 0;
+        let (mut written, mut items) = (0, 0);
         while let Some(item) = next {
             written += item.len();
+            items += 1;
             match item {
                 Outgoing::Frame(frame) => feed(sink, Data::Binary, frame.into_bytes(), progress).await?,
                 Outgoing::Message(Message::Binary(data)) => feed(sink, Data::Binary, data, progress).await?,
@@ -304,7 +308,8 @@ async fn write(
                     return Ok(());
                 }
             }
-            next = if written < BATCH { outgoing.try_next() } else { None };
+            // Empty messages alone would never fill a batch.
+            next = if written < BATCH && items < BATCH_ITEMS { outgoing.try_next() } else { None };
         }
         sink.flush().await?;
         progress.made();

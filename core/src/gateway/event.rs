@@ -78,8 +78,8 @@ pub enum Event {
         /// How.
         close: Close,
     },
-    /// The client took so many bytes of an answer's chunks or of messages: their owner may send more. Nothing need be
-    /// said of a body that came whole.
+    /// The client took so many bytes of an answer's chunks or of messages: their owner may send more. To be said of
+    /// empty messages, too; nothing need be said of a body that came whole.
     Consumed {
         /// Whose.
         key: RequestKey,

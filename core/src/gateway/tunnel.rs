@@ -199,7 +199,7 @@ impl Gateway {
                 }
             }
         }
-        if !self.take_for_client(key, body.len()) {
+        if !body.is_empty() && !self.take_for_client(key, body.len()) {
             return;
         }
         if finish {

@@ -10,6 +10,9 @@ use crate::protocol::MessageIndex;
 /// The most credit that counts: half of what its counters can tell apart is left for messages.
 pub(crate) const MOST_CREDIT: u32 = 1 << 30;
 
+/// What an empty message counts for while nobody reads: about what it takes in a queue, bytes.
+const EMPTY_MESSAGE: usize = 64;
+
 /// What travels in one direction of a request behind its opening.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
@@ -202,6 +205,7 @@ pub(crate) struct Inflow {
     expected: MessageIndex,
     numbered: bool,
     held: usize,
+    empty: usize,
     grants: Option<Grants>,
     ended: bool,
 }
@@ -230,7 +234,7 @@ impl Inflow {
     /// With the credit that this end announced, if it did; and whether the sender numbers without gaps.
     pub(crate) fn new(credit: Option<u32>, numbered: bool) -> Self {
         let grants = credit.map(|initial| Grants { consumed: 0, told: 0, step: (initial / 4).max(1) });
-        Inflow { expected: 0, numbered, held: 0, grants, ended: false }
+        Inflow { expected: 0, numbered, held: 0, empty: 0, grants, ended: false }
     }
 
     /// Counts a message. Numbers wrap: what is less than half the range ahead is a gap, the rest was there before.
@@ -248,11 +252,15 @@ impl Inflow {
         }
     }
 
-    /// So many bytes were handed to the reader. Whether more are held now than `max`.
+    /// So many bytes were handed to the reader. Whether more are held now than `max`. Empty messages, which no credit
+    /// holds back, count for the room that each takes, until the reader next consumes anything.
     #[must_use]
     pub(crate) fn take(&mut self, bytes: usize, max: usize) -> bool {
         self.held += bytes;
-        self.held > max
+        if bytes == 0 {
+            self.empty += EMPTY_MESSAGE;
+        }
+        self.held + self.empty > max
     }
 
     /// Nothing follows: no more need be granted.
@@ -268,6 +276,7 @@ impl Inflow {
     pub(crate) fn consumed(&mut self, bytes: usize) -> Option<u32> {
         let bytes = bytes.min(self.held);
         self.held -= bytes;
+        self.empty = 0;
         let grants = self.grants.as_mut()?;
         grants.consumed = grants.consumed.wrapping_add(bytes as u32);
         if self.ended || grants.consumed.wrapping_sub(grants.told) < grants.step {
@@ -375,6 +384,19 @@ mod tests {
         assert_eq!(inflow.order(u16::MAX), Order::Next);
         assert_eq!(inflow.order(u16::MAX), Order::Repeat);
         assert_eq!(inflow.order(0), Order::Next);
+    }
+
+    #[test]
+    fn empty_messages_that_nobody_reads_are_bounded_and_those_that_are_read_are_not() {
+        let mut inflow = Inflow::new(Some(100), true);
+        let most = 10 * EMPTY_MESSAGE;
+        assert!((0..10).all(|_| !inflow.take(0, most)) && inflow.take(0, most));
+        let mut inflow = Inflow::new(Some(100), true);
+        for _ in 0..100 {
+            assert!(!inflow.take(0, most));
+            assert_eq!(inflow.consumed(0), None);
+        }
+        assert_eq!(inflow.held(), 0);
     }
 
     #[test]

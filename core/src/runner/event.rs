@@ -83,8 +83,8 @@ pub enum Event {
         /// How.
         close: Close,
     },
-    /// The handler took so many bytes of a request's chunks or of messages: their client may send more. Nothing need
-    /// be said of a body that came whole.
+    /// The handler took so many bytes of a request's chunks or of messages: their client may send more. To be
+    /// said of empty messages, too; nothing need be said of a body that came whole.
     Consumed {
         /// Whose.
         key: RequestKey,

@@ -179,7 +179,7 @@ impl Runner {
     fn request_chunk(&mut self, key: RequestKey, chunk: RequestChunk) {
         let RequestChunk { body, finish } = chunk;
         let Some(request) = self.requests.get_mut(key) else { return };
-        if request.inward.take(body.len(), self.config.max_buffered) {
+        if !body.is_empty() && request.inward.take(body.len(), self.config.max_buffered) {
             return self.abort(key, FailureCode::Overloaded);
         }
         if finish {

@@ -224,8 +224,7 @@ impl Outlets {
         match outlet.deliveries.push(delivery) {
             Ok(waker) => effects.wake(waker),
             // The handler wants no more of it: it counts as consumed, so that its client is not held up.
-            Err(left) if left.len() > 0 => effects.feed_back(Event::Consumed { key, bytes: left.len() }),
-            Err(_) => {}
+            Err(left) => effects.feed_back(Event::Consumed { key, bytes: left.len() }),
         }
     }
 }

@@ -54,9 +54,7 @@ impl Socket {
     }
 
     fn consumed(&self, bytes: usize) {
-        if bytes > 0 {
-            self.driver.drive(Event::Consumed { key: self.key, bytes });
-        }
+        self.driver.drive(Event::Consumed { key: self.key, bytes });
     }
 }
 
