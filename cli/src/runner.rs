@@ -26,7 +26,7 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
             name: options.name.into(),
             ..runner::Config::default()
         },
-        relay_url: relay.clone(),
+        relay_urls: vec![relay.clone()],
         key: Some(key.clone()),
         token: options.shared.token,
         ..Config::default()

@@ -79,8 +79,8 @@ pub fn relay(action: &relay::Action) -> String {
 pub fn runner(action: &runner::Action) -> String {
     use runner::Action;
     match action {
-        Action::Dial => "dial".into(),
-        Action::Send(frame) => match ToServer::decode(frame, Dialect::Underpass).expect("a frame for a relay") {
+        Action::Dial { connection } => format!("dial {connection}"),
+        Action::Send { frame, .. } => match ToServer::decode(frame, Dialect::Underpass).expect("a frame for a relay") {
             ToServer::TunnelMessage(message) => {
                 format!("→gateway {}", answer(message.message_id, &message.message_kind))
             }
@@ -91,7 +91,7 @@ pub fn runner(action: &runner::Action) -> String {
                 format!("→relay {other:?}")
             }
         },
-        Action::Disconnect(close) => format!("hang up {}", closed(close)),
+        Action::Disconnect { connection, close } => format!("hang up {connection} {}", closed(close)),
         Action::Ready { .. } => "ready".into(),
         Action::Request { body: content, .. } => format!("→handler request{}", body(content)),
         Action::RequestChunk { bytes, finish, .. } => format!("→handler chunk {}{}", bytes.len(), last(*finish)),

@@ -74,16 +74,27 @@ impl Table {
     }
 }
 
-/// The fields of plain data, by name.
+/// The fields of plain data, by name; those of data within it behind the name of that.
 fn counters(stats: &impl Debug) -> Vec<(String, String)> {
     let text = format!("{stats:?}");
     let (_, fields) = text.split_once('{').unwrap_or_default();
-    fields
-        .trim_end_matches('}')
-        .split(',')
-        .filter_map(|field| field.split_once(':'))
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-        .collect()
+    let mut within = String::new();
+    let mut counters = Vec::new();
+    for field in fields.split(',') {
+        let Some((name, mut value)) = field.split_once(':') else { continue };
+        let mut name = format!("{within}{}", name.trim());
+        if let Some((_, first)) = value.split_once('{') {
+            within = format!("{name}.");
+            let (inner, first) = first.split_once(':').unwrap_or_default();
+            name = format!("{within}{}", inner.trim());
+            value = first;
+        }
+        if value.contains('}') {
+            within.clear();
+        }
+        counters.push((name, value.trim_matches([' ', '}']).to_owned()));
+    }
+    counters
 }
 
 /// What changed, in brackets.

@@ -401,12 +401,13 @@ fn a_runner_with_a_full_outbox_makes_its_handlers_wait() {
     let key = trio.open(open("GET", "/", Body::None));
     let handler = handed(&trio.handler_saw());
     trio.handler(runner::Event::ResponseStart { key: handler, head: status(200), body: Body::Stream });
-    trio.handler(runner::Event::PeerBlocked);
+    let connection = trio.connection();
+    trio.handler(runner::Event::PeerBlocked { connection });
     trio.client_saw();
     trio.handler(runner::Event::ResponseChunk { key: handler, bytes: chunk(b"late"), finish: false });
     assert_eq!(trio.handler_saw(), [Handler::PauseSource { key: handler }]);
     assert_eq!(trio.client_saw(), []);
-    trio.handler(runner::Event::PeerWritable);
+    trio.handler(runner::Event::PeerWritable { connection });
     assert_eq!(trio.handler_saw(), [Handler::ResumeSource { key: handler }]);
     assert_eq!(trio.client_saw(), [Client::ResponseChunk { key, bytes: chunk(b"late"), finish: false }]);
     trio.handler(runner::Event::ResponseChunk { key: handler, bytes: Bytes::new(), finish: true });

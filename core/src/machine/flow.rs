@@ -317,7 +317,6 @@ impl Inflow {
     }
 
     /// The total that was told last, to be told again, since a grant can get lost.
-    #[allow(dead_code)]
     pub(crate) fn told(&self) -> Option<u32> {
         self.grants.as_ref().map(|grants| grants.told).filter(|told| *told > 0 && !self.ended)
     }

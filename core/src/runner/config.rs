@@ -42,10 +42,14 @@ pub struct Config {
     pub backoff_first: Duration,
     /// The longest wait before dialling again.
     pub backoff_most: Duration,
+    /// From dialling to the connection's opening; then it is given up and dialled anew.
+    pub dial: Duration,
     /// From a connection's opening to the relay's `ToClientInit`; then it is dialled anew.
     pub init: Duration,
     /// A relay that said nothing for so long is gone.
     pub relay_silent: Duration,
+    /// How long a runner that drains lets what is open go on; then it ends with `draining`. None: until its end.
+    pub drain_limit: Option<Duration>,
 }
 
 impl Default for Config {
@@ -66,8 +70,10 @@ impl Default for Config {
             outbox: 34 * 1024 * 1024,
             backoff_first: Duration::from_millis(100),
             backoff_most: Duration::from_secs(5),
+            dial: Duration::from_secs(10),
             init: Duration::from_secs(5),
             relay_silent: Duration::from_secs(15),
+            drain_limit: None,
         }
     }
 }
@@ -85,6 +91,9 @@ impl Config {
             ("max_chunk", self.max_chunk),
             ("credit", self.credit as usize),
             ("backoff_first", self.backoff_first.as_micros() as usize),
+            ("dial", self.dial.as_micros() as usize),
+            ("init", self.init.as_micros() as usize),
+            ("relay_silent", self.relay_silent.as_micros() as usize),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));

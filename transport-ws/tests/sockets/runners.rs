@@ -23,12 +23,12 @@ async fn a_token_on_one_side_only_is_refused_for_good() {
         let config = runners::Config { token: wanted.map(str::to_owned), ..Default::default() };
         let relay = Runners::start(config, bus, MemDirectory::new()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let relay_url = format!("ws://{}", listener.local_addr().unwrap());
+        let relay_urls = vec![format!("ws://{}", listener.local_addr().unwrap())];
         let serving = tokio::spawn({
             let relay = relay.clone();
             async move { relay.serve(listener).await }
         });
-        let config = Config { relay_url, token: brought.map(str::to_owned), ..Default::default() };
+        let config = Config { relay_urls, token: brought.map(str::to_owned), ..Default::default() };
         let runner = Runner::start(config, Router::new(), NoWebSockets).unwrap();
         match within(runner.ready()).await {
             Err(StopReason::Refused { code: 401, message }) => assert!(message.contains("token"), "{message}"),
@@ -44,8 +44,8 @@ async fn a_runner_that_comes_again_is_found() {
     let router = Router::new().route("/hello", get(|| async { "hello" }));
     let mut tunnel = Tunnel::start(router.clone(), NoWebSockets).await;
     for _ in 0..3 {
-        let relay_url = format!("ws://{}", tunnel.relay_address);
-        let next = Runner::start(Config { relay_url, ..Default::default() }, router.clone(), NoWebSockets).unwrap();
+        let relay_urls = vec![format!("ws://{}", tunnel.relay_address)];
+        let next = Runner::start(Config { relay_urls, ..Default::default() }, router.clone(), NoWebSockets).unwrap();
         within(next.ready()).await.unwrap();
         eventually("the gateway knows both", || tunnel.clients.stats().runners == 2).await;
         // Dropping the handle cuts the connection.
@@ -61,8 +61,8 @@ async fn a_relay_that_is_not_there_yet_is_dialled_until_it_is() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let relay_url = format!("ws://{address}");
-    let runner = Runner::start(Config { relay_url, ..Default::default() }, Router::new(), NoWebSockets).unwrap();
+    let relay_urls = vec![format!("ws://{address}")];
+    let runner = Runner::start(Config { relay_urls, ..Default::default() }, Router::new(), NoWebSockets).unwrap();
     eventually("it dials again", || runner.stats().dials > 1).await;
     let relay = Runners::start(Default::default(), MemBus::new(Default::default()).unwrap(), MemDirectory::new()).await;
     let relay = relay.unwrap();
