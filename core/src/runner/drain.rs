@@ -109,7 +109,6 @@ impl Runner {
     pub(super) fn leave_draining_relay(&mut self) {
         let [old, new] = &self.links[..] else { return };
         if old.relay_drains && old.is_taken_in() && old.open == 0 && new.is_ready() {
-            self.counted.moves += 1;
             self.hang_up(old.connection, Close::new(1000, "runner.moved"));
         }
     }

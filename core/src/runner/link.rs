@@ -175,11 +175,13 @@ impl Runner {
     /// The first pong makes a runner ready at its relay, which says so to the gateways; the ping after that comes when
     /// it has.
     fn pinged(&mut self, connection: u64) {
+        let moves = self.links.iter().any(|link| link.connection < connection && link.relay_drains);
         let Some(link) = self.link_mut(connection) else { return };
         let Stage::Settling { dialect, until, ponged, runner_id } = &mut link.stage else { return };
         if *ponged {
             let runner_id = core::mem::take(runner_id);
             link.stage = Stage::Ready { dialect: *dialect, until: *until };
+            self.counted.moves += u64::from(moves);
             self.actions.push_back(Action::Ready { runner_id });
         } else {
             *ponged = true;

@@ -41,7 +41,7 @@ pub struct Stats {
     pub gaps: u64,
     /// How often it dialled.
     pub dials: u64,
-    /// How often it left a relay that drained, for another one.
+    /// How often it became ready at another relay while it was connected to one that drains.
     pub moves: u64,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use underpass_core::http::Body;
-use underpass_core::protocol::tunnel::to_client;
+use underpass_core::protocol::tunnel::to_client::Kind;
 use underpass_core::protocol::{Dialect, ToClient, ToServer};
 use underpass_core::{Machine, RequestKey, Runner, Time, runner};
 use underpass_tests::given;
@@ -23,11 +23,14 @@ struct Handlers {
     sockets: BTreeMap<u64, Socket>,
     /// The number of the last one.
     dialled: u64,
+    /// Those whose relay drains, and sends no new requests.
+    draining: BTreeSet<u64>,
+    /// How often one was dialled beside another.
     beside: u64,
     stopped: bool,
     /// What handlers have, and what they were told is over.
     open: BTreeMap<RequestKey, bool>,
-    next: BTreeMap<u8, u16>,
+    next: BTreeMap<(u64, u8), u16>,
     paused: BTreeSet<RequestKey>,
     sent: u64,
 }
@@ -43,13 +46,14 @@ enum Socket {
 
 impl Handlers {
     fn new(seed: u64) -> Self {
-        let config = runner::Config { max_requests: 20, ..given::runner::small_config(30) };
+        let config = runner::Config { max_requests: 20, ..given::runner::small_config(300) };
         let mut handlers = Handlers {
             runner: Runner::new(config, "key".into(), seed, Time::ZERO).expect("a configuration"),
             now: Time::ZERO,
             noise: Noise::new(seed),
             sockets: BTreeMap::new(),
             dialled: 0,
+            draining: BTreeSet::new(),
             beside: 0,
             stopped: false,
             open: BTreeMap::new(),
@@ -78,7 +82,8 @@ impl Handlers {
                 return Event::Disconnected { connection, close: Some(self.noise.close()) };
             }
             Some(Socket::Open) if self.noise.once_in(2_000) => return Event::Disconnected { connection, close: None },
-            Some(Socket::Open) if self.noise.once_in(1_000) => {
+            Some(Socket::Open) if self.noise.once_in(600) => {
+                self.draining.insert(connection);
                 return Event::Received { connection, frame: ToClient::Draining.encode() };
             }
             Some(Socket::Dialling | Socket::Open | Socket::GivenUp | Socket::Closing) | None => {}
@@ -106,18 +111,18 @@ impl Handlers {
             (15, Some(key)) if noise.once_in(4) => Event::WebSocketClose { key, close: noise.close() },
             _ => {
                 let request = noise.below(30) as u8;
-                let kind = noise.piece();
-                let next = self.next.entry(request).or_default();
-                let opens = matches!(kind, to_client::Kind::RequestStart(_) | to_client::Kind::WebSocketOpen(_));
+                let kind = if self.draining.contains(&connection) { Kind::RequestAbort } else { noise.piece() };
+                let next = self.next.entry((connection, request)).or_default();
+                let opens = matches!(kind, Kind::RequestStart(_) | Kind::WebSocketOpen(_));
                 if opens && noise.once_in(2) {
                     *next = 0;
                 }
                 let number = if noise.once_in(40) { noise.any() as u16 } else { *next };
-                if !matches!(kind, to_client::Kind::Credit(_)) {
+                if !matches!(kind, Kind::Credit(_)) {
                     *next = number.wrapping_add(1);
                 }
                 let frame = to_client(given::runner::of(request, number), kind).into_bytes();
-                let frame = if noise.once_in(100) { noise.mutated(frame) } else { frame };
+                let frame = if noise.once_in(300) { noise.mutated(frame) } else { frame };
                 Event::Received { connection, frame: frame.into() }
             }
         }
@@ -219,7 +224,7 @@ impl Handlers {
         let stats = self.runner.stats();
         assert_eq!(stats.opened, stats.answered + stats.aborted + stats.lost + stats.failed, "{stats:?}");
         assert!(stats.answered > 50 && stats.aborted > 50 && stats.failed > 50, "too quiet: {stats:?}");
-        assert!(stats.lost > 50 && stats.moves > 5 && self.beside > 10, "too quiet: {stats:?}");
+        assert!(stats.lost > 50 && stats.moves > 5 && self.beside > 20, "too quiet: {stats:?}");
         assert!(stats.gaps > 20 && stats.late > 100 && stats.dials > 10 && self.sent > 1_000, "too quiet: {stats:?}");
     }
 }
