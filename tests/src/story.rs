@@ -132,7 +132,12 @@ impl AtRest for Runner {
 
     fn holds(&self) -> Vec<(&'static str, usize)> {
         let stats = self.stats();
-        vec![("connections", stats.connections), ("requests", stats.open), ("deadlines", stats.deadlines), ("bytes", stats.buffered)]
+        vec![
+            ("connections", stats.connections),
+            ("requests", stats.open),
+            ("deadlines", stats.deadlines),
+            ("bytes", stats.buffered),
+        ]
     }
 }
 

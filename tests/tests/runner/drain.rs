@@ -8,11 +8,11 @@ use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server;
 use underpass_core::protocol::{Dialect, RequestId, ToServer};
 use underpass_core::runner::{Action, Config, Event, StopReason};
-use underpass_core::{FailureCode, Machine, Runner};
+use underpass_core::{FailureCode, Machine, RequestKey, Runner};
 use underpass_tests::given::gateway::{credit, zeros};
 use underpass_tests::given::relay::websocket_open;
 use underpass_tests::given::runner::{
-    answers, answers_close, dialling, greeting, hangs_up, leaves, of, ready_with, runner, says, small_config,
+    answers, answers_close, dialling, greeting, hangs_up, leaves, of, ping, ready_with, runner, says, small_config,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{GATEWAY, response_start, status};
@@ -163,4 +163,83 @@ fn an_eviction_while_it_drains_is_the_end_that_was_wanted() {
     story.is_closed(1000, "ws.eviction#taken_over").expect([Action::Aborted { key }, drained()]);
     assert_eq!(story.machine.stats().lost, 1);
     story.ends();
+}
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A runner that drains, with a limit, an exchange and a WebSocket.
+fn draining_with_limit() -> (Story<Runner>, RequestKey, RequestKey) {
+    let config = Config { drain_limit: Some(LIMIT), ..Config::default() };
+    let mut story = ready_with(config, Dialect::Underpass);
+    let (exchange, socket) = (story.is_asked(1), story.opens_websocket(2));
+    story.input(Event::Drain).expect([says(ToServer::Stopping)]);
+    (story, exchange, socket)
+}
+
+/// Time passes while the relay lives.
+fn passes_with_pings(story: &mut Story<Runner>, duration: Duration) {
+    for _ in 0..10 {
+        story.passes(duration / 10).expect([]);
+        story.hears(ping(0));
+        assert_eq!(story.actions().len(), 1);
+    }
+}
+
+#[test]
+fn what_is_open_when_the_limit_of_a_drain_is_over_ends_with_draining() {
+    let (mut story, exchange, socket) = draining_with_limit();
+    passes_with_pings(&mut story, LIMIT - Duration::from_secs(1));
+    story.passes_in_silence_until(Duration::from_secs(1));
+    let close = || Close::new(1001, "draining");
+    story.expect([
+        answers(of(1, 0), to_server::Kind::ResponseAbort),
+        Action::Aborted { key: exchange },
+        answers_close(of(2, 1), close()),
+        Action::WebSocketClose { key: socket, close: close() },
+        hangs_up(),
+    ]);
+    let stats = story.machine.stats();
+    assert_eq!((stats.timeouts.drain_limit, stats.failed, stats.failures.draining), (1, 2, 2));
+    story.passes(Duration::from_secs(3_600)).expect([]);
+    story.is_lost().expect([drained()]).ends();
+}
+
+#[test]
+fn a_drain_that_is_done_before_its_limit_ends_nothing() {
+    let (mut story, exchange, socket) = draining_with_limit();
+    passes_with_pings(&mut story, LIMIT - Duration::from_micros(10));
+    story.input(Event::ResponseStart { key: exchange, head: status(200), body: Body::None });
+    let close = || Close::new(1001, "draining");
+    story.expect([
+        answers(of(1, 0), response_start(200, None, false)),
+        Action::WebSocketClose { key: socket, close: close() },
+        answers_close(of(2, 1), close()),
+        hangs_up(),
+    ]);
+    story.passes(Duration::from_secs(3_600)).expect([]);
+    assert_eq!((story.machine.stats().timeouts.drain_limit, story.machine.stats().failed), (0, 0));
+    story.is_lost().expect([drained()]).ends();
+}
+
+#[test]
+fn a_limit_of_nothing_ends_what_is_open_at_once() {
+    let mut story = ready_with(Config { drain_limit: Some(Duration::ZERO), ..Config::default() }, Dialect::Underpass);
+    let key = story.is_asked(1);
+    story.input(Event::Drain);
+    let abort = answers(of(1, 0), to_server::Kind::ResponseAbort);
+    story.expect([says(ToServer::Stopping), abort, Action::Aborted { key }, hangs_up()]);
+    story.is_lost().expect([drained()]).ends();
+}
+
+#[test]
+fn without_a_limit_a_drain_waits_as_long_as_its_exchanges_take() {
+    let mut story = runner();
+    let key = story.is_asked(1);
+    story.input(Event::Drain).expect([says(ToServer::Stopping)]);
+    for _ in 0..100 {
+        passes_with_pings(&mut story, Duration::from_secs(100));
+    }
+    story.input(Event::ResponseStart { key, head: status(200), body: Body::None });
+    story.expect([answers(of(1, 0), response_start(200, None, false)), hangs_up()]);
+    story.is_lost().expect([drained()]).ends();
 }

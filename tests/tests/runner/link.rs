@@ -10,11 +10,12 @@ use underpass_core::protocol::{Dialect, ToClient, ToServer, to_server};
 use underpass_core::runner::{Action, Config, Event, StopReason};
 use underpass_core::{ConfigError, Frame, Machine, Runner, Time};
 use underpass_tests::given::runner::{
-    dialling, dials, greeting, init, leaves, ping, ready_with, runner, says, seeded, small_config,
+    dialling, dials, greeting, init, leaves, leaves_on, ping, ready_with, runner, says, seeded, small_config,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::status;
 
+const DIAL: Duration = Duration::from_secs(10);
 const INIT: Duration = Duration::from_secs(5);
 const SILENT: Duration = Duration::from_secs(15);
 
@@ -200,6 +201,71 @@ fn an_eviction_stops_it_whenever_it_comes() {
 }
 
 #[test]
+fn a_dial_must_come_to_something_within_the_deadline() {
+    let mut story = dialling(Config::default());
+    story.expect_timeout(Some(Time::ZERO + DIAL));
+    story.passes_in_silence_until(DIAL);
+    story.expect([leaves(1002, "runner.dial_timeout")]);
+    assert_eq!(story.machine.stats().timeouts.dial, 1);
+    // It comes to something too late.
+    story.is_connected(Dialect::Underpass).expect([]);
+    story.hears(greeting()).expect([]);
+    waits(&mut story);
+    story.loses(1).expect([]);
+    story.becomes_ready(Dialect::Underpass);
+    story.drains_and_ends();
+}
+
+#[test]
+fn a_dial_that_comes_to_something_just_in_time_does() {
+    for early in [one_microsecond(), Duration::ZERO] {
+        let mut story = dialling(Config::default());
+        if early == Duration::ZERO {
+            // The adapter is told the time and of the connection in one.
+            story.after(DIAL, Event::Connected { connection: 1, dialect: Dialect::Underpass });
+            assert_eq!(story.actions().len(), 1);
+        } else {
+            story.passes(DIAL - early).expect([]);
+            story.is_connected(Dialect::Underpass).actions();
+        }
+        story.passes(INIT - one_microsecond()).expect([]);
+        story.hears(greeting()).expect([]).is_told_ready();
+        story.drains_and_ends();
+    }
+}
+
+#[test]
+fn dials_that_are_given_up_back_off_too() {
+    let mut story = dialling(Config::default());
+    for wait in [100, 200, 400].map(Duration::from_millis) {
+        let connection = story.connection();
+        story.passes(DIAL).actions();
+        story.loses(connection).expect([]);
+        assert!((wait..wait * 5 / 4).contains(&waits(&mut story)));
+    }
+}
+
+#[test]
+fn an_hour_that_passes_at_once_ends_each_wait_once() {
+    let hour = Duration::from_secs(3_600);
+    let mut story = dialling(Config::default());
+    story.passes(hour).expect([leaves(1002, "runner.dial_timeout")]);
+    story.loses(1).expect([]);
+    story.passes(hour).expect([dials(2)]);
+    story.is_connected(Dialect::Underpass).actions();
+    story.passes(hour).expect([leaves_on(2, 1002, "runner.init_timeout")]);
+    story.loses(2).expect([]);
+    story.passes(hour).expect([dials(3)]);
+    story.becomes_ready(Dialect::Underpass);
+    let key = story.is_asked(1);
+    story.passes(hour).expect([Action::Aborted { key }, leaves_on(3, 1011, "runner.relay_silent")]);
+    story.loses(3).expect([]);
+    let stats = story.machine.stats();
+    assert_eq!((stats.timeouts.dial, stats.timeouts.init, stats.timeouts.relay_silent, stats.lost), (1, 1, 1, 1));
+    story.input(Event::Drain).expect([Action::Stopped(StopReason::Drained)]).ends();
+}
+
+#[test]
 fn a_relay_must_greet_it_within_the_deadline() {
     let mut story = dialling(Config::default());
     story.is_connected(Dialect::Underpass).actions();
@@ -380,6 +446,9 @@ fn a_configuration_that_could_not_work_is_refused() {
         ("max_chunk", Config { max_chunk: 0, ..Config::default() }),
         ("credit", Config { credit: 0, ..Config::default() }),
         ("backoff_first", Config { backoff_first: Duration::ZERO, ..Config::default() }),
+        ("dial", Config { dial: Duration::ZERO, ..Config::default() }),
+        ("init", Config { init: Duration::ZERO, ..Config::default() }),
+        ("relay_silent", Config { relay_silent: Duration::ZERO, ..Config::default() }),
     ] {
         assert_eq!(refused(config), ConfigError::Zero(name));
     }

@@ -152,7 +152,11 @@ fn while_no_other_takes_it_in_it_backs_off_and_goes_on_with_what_it_has() {
 fn an_old_connection_that_ends_first_loses_its_requests_and_the_new_one_is_the_only_one() {
     for closed in [false, true] {
         let ends = |story: &mut Story<Runner>| {
-            if closed { story.is_closed_on(1, 1001, "relay.draining") } else { story.loses(1) };
+            if closed {
+                story.is_closed_on(1, 1001, "relay.draining")
+            } else {
+                story.loses(1)
+            };
         };
         // While it is dialled.
         let (mut story, key) = moving();

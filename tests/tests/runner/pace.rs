@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 use underpass_core::http::{Body, Close, Message};
-use underpass_core::protocol::Dialect;
-use underpass_core::protocol::ToServer;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::{self, Kind as Answer};
+use underpass_core::protocol::{Dialect, ToClient, ToServer};
 use underpass_core::runner::{Action, Config, Event};
 use underpass_core::{ConfigError, Machine, RequestKey, Runner, Time};
 use underpass_tests::given::gateway::{credit, zeros};
-use underpass_tests::given::runner::{answers, answers_close, of, ping, ready_with, runner, says, small_config};
+use underpass_tests::given::runner::{
+    answers, answers_close, answers_on, dials, of, ping, ready_with, runner, says, small_config,
+};
 use underpass_tests::story::Story;
-use underpass_tests::wire::{message, status};
+use underpass_tests::wire::{message, request_chunk, status};
 
 fn chunk(key: RequestKey, bytes: Bytes, finish: bool) -> Event {
     Event::ResponseChunk { key, bytes, finish }
@@ -203,5 +204,89 @@ fn a_pong_does_not_wait_for_room() {
     let pong = underpass_core::protocol::to_server::Pong { ts: 3 };
     story.hears(ping(3)).expect([says(ToServer::Pong(pong))]);
     story.is_writable().expect([]);
+    story.drains_and_ends();
+}
+
+/// The answer to a ping, and what is told again with it.
+#[track_caller]
+fn pings(story: &mut Story<Runner>, again: impl IntoIterator<Item = (u8, u32)>) {
+    let pong = says(ToServer::Pong(underpass_core::protocol::to_server::Pong { ts: 3 }));
+    let again = again.into_iter().map(|(request, total)| answers(of(request, 0), Answer::Credit(credit(total))));
+    story.hears(ping(3)).expect([pong].into_iter().chain(again));
+}
+
+/// The handler reads a chunk of 10 bytes, and their client may send more.
+fn reads(story: &mut Story<Runner>, request: u8, number: u16, key: RequestKey) {
+    story.asks(of(request, number), request_chunk(&[0; 10], false)).actions();
+    story.input(Event::Consumed { key, bytes: 10 });
+    assert_eq!(story.actions().len(), 1, "a grant");
+}
+
+#[test]
+fn with_each_ping_the_credit_of_one_request_is_told_again_in_turn() {
+    let mut story = ready_with(small_config(100), Dialect::Underpass);
+    let keys = [1, 2, 3, 4].map(|request| story.is_asked_with_stream(request));
+    pings(&mut story, None);
+    for place in [1, 0, 2] {
+        reads(&mut story, place as u8 + 1, 1, keys[place]);
+    }
+    pings(&mut story, Some((2, 64)));
+    reads(&mut story, 1, 2, keys[0]);
+    pings(&mut story, Some((1, 128)));
+    pings(&mut story, Some((3, 64)));
+    reads(&mut story, 4, 1, keys[3]);
+    pings(&mut story, Some((2, 64)));
+    // What has ended is passed over; nobody sends any more of a body that has.
+    story.asks(of(1, 0), Piece::RequestAbort).actions();
+    story.asks(of(3, 2), request_chunk(&[0; 10], true)).actions();
+    for _ in 0..2 {
+        pings(&mut story, Some((4, 64)));
+        pings(&mut story, Some((2, 64)));
+    }
+    for request in 2..=4 {
+        story.asks(of(request, 0), Piece::RequestAbort).actions();
+    }
+    pings(&mut story, None);
+    story.drains_and_ends();
+}
+
+#[test]
+fn the_turn_comes_round_however_many_requests_have_ended_between() {
+    let mut story = ready_with(small_config(100), Dialect::Underpass);
+    let stays = story.is_asked_with_stream(1);
+    reads(&mut story, 1, 1, stays);
+    for _ in 0..1_000 {
+        let key = story.is_asked_with_stream(2);
+        reads(&mut story, 2, 1, key);
+        story.asks(of(2, 0), Piece::RequestAbort).actions();
+    }
+    let key = story.is_asked_with_stream(3);
+    reads(&mut story, 3, 1, key);
+    for _ in 0..3 {
+        pings(&mut story, Some((1, 64)));
+        pings(&mut story, Some((3, 64)));
+    }
+    for request in [1, 3] {
+        story.asks(of(request, 0), Piece::RequestAbort).actions();
+    }
+    story.drains_and_ends();
+}
+
+#[test]
+fn each_connections_ping_has_a_request_of_that_connection() {
+    let mut story = ready_with(small_config(100), Dialect::Underpass);
+    let old = story.is_asked_with_stream(1);
+    reads(&mut story, 1, 1, old);
+    story.hears(ToClient::Draining).expect([dials(2)]);
+    story.becomes_ready(Dialect::Underpass).expect([]);
+    let new = story.is_asked_with_stream(2);
+    reads(&mut story, 2, 1, new);
+    for (connection, request) in [(1, 1), (2, 2), (1, 1)] {
+        let again = Answer::Credit(credit(64));
+        story.hears_on(connection, ping(3));
+        assert_eq!(story.actions()[1..], [answers_on(connection, of(request, 0), again)]);
+    }
+    story.loses(1).expect([Action::Aborted { key: old }]);
+    story.asks(of(2, 0), Piece::RequestAbort).actions();
     story.drains_and_ends();
 }

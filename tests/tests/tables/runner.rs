@@ -122,8 +122,7 @@ fn moved() -> Story<Runner> {
 
 fn link_events(connection: u64) -> Vec<(&'static str, Event)> {
     let refused = |status| Event::DialRefused { connection, status, message: "no".into() };
-    let closed =
-        |code, reason: &'static str| Event::Disconnected { connection, close: Some(Close::new(code, reason)) };
+    let closed = |code, reason: &'static str| Event::Disconnected { connection, close: Some(Close::new(code, reason)) };
     let received = |frame| Event::Received { connection, frame };
     let hears = |message: &ToClient| received(message.encode());
     let asks = |kind| received(to_client(of(9, 0), kind));
