@@ -105,11 +105,17 @@ impl Runner {
         }
     }
 
-    /// Leaves the connection to a relay that drains, when the newer one is ready and nothing is open on the old one.
-    pub(super) fn leave_draining_relay(&mut self) {
-        let [old, new] = &self.links[..] else { return };
-        if old.relay_drains && old.is_taken_in() && old.open == 0 && new.is_ready() {
-            self.hang_up(old.connection, Close::new(1000, "runner.moved"));
+    /// Leaves the connection to a relay that drains, when the newer one is ready and nothing was open on the old one
+    /// for a while: a request that is on its way when it is closed might be lost.
+    pub(super) fn leave_draining_relay(&mut self, now: Time) {
+        let idle_until = now + self.config.leave_idle;
+        let Some((old, newer)) = self.links.split_first_mut() else { return };
+        let may_leave =
+            old.relay_drains && old.is_taken_in() && old.open == 0 && newer.iter().any(|link| link.is_ready());
+        old.leave_at = may_leave.then(|| old.leave_at.unwrap_or(idle_until));
+        if old.leave_at.is_some_and(|leave_at| leave_at <= now) {
+            let connection = old.connection;
+            self.hang_up(connection, Close::new(1000, "runner.moved"));
         }
     }
 }

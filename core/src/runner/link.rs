@@ -21,6 +21,8 @@ pub(super) struct Link {
     pub(super) stage: Stage,
     /// The relay has said that it drains.
     pub(super) relay_drains: bool,
+    /// When it is left for a newer one, unless something opens on it.
+    pub(super) leave_at: Option<Time>,
     /// Its outbox has no room.
     pub(super) blocked: bool,
     /// How many requests have come on it and are open.
@@ -50,6 +52,11 @@ pub(super) enum Stage {
 
 impl Link {
     pub(super) fn next_due(&self) -> Option<Time> {
+        self.stage_due().into_iter().chain(self.leave_at).min()
+    }
+
+    /// Until when the stage may last.
+    fn stage_due(&self) -> Option<Time> {
         match self.stage {
             Stage::Dialling { until }
             | Stage::Greeting { until, .. }
@@ -106,6 +113,7 @@ impl Runner {
             connection,
             stage: Stage::Dialling { until: now + self.config.dial },
             relay_drains: false,
+            leave_at: None,
             blocked: false,
             open: 0,
             waiting: VecDeque::new(),
@@ -266,6 +274,7 @@ impl Runner {
             Stage::Greeting { .. } | Stage::Settling { .. } | Stage::Ready { .. } => Stage::Leaving,
             Stage::GivingUp | Stage::Leaving => return,
         };
+        link.leave_at = None;
         self.abort_all(connection);
         self.actions.push_back(Action::Disconnect { connection, close });
     }
@@ -283,7 +292,7 @@ impl Runner {
         for place in 0..self.links.len() {
             let link = &self.links[place];
             let connection = link.connection;
-            if link.next_due().is_none_or(|due| now < due) {
+            if link.stage_due().is_none_or(|due| now < due) {
                 continue;
             }
             let timeouts = &mut self.counted.timeouts;

@@ -292,7 +292,7 @@ impl Runner {
 
     /// Does what has become due, or possible, with what happened.
     fn settle(&mut self, now: Time) {
-        self.leave_draining_relay();
+        self.leave_draining_relay(now);
         self.look_at_links(now);
         self.go_on_draining(now);
         self.finish_stopping();

@@ -20,6 +20,8 @@ const SILENT: Duration = Duration::from_secs(15);
 /// Longer than the first wait before dialling again, and shorter than the second.
 const FIRST_WAIT: Duration = Duration::from_millis(130);
 
+const LEAVE_IDLE: Duration = Duration::from_secs(1);
+
 fn moved() -> Action {
     leaves_on(1, 1000, "runner.moved")
 }
@@ -50,6 +52,13 @@ fn answer(story: &mut Story<Runner>, connection: u64, request: u8, key: RequestK
     assert_eq!(sent, Some(answers_on(connection, of(request, 0), response_start(204, None, false))));
 }
 
+/// Nothing was open on the first connection for a while.
+#[track_caller]
+fn leaves_the_old_one(story: &mut Story<Runner>) {
+    story.expect([]);
+    story.passes_in_silence_until(LEAVE_IDLE).expect([moved()]);
+}
+
 /// Nothing is open on the last connection; the story ends.
 #[track_caller]
 fn is_alone_and_ends(mut story: Story<Runner>) {
@@ -66,7 +75,7 @@ fn requests_belong_to_the_connection_that_they_came_on_until_the_old_one_is_empt
     answer(&mut story, 1, 1, first);
     answer(&mut story, 2, 3, third);
     answer(&mut story, 1, 2, second);
-    story.expect([moved()]);
+    leaves_the_old_one(&mut story);
     assert_eq!((story.machine.stats().connections, story.machine.stats().moves), (2, 1));
     // What came meanwhile is not taken.
     story.asks_on(1, of(4, 0), start(None)).expect([]);
@@ -88,7 +97,38 @@ fn with_nothing_open_it_leaves_when_it_is_ready_at_the_new_relay_and_not_before(
     assert!(story.machine.stats().ready, "it is, at the old relay");
     story.hears(ping(7));
     let ready = Action::Ready { runner_id: underpass_tests::given::runner::RUNNER_ID.into() };
-    story.expect([pong(), ready, moved()]);
+    story.expect([pong(), ready]);
+    leaves_the_old_one(&mut story);
+    story.loses(1).expect([]);
+    is_alone_and_ends(story);
+}
+
+#[test]
+fn a_request_that_comes_just_before_it_leaves_is_served_and_the_wait_starts_anew() {
+    let (mut story, key) = beside();
+    answer(&mut story, 1, 1, key);
+    story.expect([]);
+    story.passes(LEAVE_IDLE - Duration::from_micros(1)).expect([]);
+    let key = story.is_asked_on(1, 2);
+    story.passes(LEAVE_IDLE * 2).expect([]);
+    answer(&mut story, 1, 2, key);
+    // What goes over the new one changes nothing.
+    let other = story.is_asked_on(2, 3);
+    leaves_the_old_one(&mut story);
+    answer(&mut story, 2, 3, other);
+    story.loses(1).expect([]);
+    is_alone_and_ends(story);
+}
+
+#[test]
+fn if_the_new_connection_ends_while_it_is_about_to_leave_the_old_one_it_stays() {
+    let (mut story, key) = beside();
+    answer(&mut story, 1, 1, key);
+    story.passes(LEAVE_IDLE - Duration::from_micros(1)).expect([]);
+    story.loses(2).expect([]);
+    story.passes(FIRST_WAIT).expect([dials(3)]);
+    story.becomes_ready(Dialect::Underpass);
+    leaves_the_old_one(&mut story);
     story.loses(1).expect([]);
     is_alone_and_ends(story);
 }
@@ -103,7 +143,7 @@ fn it_is_told_once() {
     story.becomes_ready(Dialect::Underpass).expect([]);
     story.hears_on(1, ToClient::Draining).expect([]);
     answer(&mut story, 1, 1, key);
-    story.expect([moved()]);
+    leaves_the_old_one(&mut story);
     story.loses(1).expect([]);
     is_alone_and_ends(story);
 }
@@ -143,7 +183,7 @@ fn while_no_other_takes_it_in_it_backs_off_and_goes_on_with_what_it_has() {
     }
     story.becomes_ready(Dialect::Underpass).expect([]);
     answer(&mut story, 1, 1, key);
-    story.expect([moved()]);
+    leaves_the_old_one(&mut story);
     story.loses(1).expect([]);
     is_alone_and_ends(story);
 }
@@ -192,7 +232,7 @@ fn a_new_connection_that_ends_loses_its_requests_only_and_another_is_dialled() {
     story.passes(FIRST_WAIT).expect([dials(3)]);
     story.becomes_ready(Dialect::Underpass).expect([]);
     answer(&mut story, 1, 1, key);
-    story.expect([moved()]);
+    leaves_the_old_one(&mut story);
     story.loses(1).expect([]);
     is_alone_and_ends(story);
 }
@@ -205,12 +245,12 @@ fn a_new_relay_that_drains_too_is_left_for_a_third_when_the_old_connection_has_e
     // Two at most.
     story.passes(Duration::from_secs(10)).expect([]);
     answer(&mut story, 1, 1, key);
-    story.expect([moved()]);
+    leaves_the_old_one(&mut story);
     story.passes(Duration::from_secs(1)).expect([]);
     story.loses(1).expect([dials(3)]);
     story.becomes_ready(Dialect::Underpass).expect([]);
     answer(&mut story, 2, 2, other);
-    story.expect([leaves_on(2, 1000, "runner.moved")]);
+    story.passes_in_silence_until(LEAVE_IDLE).expect([leaves_on(2, 1000, "runner.moved")]);
     story.loses(2).expect([]);
     assert_eq!(story.machine.stats().moves, 2);
     is_alone_and_ends(story);
@@ -223,12 +263,11 @@ fn relays_that_all_drain_are_not_dialled_in_turn_without_a_pause() {
     story.is_connected(Dialect::Underpass).actions();
     story.hears(greeting()).expect([]);
     story.hears(ToClient::Draining).expect([]);
-    story.is_told_ready().expect([moved()]);
     story.loses(1).expect([]);
-    let due = story.machine.poll_timeout().expect("it will dial");
-    assert!(due >= story.now() + Duration::from_millis(100));
+    story.passes(Duration::from_millis(100) - Duration::from_micros(1)).expect([]);
     story.passes(FIRST_WAIT).expect([dials(3)]);
-    story.becomes_ready(Dialect::Underpass).expect([leaves_on(2, 1000, "runner.moved")]);
+    story.becomes_ready(Dialect::Underpass).expect([]);
+    story.passes_in_silence_until(LEAVE_IDLE).expect([leaves_on(2, 1000, "runner.moved")]);
     story.loses(2).expect([]);
     is_alone_and_ends(story);
 }
@@ -242,7 +281,7 @@ fn requests_of_one_id_on_two_connections_are_two() {
     story.asks_on(2, of(1, 9), Piece::RequestAbort).expect([]);
     assert_eq!(story.machine.stats().late, 1);
     answer(&mut story, 1, 1, first);
-    story.expect([moved()]);
+    leaves_the_old_one(&mut story);
     story.loses(1).expect([]);
     is_alone_and_ends(story);
 }
@@ -261,7 +300,8 @@ fn an_outbox_without_room_holds_up_the_requests_of_its_connection_only() {
     assert!(matches!(story.actions()[..], [Action::Send { connection: 2, .. }]));
     story.input(Event::PeerWritable { connection: 2 }).expect([]);
     story.input(Event::PeerWritable { connection: 1 });
-    assert!(matches!(&story.actions()[..], [Action::Send { connection: 1, .. }, left] if *left == moved()));
+    assert!(matches!(&story.actions()[..], [Action::Send { connection: 1, .. }]));
+    leaves_the_old_one(&mut story);
     story.loses(1).expect([]);
     is_alone_and_ends(story);
 }
@@ -321,7 +361,7 @@ fn what_breaks_the_rules_on_one_connection_ends_that_one() {
     story.loses(2).expect([dials(3)]);
     story.becomes_ready(Dialect::Underpass).expect([]);
     answer(&mut story, 1, 1, other);
-    story.expect([moved()]);
+    leaves_the_old_one(&mut story);
     story.loses(1).expect([]);
     is_alone_and_ends(story);
 }
@@ -370,7 +410,7 @@ fn a_runner_that_drains_says_so_on_both_connections_and_ends_when_both_are_empty
     answer(&mut story, 2, 2, second);
     story.expect([]);
     answer(&mut story, 1, 1, first);
-    story.expect([moved(), hangs_up_on(2)]);
+    story.expect([hangs_up_on(1), hangs_up_on(2)]);
     story.loses(2).expect([]);
     story.loses(1).expect([Action::Stopped(StopReason::Drained)]).ends();
 }
