@@ -28,9 +28,23 @@ impl Table {
     pub fn event<M: Machine>(
         &mut self,
         event: &str,
+        story: Story<M>,
+        happens: impl FnOnce(&mut Story<M>) -> Result<(), ApiMisuse>,
+        short: fn(&M::Action) -> String,
+    ) where
+        M::Action: Debug + PartialEq,
+    {
+        self.event_or(event, story, happens, short, || "");
+    }
+
+    /// The same, with the reason that there is if the machine does nothing that shows.
+    pub fn event_or<M: Machine>(
+        &mut self,
+        event: &str,
         mut story: Story<M>,
         happens: impl FnOnce(&mut Story<M>) -> Result<(), ApiMisuse>,
         short: fn(&M::Action) -> String,
+        why_not: impl FnOnce() -> &'static str,
     ) where
         M::Action: Debug + PartialEq,
     {
@@ -41,7 +55,11 @@ impl Table {
             Ok(()) => {
                 let mut wanted: Vec<String> = story.actions().iter().map(short).collect();
                 wanted.extend(moved(&before, &counters(&story.machine.stats())));
-                if wanted.is_empty() { "nothing".into() } else { wanted.join(", ") }
+                if wanted.is_empty() {
+                    ["nothing", why_not()].join(": ").trim_end_matches(": ").into()
+                } else {
+                    wanted.join(", ")
+                }
             }
         };
         writeln!(self.text, "{event:<46}| {cell}").expect("a string takes all");

@@ -21,7 +21,7 @@ use underpass_tests::wire::{message, request_chunk, request_start, status, to_cl
 /// A state, how a runner comes to be in it, and the connection that the events are about.
 type LinkState = (&'static str, fn() -> Story<Runner>, u64);
 
-const LINKS: [LinkState; 20] = [
+const LINKS: [LinkState; 21] = [
     ("waiting to dial", waiting, 1),
     ("dialling", || dialling(Config::default()), 1),
     ("giving up, draining", || drained(dialling(Config::default())), 1),
@@ -41,6 +41,7 @@ const LINKS: [LinkState; 20] = [
     ("a request at a draining relay, another greeted: the old one", moving_greeting, 1),
     ("a request at a draining relay, ready at another: the old one", moved, 1),
     ("a request at a draining relay, ready at another: the new one", moved, 2),
+    ("nothing open at a draining relay, ready at another: the old one", moved_all, 1),
     ("a request at a draining relay, ready at another, draining", || drained(moved()), 2),
 ];
 
@@ -120,6 +121,40 @@ fn moved() -> Story<Runner> {
     story
 }
 
+fn moved_all() -> Story<Runner> {
+    let mut story = runner();
+    story.hears(ToClient::Draining).expect([dials(2)]);
+    story.becomes_ready(Dialect::Underpass).expect([]);
+    story
+}
+
+/// Why an event shows nothing.
+fn why_not(state: &str, event: &str) -> &'static str {
+    let has_ended = state.starts_with("waiting to dial") || state == "stopped";
+    let is_dialled = state.starts_with("dialling")
+        || state.starts_with("giving up")
+        || state.ends_with(", dialling: the new one")
+        || state.ends_with("dialling another: the new one");
+    match event {
+        "tick" | "a second" | "5 seconds" | "10 seconds" | "15 seconds" => "nothing is due",
+        "drain" => "it drains already, or has stopped",
+        "connected" => "it is closed as soon as it is open",
+        _ if has_ended => "the connection has ended",
+        _ if is_dialled => "the connection is not open",
+        _ if state.starts_with("leaving") => "the connection was left",
+        "relay: Init" if state == "greeting" => "requests come when the gateways were told",
+        "relay: Init" => "greeted twice, the first holds",
+        "relay: Commands" | "relay: AckEvents" | "relay: KvResponse" => "that is for actors with state",
+        "relay: Draining" if state == "greeting" => "it is looked at when the relay has greeted",
+        "relay: Draining" if state.ends_with(", draining") => "it goes anyway",
+        "relay: Draining" if state.ends_with("the new one") => "there are two connections at most",
+        "relay: Draining" => "that is known",
+        "outbox: blocked" => "what handlers send next waits",
+        "outbox: writable" => "nothing waits",
+        _ => panic!("{state}: why does nothing come of {event}?"),
+    }
+}
+
 fn link_events(connection: u64) -> Vec<(&'static str, Event)> {
     let refused = |status| Event::DialRefused { connection, status, message: "no".into() };
     let closed = |code, reason: &'static str| Event::Disconnected { connection, close: Some(Close::new(code, reason)) };
@@ -163,10 +198,10 @@ fn the_connections_of_a_runner_do_as_their_table_says() {
     for (state, link, connection) in LINKS {
         table.state(state);
         for (name, event) in link_events(connection) {
-            table.event(name, link(), |story| story.try_input(event), short::runner);
+            table.event_or(name, link(), |story| story.try_input(event), short::runner, || why_not(state, name));
         }
         for (name, seconds) in [("a second", 1), ("5 seconds", 5), ("10 seconds", 10), ("15 seconds", 15)] {
-            table.event(name, link(), later(seconds), short::runner);
+            table.event_or(name, link(), later(seconds), short::runner, || why_not(state, name));
         }
     }
     table.is_as_in("runner-connection.txt");
@@ -310,6 +345,20 @@ fn request_events(key: RequestKey, next: u16) -> Vec<(&'static str, Event)> {
     ]
 }
 
+/// Why an event shows nothing.
+fn why_nothing_of_it(state: &str, event: &str) -> &'static str {
+    match event {
+        "outbox: blocked" => "what the handler sends next waits",
+        "outbox: writable" => "nothing waits",
+        _ if state == "ended" => "the request has ended",
+        "handler: consumed" => "nothing is unread",
+        "gateway: Credit for one more" => "no more than was sent can be granted",
+        _ if state.starts_with("closing WebSocket") => "the handler has closed, and what it sent still goes",
+        _ if state.starts_with("collecting") => "it goes when it is complete",
+        _ => panic!("{state}: why does nothing come of {event}?"),
+    }
+}
+
 #[test]
 fn a_request_at_its_runner_does_as_its_table_says() {
     let mut table = Table::new("A request at its runner: what happens, and what the runner does about it.");
@@ -317,7 +366,8 @@ fn a_request_at_its_runner_does_as_its_table_says() {
         table.state(state);
         let (_, key, next) = stage();
         for (name, event) in request_events(key, next) {
-            table.event(name, stage().0, |story| story.try_input(event), short::runner);
+            let why_not = || why_nothing_of_it(state, name);
+            table.event_or(name, stage().0, |story| story.try_input(event), short::runner, why_not);
         }
         table.event("15 seconds", stage().0, later(15), short::runner);
     }
