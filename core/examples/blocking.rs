@@ -157,8 +157,8 @@ fn gateway_thread(inbox: Receiver<Job<Gateway>>, relay: &Mailbox<Relay>, answers
                 }
                 gateway::Action::ResponseStart { key, head, body: Body::None } => answer(key, head, Bytes::new()),
                 gateway::Action::ResponseStart { key, head, body: Body::Whole(body) } => answer(key, head, body),
-                // This example collects what is streamed. A real one passes each chunk on, and says `Consumed` for it when
-                // its client has taken it, so that the handler may send more.
+                // This example collects what is streamed. A real one passes each chunk on, and says `Consumed` for it
+                // when its client has taken it, so that the handler may send more.
                 gateway::Action::ResponseStart { key, head, body: Body::Stream } => {
                     begun.insert(key, (head, Vec::new()));
                 }

@@ -49,8 +49,8 @@ pub struct Config {
     pub init: Duration,
     /// A relay that said nothing for so long is gone.
     pub relay_silent: Duration,
-    /// How long nothing must have been open on a connection to a relay that drains, beside a ready one, until it is left:
-    /// so that requests still come through which gateways sent before they knew of the new one.
+    /// How long nothing must have been open on a connection to a relay that drains, beside a ready one, until it is
+    /// left: so that requests still come through which gateways sent before they knew of the new one.
     pub leave_idle: Duration,
     /// How long a runner that drains lets what is open go on; then it ends with `draining`. None: until its end.
     pub drain_limit: Option<Duration>,

@@ -65,7 +65,7 @@ impl Relay {
         }
     }
 
-    async fn is_closed(mut self) -> CloseFrame {
+    async fn reads_the_close(mut self) -> CloseFrame {
         let close = match within(self.0.next()).await.unwrap().unwrap() {
             Message::Close(close) => close.unwrap(),
             other => panic!("{other:?}"),
@@ -122,7 +122,7 @@ async fn a_relay_that_drains_is_left_for_the_next_one_when_its_requests_are_answ
     assert_eq!(runner.stats().connections, 2);
     go_on.notify_one();
     old.is_answered(1).await;
-    let close = old.is_closed().await;
+    let close = old.reads_the_close().await;
     assert_eq!((u16::from(close.code), &*close.reason), (1000, "runner.moved"));
 
     eventually("one connection is left", || runner.stats().connections == 1).await;
@@ -131,7 +131,7 @@ async fn a_relay_that_drains_is_left_for_the_next_one_when_its_requests_are_answ
     new.is_answered(2).await;
     let draining = tokio::spawn(async move { runner.drain().await });
     assert!(matches!(new.hears().await, ToServer::Stopping));
-    assert_eq!(&*new.is_closed().await.reason, "pegboard.runner_shutdown");
+    assert_eq!(&*new.reads_the_close().await.reason, "pegboard.runner_shutdown");
     assert_eq!(within(draining).await.unwrap(), StopReason::Drained);
 }
 
