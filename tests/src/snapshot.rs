@@ -74,14 +74,14 @@ impl Table {
     }
 }
 
-/// The fields of plain data, by name.
+/// The fields of plain data, by name; those of data within it by their own.
 fn counters(stats: &impl Debug) -> Vec<(String, String)> {
     let text = format!("{stats:?}");
     let (_, fields) = text.split_once('{').unwrap_or_default();
     fields
-        .trim_end_matches('}')
         .split(',')
-        .filter_map(|field| field.split_once(':'))
+        .filter_map(|field| field.rsplit_once(':'))
+        .map(|(name, value)| (name.rsplit('{').next().unwrap_or(name), value.trim_end_matches(['}', ' '])))
         .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Stories of the gateway alone, told in synthetic events and virtual time.
 
 mod bodies;
+mod drain;
 mod ends;
 mod failures;
 mod frames;
