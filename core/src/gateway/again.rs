@@ -10,7 +10,7 @@ use crate::directory::Pool;
 use crate::failure::FailureCode;
 use crate::http::Body;
 use crate::machine::RequestKey;
-use crate::machine::flow::{Inflow, Outflow, Turn};
+use crate::machine::flow::Turn;
 use crate::time::Time;
 
 /// Why a request can't go on where it was sent.
@@ -103,12 +103,7 @@ impl Gateway {
     /// Makes a request that was sent one that was not.
     fn take_back(&mut self, key: RequestKey) {
         let Some(request) = self.requests.get_mut(key) else { return };
-        request.up = Outflow::new(None);
-        request.down = Inflow::new(None, false);
-        match request.opening.as_ref().map(|open| &open.kind) {
-            Some(OpenKind::Http(_)) => request.up.end(),
-            Some(OpenKind::WebSocket) | None => {}
-        }
+        request.up.clear();
         if let Some(place) = request.place.take() {
             request.avoid = Some(place.connection);
             self.by_id.remove(&request.id);
@@ -122,11 +117,8 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(open) = request.opening.as_ref() else { return };
         if is_full {
-            let (code, message) = request
-                .setback
-                .map_or((FailureCode::Overloaded, "as many requests wait for a runner as may"), |setback| {
-                    (setback.code, setback.message)
-                });
+            let full = (FailureCode::Overloaded, "as many requests wait for a runner as may");
+            let (code, message) = request.setback.map_or(full, |setback| (setback.code, setback.message));
             return self.lose(key, code, message);
         }
         let turn = self.waiting.enter(&open.target.pool, key);

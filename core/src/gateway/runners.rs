@@ -23,7 +23,7 @@ pub(super) struct Runners {
     turns: u64,
     /// How long after the last word of a runner it takes no requests.
     unseen: Duration,
-    directory: Heard,
+    directory: Telling,
 }
 
 /// A runner that has a record.
@@ -49,7 +49,7 @@ struct Runnable {
 
 /// Whether the directory is heard of.
 #[derive(Clone, Copy, Debug)]
-enum Heard {
+enum Telling {
     Since(Time),
     Away,
 }
@@ -74,7 +74,7 @@ impl Runners {
             pools: HashMap::new(),
             turns: 0,
             unseen,
-            directory: Heard::Since(now),
+            directory: Telling::Since(now),
         }
     }
 
@@ -149,12 +149,12 @@ impl Runners {
 
     /// The directory is heard of no more: nobody ages.
     pub(super) fn directory_away(&mut self) {
-        self.directory = Heard::Away;
+        self.directory = Telling::Away;
     }
 
     /// The directory is heard of again: everybody's time begins anew.
     pub(super) fn directory_back(&mut self, now: Time) {
-        self.directory = Heard::Since(now);
+        self.directory = Telling::Since(now);
     }
 
     /// The ready runner of a stateless pool with the fewest requests open, but not on the connection to avoid.
@@ -182,8 +182,8 @@ impl Runners {
 
     fn is_unseen(&self, link: LinkKey, now: Time) -> bool {
         match self.directory {
-            Heard::Since(since) => now.since(self.links[link.0].seen.max(since)) >= self.unseen,
-            Heard::Away => false,
+            Telling::Since(since) => now.since(self.links[link.0].seen.max(since)) >= self.unseen,
+            Telling::Away => false,
         }
     }
 

@@ -115,9 +115,16 @@ impl Outflow {
         outflow
     }
 
-    /// Who receives is known now, and with it the credit: what waited for that may go.
+    /// Begins with a receiver, and the credit that it announced, if it did: what waited for that may go.
     pub(crate) fn begin(&mut self, credit: Option<u32>) {
+        self.next = 0;
         self.allowance = credit.map(|initial| Allowance { initial, sent: 0, granted: 0 });
+    }
+
+    /// Drops what waits: it will be offered again, to another receiver.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.held = 0;
     }
 
     /// The number of the message that is being sent.

@@ -133,6 +133,12 @@ impl Story<Gateway> {
         self
     }
 
+    /// The gateway waits for a deadline that is so far away from the request's opening, at time zero, and for no other.
+    #[track_caller]
+    pub fn expect_no_deadline_but(&mut self, deadline: Duration) -> &mut Self {
+        self.expect_timeout(Some(Time::ZERO + deadline))
+    }
+
     /// Long enough for any deadline.
     pub fn long_after(&mut self) -> &mut Self {
         self.passes(Duration::from_secs(3_600))
