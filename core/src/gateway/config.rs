@@ -20,7 +20,7 @@ type AllDeadlines = (
 /// Limits and deadlines of a gateway. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Requests open at once; more are refused as `overloaded`.
+    /// Requests open at once, with those whose end the bus has not taken; more are refused as `overloaded`.
     pub max_requests: usize,
     /// Requests open at once to one runner; more go to others, or are refused as `overloaded`.
     pub max_requests_per_runner: usize,

@@ -102,12 +102,11 @@ impl Gateway {
 
     /// Asks whether a connection lives; the same as before, until it has answered.
     fn ping(&mut self, key: LinkKey, now: Time) {
-        let interval = self.link_deadlines.arm(Deadline::PingInterval, key, now);
         let link = self.runners.get_mut(key);
         let connection = link.connection;
         let named = link.named_in_ping().and_then(|named| self.requests.get(named)).map(|request| request.id);
         let Some(pinging) = link.pinging.as_mut() else { return };
-        pinging.interval = interval;
+        pinging.interval = self.link_deadlines.arm(Deadline::PingInterval, key, now);
         let ping = match (&pinging.outstanding, named) {
             (Some(Outstanding { ping, .. }), _) => *ping,
             (None, Some(request_id)) => {
