@@ -15,7 +15,10 @@ pub fn gateway(action: &gateway::Action) -> String {
                 ToRunner::TunnelMessage(message) => {
                     format!("→runner {}", piece(message.message_id, &message.message_kind))
                 }
-                other => format!("→relay {other:?}"),
+                ToRunner::Ping(_) => "→relay Ping".into(),
+                other @ (ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_)) => {
+                    format!("→relay {other:?}")
+                }
             }
         }
         Action::ResponseStart { head, body: content, .. } => format!("→client answer {}{}", head.status, body(content)),
