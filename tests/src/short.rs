@@ -68,7 +68,9 @@ pub fn relay(action: &relay::Action) -> String {
         Action::Directory { change, .. } => match &change.record {
             None => "record removed".into(),
             Some(record) if record.connection.is_none() => "record away".into(),
-            Some(record) => format!("record {:?}", record.state),
+            Some(record) => {
+                format!("record {:?}{}", record.state, if record.moving.is_some() { " moving" } else { "" })
+            }
         },
         Action::Log { notice, .. } => {
             let notice = format!("{notice:?}");
