@@ -336,7 +336,7 @@ fn a_client_whose_socket_is_cut_closes_1006_at_the_handler() {
 #[test]
 fn a_runner_that_is_lost_fails_its_requests_and_comes_back() {
     let mut trio = trio();
-    let request = trio.open(open("GET", "/", Body::None));
+    let request = trio.open(open("POST", "/", Body::None));
     let handed_request = handed(&trio.handler_saw());
     let (socket, handed_socket) = open_socket(&mut trio);
     trio.handler_saw();
@@ -362,6 +362,22 @@ fn a_runner_that_is_lost_fails_its_requests_and_comes_back() {
     let key = handed(&trio.handler_saw());
     trio.handler(runner::Event::ResponseStart { key, head: status(200), body: Body::None });
     assert_eq!(trio.client_saw().len(), 1);
+    trio.finish();
+}
+
+#[test]
+fn a_request_that_does_no_harm_twice_is_sent_again_when_its_runner_comes_back() {
+    let mut trio = trio();
+    let request = trio.open(open("GET", "/", Body::None));
+    let first = handed(&trio.handler_saw());
+    trio.cut();
+    assert_eq!((trio.client_saw(), trio.handler_saw()), (vec![], vec![Handler::Aborted { key: first }]));
+    trio.advance(Duration::from_millis(200));
+    let saw = trio.handler_saw();
+    assert!(matches!(saw[0], Handler::Ready { .. }), "{saw:?}");
+    let key = handed(&saw[1..]);
+    trio.handler(runner::Event::ResponseStart { key, head: status(200), body: Body::None });
+    assert_eq!(trio.client_saw(), [Client::ResponseStart { key: request, head: status(200), body: Body::None }]);
     trio.finish();
 }
 
