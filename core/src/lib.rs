@@ -10,8 +10,8 @@
 //! drive it, and a test can let a day pass in a moment.
 //!
 //! Whoever embeds a machine carries out its actions: [`bus`] and [`directory`] say what gateways and relays need
-//! between them, [`protocol`] is what travels, [`http`] is how HTTP fits into it, and [`failure`] is what clients are
-//! told when something goes wrong.
+//! between them, [`kv`] what actors keep, [`protocol`] is what travels, [`http`] is how HTTP fits into it, and
+//! [`failure`] is what clients are told when something goes wrong.
 #![warn(clippy::wildcard_enum_match_arm, clippy::iter_over_hash_type)]
 
 pub mod bus;
@@ -22,6 +22,7 @@ pub mod frame;
 pub mod gateway;
 pub mod handshake;
 pub mod http;
+pub mod kv;
 pub mod machine;
 pub mod protocol;
 pub mod relay;

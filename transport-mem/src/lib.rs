@@ -1,7 +1,8 @@
-//! The in-process bus and directory of Underpass.
+//! The in-process bus, directory and key-value store of Underpass.
 //!
-//! [`MemBus`] and [`MemDirectory`] join gateways and relays that live in one process. They need no runtime: locks and
-//! wakers of the standard library, so that they work under any executor.
+//! [`MemBus`] and [`MemDirectory`] join gateways and relays that live in one process, and [`MemKv`] keeps what their
+//! actors put, as long as the process lives. They need no runtime: locks and wakers of the standard library, so that they
+//! work under any executor.
 //!
 //! ```
 //! use underpass_core::Frame;
@@ -30,11 +31,13 @@
 
 mod bus;
 mod directory;
+mod kv;
 #[cfg(test)]
 mod testing;
 
 pub use bus::{Config, MemBus, MemInbox, Stats};
 pub use directory::{MemDirectory, MemWatch};
+pub use kv::MemKv;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};

@@ -51,20 +51,20 @@ impl DataList {
 }
 
 /// A list in the making.
-#[derive(Default)]
-struct Growing {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Growing {
     count: usize,
     wire: BytesMut,
 }
 
 impl Growing {
-    fn push(&mut self, item: &[u8]) {
+    pub(crate) fn push(&mut self, item: &[u8]) {
         self.count += 1;
         self.wire.put_length(item.len());
         self.wire.put_slice(item);
     }
 
-    fn into_list(self) -> DataList {
+    pub(crate) fn into_list(self) -> DataList {
         DataList { count: self.count, wire: self.wire.freeze() }
     }
 }

@@ -81,7 +81,7 @@ mod bus;
 pub mod carry;
 mod codec;
 pub mod control;
-mod data_list;
+pub(crate) mod data_list;
 pub mod edge;
 pub mod ids;
 pub mod json;
