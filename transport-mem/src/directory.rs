@@ -192,11 +192,7 @@ pub struct MemWatch<Key: Ord, Record> {
 }
 
 impl<Key: Ord + Clone, Record: Clone> MemWatch<Key, Record> {
-    fn poll(
-        &self,
-        seen: &mut Vec<Seen<Key, Record>>,
-        context: &Context<'_>,
-    ) -> Poll<Result<(), DirectoryUnavailable>> {
+    fn poll(&self, seen: &mut Vec<Seen<Key, Record>>, context: &Context<'_>) -> Poll<Result<(), DirectoryUnavailable>> {
         let mut guard = lock(&self.table);
         let table = &mut *guard;
         let Some(watcher) = table.watchers.get_mut(&self.number) else {
