@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use underpass_core::directory::{
     ActorChange, ActorKey, ActorRecord, ActorSeen, Change, ChangeOutcome, Directory, DirectoryUnavailable, Revision,
-    RunnerChange, RunnerKey, RunnerRecord, RunnerSeen, Seen, Versioned, Watch,
+    RunnerChange, RunnerKey, RunnerRecord, Seen, Versioned, Watch,
 };
 use underpass_core::protocol::GatewayId;
 
@@ -237,7 +237,7 @@ impl<Key: Ord, Record> fmt::Debug for MemWatch<Key, Record> {
 mod tests {
     use std::thread;
 
-    use underpass_core::directory::{Abilities, ActorState, Pool, RunnerId, RunnerState};
+    use underpass_core::directory::{Abilities, ActorState, Pool, RunnerId, RunnerSeen, RunnerState};
     use uuid::Uuid;
 
     use super::*;

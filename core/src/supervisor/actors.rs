@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use super::life::Life;
-use crate::directory::{ActorKey, ActorRecord, RunnerId, Versioned};
+use crate::directory::{ActorKey, ActorRecord, Revision, RunnerId, Versioned};
 use crate::machine::deadline::Armed;
 
 /// An actor's place in the table.
@@ -46,11 +46,20 @@ pub(super) enum Place {
     /// A runner has it that is not here, or of which it is not known yet what it has.
     Elsewhere,
     /// The directory is asked to give it to a runner of this relay.
-    Claiming(RunnerId, ActorRecord),
+    Claiming(Claim),
     /// A runner of this relay has it.
     Hosted(Box<Life>),
     /// Its life is over; the directory is asked to say so.
     Releasing(ActorRecord),
+}
+
+/// What the directory is asked to say of an actor for a runner of this relay.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) runner: RunnerId,
+    pub(super) record: ActorRecord,
+    /// What it said before, and may have said already: only a later word is an answer.
+    pub(super) after: Revision,
 }
 
 impl Actor {
@@ -61,7 +70,7 @@ impl Actor {
             | Place::BackingOff(_)
             | Place::Waiting
             | Place::Elsewhere
-            | Place::Claiming(..)
+            | Place::Claiming(_)
             | Place::Releasing(_) => None,
         }
     }
@@ -73,7 +82,7 @@ impl Actor {
             | Place::BackingOff(_)
             | Place::Waiting
             | Place::Elsewhere
-            | Place::Claiming(..)
+            | Place::Claiming(_)
             | Place::Releasing(_) => None,
         }
     }
@@ -82,7 +91,8 @@ impl Actor {
     pub(super) fn meant(&self) -> Option<ActorRecord> {
         match &self.place {
             Place::Hosted(life) => life.record(),
-            Place::Claiming(_, record) | Place::Releasing(record) => Some(record.clone()),
+            Place::Claiming(claim) => Some(claim.record.clone()),
+            Place::Releasing(record) => Some(record.clone()),
             Place::Asleep(_) | Place::BackingOff(_) | Place::Waiting | Place::Elsewhere => None,
         }
     }
@@ -94,7 +104,7 @@ impl Actor {
             Place::Asleep(_)
             | Place::BackingOff(_)
             | Place::Elsewhere
-            | Place::Claiming(..)
+            | Place::Claiming(_)
             | Place::Hosted(_)
             | Place::Releasing(_) => false,
         }
@@ -107,7 +117,7 @@ impl Actor {
             Place::Asleep(_)
             | Place::BackingOff(_)
             | Place::Waiting
-            | Place::Claiming(..)
+            | Place::Claiming(_)
             | Place::Hosted(_)
             | Place::Releasing(_) => false,
         }

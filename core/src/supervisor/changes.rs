@@ -43,7 +43,7 @@ impl Supervisor {
             | Place::BackingOff(_)
             | Place::Waiting
             | Place::Elsewhere
-            | Place::Claiming(..)
+            | Place::Claiming(_)
             | Place::Hosted(_)
             | Place::Releasing(_) => {}
         }
@@ -63,6 +63,13 @@ impl Supervisor {
         if actor.known.as_ref().is_some_and(|known| known.record == meant) {
             return;
         }
+        self.write(slot);
+    }
+
+    /// Asks the directory to say what it should.
+    pub(super) fn write(&mut self, slot: ActorSlot) {
+        let Some(actor) = self.actors.get_mut(slot).filter(|actor| actor.is_idle()) else { return };
+        let Some(meant) = actor.meant() else { return };
         let expected = actor.known.as_ref().map(|known| known.revision);
         actor.change = Change::InFlight(meant.clone());
         self.actions.push_back(Action::Change(ActorChange { key: actor.key.clone(), expected, record: Some(meant) }));
@@ -123,9 +130,14 @@ impl Supervisor {
         let known = actor.known.as_ref().map(|known| &known.record);
         match &actor.place {
             Place::Asleep(_) | Place::BackingOff(_) | Place::Waiting | Place::Elsewhere => self.classify(slot, now),
-            Place::Claiming(runner, record) => {
-                let runner = *runner;
-                if known == Some(record) { self.begin(slot, runner, now) } else { self.classify(slot, now) }
+            Place::Claiming(claim) => {
+                let runner = claim.runner;
+                match &actor.known {
+                    // The directory was away, and has not answered.
+                    Some(known) if known.revision == claim.after => self.write(slot),
+                    Some(known) if known.record == claim.record => self.begin(slot, runner, now),
+                    Some(_) | None => self.classify(slot, now),
+                }
             }
             Place::Hosted(life) => {
                 if known.is_none_or(|known| life.is_of(known)) {

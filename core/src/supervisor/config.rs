@@ -18,7 +18,7 @@ pub struct Config {
     pub max_held_events: usize,
     /// From a start's command to the actor's first event.
     pub actor_start: Duration,
-    /// From the stop of an actor that did not start to its end.
+    /// From the stop of an actor that did not start, or of a life that others hold for over, to its end.
     pub unstarted_stop: Duration,
     /// From any other stop's command to the actor's end, as runners are told.
     pub actor_stop_threshold: Duration,

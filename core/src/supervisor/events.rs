@@ -7,7 +7,6 @@ use bytestring::ByteString;
 use super::actors::ActorSlot;
 use super::hosts::Session;
 use super::life::{End, Stage, Then};
-use super::lives::stop;
 use super::{Action, Deadline, Owner, Supervisor};
 use crate::directory::{ActorKey, RunnerId};
 use crate::error::ApiMisuse;
@@ -35,7 +34,7 @@ impl Supervisor {
         // Of a connection whose place another took nothing counts.
         let Some((id, here)) = self.hosts.here(connection) else { return Ok(()) };
         match &mut here.session {
-            Session::Settled => self.handle_events(id, connection, events, now),
+            Session::Settled => self.handle_events(id, events, now),
             Session::Greeted { held } | Session::Answered { held } => {
                 for event in events {
                     if held.len() < max_held {
@@ -55,7 +54,7 @@ impl Supervisor {
     }
 
     /// Handles events in order. Lives that are over and that it still announces are stopped.
-    pub(super) fn handle_events(&mut self, id: RunnerId, connection: u64, events: Vec<EventWrapper>, now: Time) {
+    pub(super) fn handle_events(&mut self, id: RunnerId, events: Vec<EventWrapper>, now: Time) {
         let Some(pool) = self.hosts.get(id).and_then(|host| host.key.as_ref()).map(|key| key.pool.clone()) else {
             return;
         };
@@ -69,20 +68,21 @@ impl Supervisor {
                     self.counted.stale_events += 1;
                     if has_ended(&inner) {
                         over.remove(&key.actor_id);
+                        self.outlived_ended(id, &key, generation, now);
                     } else {
                         over.insert(key.actor_id, generation);
                     }
                 }
                 Whose::Foreign => {
                     self.counted.foreign_events += 1;
+                    if has_ended(&inner) {
+                        self.outlived_ended(id, &key, generation, now);
+                    }
                     self.stray(id, key.actor_id, generation, has_ended(&inner), now);
                 }
             }
         }
-        if !over.is_empty() {
-            let commands = over.into_iter().map(|(actor_id, generation)| stop(actor_id, generation)).collect();
-            self.actions.push_back(Action::Commands { connection, commands });
-        }
+        self.stop_outlived(id, over, now);
     }
 
     fn whose(&self, id: RunnerId, key: &ActorKey, generation: u32) -> Whose {
@@ -167,15 +167,12 @@ impl Supervisor {
     }
 
     /// The directory has not told of them: they are stopped.
-    pub(super) fn stop_strays(&mut self, id: RunnerId) {
+    pub(super) fn stop_strays(&mut self, id: RunnerId, now: Time) {
         let Some(here) = self.hosts.get_mut(id).and_then(|host| host.here.as_mut()) else { return };
         here.stray = None;
-        let commands: Vec<_> =
-            core::mem::take(&mut here.strays).into_iter().map(|(actor, generation)| stop(actor, generation)).collect();
-        if !commands.is_empty() {
-            self.counted.strays_stopped += commands.len() as u64;
-            self.actions.push_back(Action::Commands { connection: here.connection, commands });
-        }
+        let strays = core::mem::take(&mut here.strays);
+        self.counted.strays_stopped += strays.len() as u64;
+        self.stop_outlived(id, strays, now);
     }
 
     /// An event of a life can be acknowledged, a little later and together with others.

@@ -57,6 +57,10 @@ pub(super) struct Here {
     /// are stopped.
     pub(super) strays: BTreeMap<ByteString, u32>,
     pub(super) stray: Option<Armed>,
+    /// The actors of which an older life was told to stop here, and its generation: until it has, or its time is over,
+    /// no other is started.
+    pub(super) outlived: BTreeMap<ByteString, u32>,
+    pub(super) outlived_stop: Option<Armed>,
     /// The actors whose events are to be acknowledged, and when.
     pub(super) unacknowledged: Vec<ActorSlot>,
     pub(super) acknowledge: Option<Armed>,
@@ -81,6 +85,8 @@ impl Here {
             stopping: false,
             strays: BTreeMap::new(),
             stray: None,
+            outlived: BTreeMap::new(),
+            outlived_stop: None,
             unacknowledged: Vec::new(),
             acknowledge: None,
         }

@@ -21,6 +21,8 @@ pub(super) struct Life {
     crashes: u32,
     pub(super) alarm: Option<i64>,
     pub(super) stage: Stage,
+    /// Whether this relay has it from the directory's own answer, not only from what was shown.
+    pub(super) confirmed: bool,
     /// When its first event came.
     pub(super) since: Option<Time>,
     /// Whether what its stage asks for was asked for on this connection of its runner.
@@ -140,6 +142,7 @@ impl Life {
             crashes: record.crashes,
             alarm: record.alarm,
             stage,
+            confirmed: false,
             since: None,
             asked: false,
             announced: false,

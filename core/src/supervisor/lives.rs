@@ -14,7 +14,8 @@ impl Supervisor {
     pub(super) fn begin(&mut self, slot: ActorSlot, runner: RunnerId, now: Time) {
         let Some(actor) = self.actors.get_mut(slot) else { return };
         let Some(known) = &actor.known else { return };
-        let life = Life::new(runner, &known.record, Stage::Starting);
+        let mut life = Life::new(runner, &known.record, Stage::Starting);
+        life.confirmed = true;
         let Some(host) = self.hosts.get(runner) else { return self.classify(slot, now) };
         match &host.here {
             Some(here) => {
@@ -36,10 +37,11 @@ impl Supervisor {
     /// What becomes of a life when it is known whether its runner announced it.
     pub(super) fn go_on(&mut self, slot: ActorSlot, now: Time) {
         let Some(life) = self.actors.get_mut(slot).and_then(|actor| actor.life_mut()) else { return };
-        let told = life.acknowledged.is_some();
+        let (runner, told, confirmed) = (life.runner, life.acknowledged.is_some(), life.confirmed);
         match (life.stage, life.announced) {
             (Stage::Starting, true) => self.start_heard(slot, now),
             (Stage::Starting, false) if told => self.release(slot, Then::Move, now),
+            (Stage::Starting, false) if !confirmed => self.confirm(slot, runner),
             (Stage::Starting, false) | (Stage::Finishing(_) | Stage::Stopping(_), true) => self.ask(slot, now),
             (Stage::Running, true) => self.sync(slot),
             (Stage::Running, false) => self.release(slot, Then::Move, now),
@@ -62,9 +64,13 @@ impl Supervisor {
 
     /// Asks for what the stage of a life asks for, once on each connection of its runner.
     pub(super) fn ask(&mut self, slot: ActorSlot, now: Time) {
-        let Some(actor) = self.actors.get_mut(slot) else { return };
-        let Some(key) = actor.life().map(|_| actor.key.clone()) else { return };
-        let Some(life) = actor.life_mut() else { return };
+        let Some(actor) = self.actors.get(slot) else { return };
+        let key = actor.key.clone();
+        let Some((runner, stage)) = actor.life().map(|life| (life.runner, life.stage)) else { return };
+        if stage == Stage::Starting && self.is_outlived(runner, &key.actor_id) {
+            return;
+        }
+        let Some(life) = self.actors.get_mut(slot).and_then(|actor| actor.life_mut()) else { return };
         let Some(here) = self.hosts.get(life.runner).and_then(|host| host.here.as_ref()) else { return };
         if life.asked || !here.is_settled() {
             return;
@@ -176,15 +182,19 @@ impl Supervisor {
     pub(super) fn superseded(&mut self, slot: ActorSlot, now: Time) {
         let Some(actor) = self.actors.get(slot) else { return };
         let Some(life) = actor.life() else { return };
-        let (key, runner, generation) = (actor.key.clone(), life.runner, life.generation);
+        let (key, runner, generation, stage) = (actor.key.clone(), life.runner, life.generation, life.stage);
         self.counted.superseded += 1;
         self.log(Notice::Superseded(key.clone()));
-        if let Some(here) = self.hosts.get(runner).and_then(|host| host.here.as_ref()).filter(|here| here.is_settled())
-        {
-            let connection = here.connection;
-            let commands = vec![stop(key.actor_id.clone(), generation)];
-            self.actions.push_back(Action::EndRoutes { connection, actor: key, generation });
-            self.actions.push_back(Action::Commands { connection, commands });
+        let here = self.hosts.get(runner).and_then(|host| host.here.as_ref()).filter(|here| here.is_settled());
+        let connection = here.map(|here| here.connection);
+        match (connection, stage) {
+            (Some(connection), Stage::Starting | Stage::Running | Stage::Finishing(_) | Stage::Stopping(_)) => {
+                let actor_id = key.actor_id.clone();
+                self.actions.push_back(Action::EndRoutes { connection, actor: key, generation });
+                self.stop_outlived(runner, [(actor_id, generation)], now);
+            }
+            // It has ended; or it will be stopped if it is announced.
+            (Some(_), Stage::Ending(_)) | (None, _) => {}
         }
         self.let_go(slot, now);
     }

@@ -30,6 +30,7 @@ mod hosts;
 mod life;
 mod lives;
 mod notice;
+mod outlived;
 mod placing;
 pub mod rendezvous;
 mod runners;
@@ -89,6 +90,8 @@ enum Deadline {
     Start,
     /// One that did not must have ended.
     UnstartedStop,
+    /// Lives that are over and were stopped must have ended.
+    OutlivedStop,
     /// Any other that was stopped must have ended.
     Stop,
     /// The requests of an actor that is to stop must have ended.
@@ -129,6 +132,7 @@ impl Supervisor {
         let waits = [
             (Deadline::Start, config.actor_start),
             (Deadline::UnstartedStop, config.unstarted_stop),
+            (Deadline::OutlivedStop, config.unstarted_stop),
             (Deadline::Stop, config.actor_stop_threshold),
             (Deadline::Finish, config.finish.unwrap_or_default()),
             (Deadline::Directory, config.directory_retry),
@@ -202,7 +206,8 @@ impl Supervisor {
                     self.counted.runners_unseen += 1;
                     self.lost(id, now);
                 }
-                (Deadline::Stray, Owner::Runner(id)) => self.stop_strays(id),
+                (Deadline::Stray, Owner::Runner(id)) => self.stop_strays(id, now),
+                (Deadline::OutlivedStop, Owner::Runner(id)) => self.outlived_timed_out(id, now),
                 (Deadline::Acknowledge, Owner::Runner(id)) => self.acknowledge(id),
                 (
                     Deadline::Start
@@ -213,7 +218,14 @@ impl Supervisor {
                     | Deadline::Directory,
                     Owner::Runner(_),
                 )
-                | (Deadline::Lost | Deadline::Unseen | Deadline::Stray | Deadline::Acknowledge, Owner::Actor(_)) => {
+                | (
+                    Deadline::Lost
+                    | Deadline::Unseen
+                    | Deadline::Stray
+                    | Deadline::OutlivedStop
+                    | Deadline::Acknowledge,
+                    Owner::Actor(_),
+                ) => {
                     unreachable!("{deadline:?} is not armed for {owner:?}")
                 }
             }

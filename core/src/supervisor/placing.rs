@@ -1,10 +1,10 @@
 //! Where an actor stands, and who takes it: from its record to a claim.
 
 use super::Supervisor;
-use super::actors::{ActorSlot, Place};
+use super::actors::{ActorSlot, Claim, Place};
 use super::hosts::Host;
 use super::life::{Life, Stage};
-use super::rendezvous::Ballot;
+use super::rendezvous;
 use super::{Deadline, Owner};
 use crate::directory::{ActorKey, ActorRecord, ActorState, Pool, RunnerId};
 use crate::time::Time;
@@ -142,17 +142,27 @@ impl Supervisor {
             state: ActorState::Starting(chosen),
             ..known.record.clone()
         };
+        let after = known.revision;
         self.unplace(slot);
-        self.place(slot, Place::Claiming(chosen, record));
+        self.place(slot, Place::Claiming(Claim { runner: chosen, record, after }));
         self.counted.claimed += 1;
-        self.sync(slot);
+        self.write(slot);
         self.settle_at(slot, Some(chosen), now);
+    }
+
+    /// Asks the directory whether it still says what a start of which a record told follows from: the record may be
+    /// old, and its life over.
+    pub(super) fn confirm(&mut self, slot: ActorSlot, runner: RunnerId) {
+        let Some(known) = self.actors.get(slot).and_then(|actor| actor.known.clone()) else { return };
+        self.unplace(slot);
+        self.place(slot, Place::Claiming(Claim { runner, record: known.record, after: known.revision }));
+        self.write(slot);
     }
 
     fn choose(&self, actor: &ActorKey) -> Option<RunnerId> {
         let ready = &self.hosts.pool(&actor.pool)?.ready;
         let has_room = |id: &RunnerId| self.hosts.get(*id).is_some_and(Host::has_room);
-        Ballot::of(actor).choose(ready.iter().copied().filter(has_room))
+        rendezvous::choose(actor, ready.iter().copied().filter(has_room))
     }
 
     /// The runners of a pool changed: so may the choices.
@@ -180,7 +190,7 @@ impl Supervisor {
                 self.hosts.change_pool(&pool, |pool| pool.waiting.remove(&slot));
             }
             Place::Hosted(life) => self.cancel(life.deadline),
-            Place::Elsewhere | Place::Claiming(..) | Place::Releasing(_) => {}
+            Place::Elsewhere | Place::Claiming(_) | Place::Releasing(_) => {}
         }
     }
 

@@ -12,23 +12,27 @@ use crate::directory::{ActorKey, RunnerId};
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
+/// The runner that an actor belongs to.
+pub fn choose(actor: &ActorKey, runners: impl Iterator<Item = RunnerId>) -> Option<RunnerId> {
+    Ballot::of(actor).choose(runners)
+}
+
 /// An actor's part of the weight.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ballot(u64);
+struct Ballot(u64);
 
 impl Ballot {
-    pub(super) fn of(actor: &ActorKey) -> Self {
+    fn of(actor: &ActorKey) -> Self {
         let words = [&actor.pool.namespace, &actor.pool.name, &actor.actor_id];
         Ballot(words.into_iter().fold(OFFSET, |hash, word| fnv(fnv(hash, word.as_bytes()), &[0xff])))
     }
 
     /// How much the actor belongs to a runner.
-    pub(super) fn weight(self, runner: RunnerId) -> u64 {
+    fn weight(self, runner: RunnerId) -> u64 {
         mix(fnv(self.0, runner.0.as_bytes()))
     }
 
-    /// The runner that it belongs to.
-    pub(super) fn choose(self, runners: impl Iterator<Item = RunnerId>) -> Option<RunnerId> {
+    fn choose(self, runners: impl Iterator<Item = RunnerId>) -> Option<RunnerId> {
         runners.max_by_key(|runner| (self.weight(*runner), *runner))
     }
 }
@@ -69,7 +73,7 @@ mod tests {
     fn actors_spread_over_runners_evenly() {
         let mut hosted = [0_u32; 8];
         for number in 0..8_000 {
-            let chosen = Ballot::of(&actor(number.to_string())).choose(runners(8)).unwrap();
+            let chosen = choose(&actor(number.to_string()), runners(8)).unwrap();
             hosted[chosen.0.as_u128() as usize - 1] += 1;
         }
         assert!(hosted.iter().all(|count| (850..1_150).contains(count)), "{hosted:?}");
@@ -79,8 +83,8 @@ mod tests {
     fn a_runner_that_comes_moves_only_the_actors_that_it_wins() {
         let newcomer = RunnerId(Uuid::from_u128(9));
         let moved = (0..9_000).filter(|number: &u32| {
-            let ballot = Ballot::of(&actor(number.to_string()));
-            let (before, after) = (ballot.choose(runners(8)), ballot.choose(runners(9)));
+            let actor = actor(number.to_string());
+            let (before, after) = (choose(&actor, runners(8)), choose(&actor, runners(9)));
             assert!(before == after || after == Some(newcomer));
             before != after
         });
@@ -89,6 +93,6 @@ mod tests {
 
     #[test]
     fn of_none_none_is_chosen() {
-        assert_eq!(Ballot::of(&actor("a".into())).choose(runners(0)), None);
+        assert_eq!(choose(&actor("a".into()), runners(0)), None);
     }
 }

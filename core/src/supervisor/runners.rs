@@ -80,13 +80,10 @@ impl Supervisor {
     /// A runner is connected nowhere. Its time runs from when that was first known.
     pub(super) fn gone(&mut self, id: RunnerId, now: Time) {
         let Some(host) = self.hosts.get(id) else { return };
-        match (&host.here, &host.presence) {
-            (None, Presence::There { .. }) => {
-                let lost = self.shown.then(|| self.deadlines.arm(Deadline::Lost, Owner::Runner(id), now));
-                self.set_presence(id, Presence::Away { lost });
-            }
-            // It is here, whatever was said; or it is known already.
-            (Some(_), _) | (None, Presence::Away { .. } | Presence::Lost) => {}
+        // One that is here is, whatever was said; of the others it may be known already.
+        if let (None, Presence::There { .. }) = (&host.here, &host.presence) {
+            let lost = self.shown.then(|| self.deadlines.arm(Deadline::Lost, Owner::Runner(id), now));
+            self.set_presence(id, Presence::Away { lost });
         }
     }
 

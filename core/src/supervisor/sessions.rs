@@ -61,8 +61,8 @@ impl Supervisor {
         }
         let Some(here) = self.hosts.get_mut(id).and_then(|host| host.here.as_mut()) else { return };
         let held = here.settle();
-        let (connection, stopping) = (here.connection, here.stopping);
-        self.handle_events(id, connection, held, now);
+        let stopping = here.stopping;
+        self.handle_events(id, held, now);
         for slot in self.slots_of(id) {
             self.settle_life(slot, id, stopping, now);
         }
@@ -146,6 +146,7 @@ impl Supervisor {
     /// What was said and asked on a connection counts no more.
     fn interrupt(&mut self, id: RunnerId, here: Here) {
         self.cancel(here.stray);
+        self.cancel(here.outlived_stop);
         self.cancel(here.acknowledge);
         for slot in self.slots_of(id) {
             let armed = self.actors.get_mut(slot).and_then(|actor| actor.life_mut()).and_then(Life::interrupted);
