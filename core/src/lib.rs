@@ -6,7 +6,7 @@
 //!
 //! [`Gateway`] owns its clients' requests, [`Relay`] carries frames and decides who may answer, [`Runner`] dials out
 //! and hands requests to handlers. Each is a [`Machine`]: events go in, actions come out, and it says when it wants to
-//! be told the time. Nothing here has a socket, a clock, a thread or a random number of its own, so any runtime can
+//! be told the time. A [`Supervisor`], in each relay, starts and stops the actors of runners with state. Nothing here has a socket, a clock, a thread or a random number of its own, so any runtime can
 //! drive it, and a test can let a day pass in a moment.
 //!
 //! Whoever embeds a machine carries out its actions: [`bus`] and [`directory`] say what gateways and relays need
@@ -27,6 +27,7 @@ pub mod machine;
 pub mod protocol;
 pub mod relay;
 pub mod runner;
+pub mod supervisor;
 pub mod time;
 
 pub use error::{ApiMisuse, ConfigError, Malformed, PeerError};
@@ -36,4 +37,5 @@ pub use gateway::Gateway;
 pub use machine::{Machine, RequestKey};
 pub use relay::Relay;
 pub use runner::Runner;
+pub use supervisor::Supervisor;
 pub use time::Time;

@@ -84,4 +84,10 @@ impl WallClock {
         let since = i64::try_from(now.since(self.at).as_millis()).unwrap_or(i64::MAX);
         self.unix_ms.saturating_add(since)
     }
+
+    /// When it is this Unix time, milliseconds; long ago if it was before the embedder last said.
+    pub(crate) fn when(&self, unix_ms: i64) -> Time {
+        let until = u64::try_from(unix_ms.saturating_sub(self.unix_ms)).unwrap_or_default();
+        self.at + Duration::from_millis(until)
+    }
 }

@@ -1,10 +1,13 @@
 //! Actions in a few words, for tables that people read.
 
 use underpass_core::bus::Subject;
+use underpass_core::directory::ActorState;
 use underpass_core::http::{Body, Close, Message};
+use underpass_core::protocol::control::ActorCheckpoint;
+use underpass_core::protocol::to_client::{Command, CommandWrapper};
 use underpass_core::protocol::tunnel::{to_client, to_server};
 use underpass_core::protocol::{Dialect, MessageId, ToClient, ToGateway, ToRunner, ToServer};
-use underpass_core::{gateway, relay, runner};
+use underpass_core::{gateway, relay, runner, supervisor};
 
 /// What a gateway wants.
 pub fn gateway(action: &gateway::Action) -> String {
@@ -111,6 +114,50 @@ pub fn runner(action: &runner::Action) -> String {
             format!("stopped {}", reason.split(['(', ' ']).next().unwrap_or_default())
         }
     }
+}
+
+/// What a supervisor wants.
+pub fn supervisor(action: &supervisor::Action) -> String {
+    use supervisor::Action;
+    match action {
+        Action::Commands { commands, .. } => {
+            let command = |command: &CommandWrapper| match command.inner {
+                Command::StartActor(_) => format!("start {}", life(&command.checkpoint)),
+                Command::StopActor => format!("stop {}", life(&command.checkpoint)),
+            };
+            format!("→runner {}", commands.iter().map(command).collect::<Vec<_>>().join(" "))
+        }
+        Action::AckEvents { acknowledged, .. } => {
+            let event = |checkpoint: &ActorCheckpoint| format!("{} #{}", life(checkpoint), checkpoint.index);
+            let events: Vec<_> = acknowledged.last_event_checkpoints.iter().map(event).collect();
+            format!("→runner ack {}", events.join(" "))
+        }
+        Action::Change(change) => match &change.record {
+            None => "record removed".into(),
+            Some(record) => {
+                let state = match record.state {
+                    ActorState::Wanted => "Wanted",
+                    ActorState::Starting(_) => "Starting",
+                    ActorState::Running(_) => "Running",
+                    ActorState::Stopping(_) => "Stopping",
+                    ActorState::Sleeping => "Sleeping",
+                };
+                let alarm = if record.alarm.is_some() { " alarm" } else { "" };
+                let crashes = if record.crashes > 0 { format!(" crashes {}", record.crashes) } else { String::new() };
+                format!("record {state} {}{alarm}{crashes}", record.generation)
+            }
+        },
+        Action::FinishRoutes { generation, .. } => format!("finish routes {generation}"),
+        Action::EndRoutes { generation, .. } => format!("end routes {generation}"),
+        Action::Log(notice) => {
+            let notice = format!("{notice:?}");
+            format!("log {}", notice.split(['(', ' ']).next().unwrap_or_default())
+        }
+    }
+}
+
+fn life(checkpoint: &ActorCheckpoint) -> String {
+    format!("{}:{}", checkpoint.actor_id, checkpoint.generation)
 }
 
 fn piece(id: MessageId, kind: &to_client::Kind) -> String {

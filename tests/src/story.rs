@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use underpass_core::{ApiMisuse, Gateway, Machine, Relay, Runner, Time, gateway, relay, runner};
+use underpass_core::{
+    ApiMisuse, Gateway, Machine, Relay, Runner, Supervisor, Time, gateway, relay, runner, supervisor,
+};
 
 /// A conversation with one machine, in virtual time.
 ///
@@ -143,6 +145,26 @@ impl AtRest for Runner {
             ("requests", stats.open),
             ("deadlines", stats.deadlines),
             ("bytes", stats.buffered),
+        ]
+    }
+}
+
+impl AtRest for Supervisor {
+    fn tick() -> supervisor::Event {
+        supervisor::Event::Tick
+    }
+
+    fn holds(&self) -> Vec<(&'static str, usize)> {
+        let stats = self.stats();
+        vec![
+            ("actors", stats.actors),
+            ("runners", stats.runners),
+            ("connections", stats.connections),
+            ("hosted", stats.hosted),
+            ("waiting", stats.waiting),
+            ("alarms", stats.alarms),
+            ("events", stats.held_events),
+            ("deadlines", stats.deadlines),
         ]
     }
 }

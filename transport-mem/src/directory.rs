@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use underpass_core::directory::{
-    ChangeOutcome, Directory, DirectoryUnavailable, Revision, RunnerChange, RunnerKey, RunnerRecord, RunnerSeen,
-    Versioned, Watch,
+    ActorChange, ActorKey, ActorRecord, ActorSeen, Change, ChangeOutcome, Directory, DirectoryUnavailable, Revision,
+    RunnerChange, RunnerKey, RunnerRecord, Seen, Versioned, Watch,
 };
 use underpass_core::protocol::GatewayId;
 
@@ -17,35 +17,43 @@ use crate::{lock, wait};
 
 /// A directory within the process. Clones are the same directory. It is never away.
 ///
-/// Revisions are counted over all records, so a record that was removed and made again never has an old one.
+/// Revisions are counted over all records of a kind, so a record that was removed and made again never has an old one.
 #[derive(Clone, Default)]
 pub struct MemDirectory {
-    table: Arc<Mutex<Table>>,
+    gateways: Arc<Mutex<BTreeSet<GatewayId>>>,
+    runners: Shared<RunnerKey, RunnerRecord>,
+    actors: Shared<ActorKey, ActorRecord>,
 }
 
-#[derive(Default)]
-struct Table {
-    gateways: BTreeSet<GatewayId>,
-    runners: BTreeMap<RunnerKey, Versioned<RunnerRecord>>,
+type Shared<Key, Record> = Arc<Mutex<Table<Key, Record>>>;
+
+/// The records of one kind, and who watches them.
+struct Table<Key, Record> {
+    records: BTreeMap<Key, Versioned<Record>>,
     revision: u64,
-    watchers: BTreeMap<u64, Watcher>,
+    watchers: BTreeMap<u64, Watcher<Key>>,
     watchers_ever: u64,
 }
 
 /// What one watcher has yet to see.
-#[derive(Default)]
-struct Watcher {
-    /// The runners whose records changed since it looked, and whether it knows that they exist. A runner that came
-    /// and went unseen is left out; so there are at most as many as it knows and as there are.
-    dirty: BTreeMap<RunnerKey, bool>,
+struct Watcher<Key> {
+    /// The keys whose records changed since it looked, and whether it knows that they exist. A record that came and
+    /// went unseen is left out; so there are at most as many as it knows and as there are.
+    dirty: BTreeMap<Key, bool>,
     waiting: Option<Waker>,
 }
 
-impl Table {
+impl<Key, Record> Default for Table<Key, Record> {
+    fn default() -> Self {
+        Table { records: BTreeMap::new(), revision: 0, watchers: BTreeMap::new(), watchers_ever: 0 }
+    }
+}
+
+impl<Key: Ord + Clone, Record: Clone> Table<Key, Record> {
     /// Makes a change if the record is as expected. Whom to wake then is pushed to `wakers`.
-    fn change(&mut self, change: RunnerChange, wakers: &mut Vec<Waker>) -> ChangeOutcome {
-        let RunnerChange { key, expected, record } = change;
-        let current = self.runners.get(&key);
+    fn change(&mut self, change: Change<Key, Record>, wakers: &mut Vec<Waker>) -> ChangeOutcome<Record> {
+        let Change { key, expected, record } = change;
+        let current = self.records.get(&key);
         if current.map(|current| current.revision) != expected {
             return ChangeOutcome::Conflict(current.cloned());
         }
@@ -54,8 +62,8 @@ impl Table {
         self.revision += 1;
         let revision = Revision(self.revision);
         match record {
-            Some(record) => drop(self.runners.insert(key.clone(), Versioned { revision, record })),
-            None => drop(self.runners.remove(&key)),
+            Some(record) => drop(self.records.insert(key.clone(), Versioned { revision, record })),
+            None => drop(self.records.remove(&key)),
         }
         if existed || exists {
             for watcher in self.watchers.values_mut() {
@@ -65,10 +73,23 @@ impl Table {
         }
         ChangeOutcome::Stored(revision)
     }
+
+    /// A watcher that has yet to see these.
+    fn watch(&mut self, dirty: BTreeMap<Key, bool>) -> u64 {
+        let number = self.watchers_ever;
+        self.watchers_ever += 1;
+        self.watchers.insert(number, Watcher { dirty, waiting: None });
+        number
+    }
+
+    /// The records as they are now, in the order of their keys.
+    fn all(&self) -> Vec<(Key, Versioned<Record>)> {
+        self.records.iter().map(|(key, record)| (key.clone(), record.clone())).collect()
+    }
 }
 
-impl Watcher {
-    fn mark(&mut self, key: &RunnerKey, existed: bool, exists: bool) {
+impl<Key: Ord + Clone> Watcher<Key> {
+    fn mark(&mut self, key: &Key, existed: bool, exists: bool) {
         match self.dirty.get(key) {
             Some(false) if !exists => drop(self.dirty.remove(key)),
             Some(_) => {}
@@ -76,6 +97,16 @@ impl Watcher {
             None => drop(self.dirty.insert(key.clone(), existed)),
         }
     }
+}
+
+fn change<Key: Ord + Clone, Record: Clone>(
+    table: &Mutex<Table<Key, Record>>,
+    change: Change<Key, Record>,
+) -> ChangeOutcome<Record> {
+    let mut wakers = Vec::new();
+    let outcome = lock(table).change(change, &mut wakers);
+    wakers.into_iter().for_each(Waker::wake);
+    outcome
 }
 
 impl MemDirectory {
@@ -86,72 +117,82 @@ impl MemDirectory {
 
     /// The runners' records as they are now, in the order of their keys.
     pub fn runners(&self) -> Vec<(RunnerKey, Versioned<RunnerRecord>)> {
-        let table = lock(&self.table);
-        table.runners.iter().map(|(key, record)| (key.clone(), record.clone())).collect()
+        lock(&self.runners).all()
+    }
+
+    /// The actors' records as they are now, in the order of their keys.
+    pub fn actors(&self) -> Vec<(ActorKey, Versioned<ActorRecord>)> {
+        lock(&self.actors).all()
     }
 
     /// The gateway ids that are claimed, in order.
     pub fn gateways(&self) -> Vec<GatewayId> {
-        lock(&self.table).gateways.iter().copied().collect()
+        lock(&self.gateways).iter().copied().collect()
     }
 
     /// How many watches are held.
     pub fn watches(&self) -> usize {
-        lock(&self.table).watchers.len()
+        lock(&self.runners).watchers.len() + lock(&self.actors).watchers.len()
     }
 }
 
 impl fmt::Debug for MemDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = lock(&self.table);
         f.debug_struct("MemDirectory")
-            .field("gateways", &table.gateways)
-            .field("runners", &table.runners)
-            .field("watches", &table.watchers.len())
+            .field("gateways", &*lock(&self.gateways))
+            .field("runners", &lock(&self.runners).records)
+            .field("actors", &lock(&self.actors).records)
+            .field("watches", &self.watches())
             .finish()
     }
 }
 
 impl Directory for MemDirectory {
-    type Watch = MemWatch;
+    type Watch = MemWatch<RunnerKey, RunnerRecord>;
+    type ActorWatch = MemWatch<ActorKey, ActorRecord>;
 
     /// Zero is never free: it names no gateway.
     async fn claim_gateway(&self, id: GatewayId) -> Result<bool, DirectoryUnavailable> {
-        Ok(id != GatewayId::ZERO && lock(&self.table).gateways.insert(id))
+        Ok(id != GatewayId::ZERO && lock(&self.gateways).insert(id))
     }
 
     async fn release_gateway(&self, id: GatewayId) -> Result<(), DirectoryUnavailable> {
-        lock(&self.table).gateways.remove(&id);
+        lock(&self.gateways).remove(&id);
         Ok(())
     }
 
-    async fn change_runner(&self, change: RunnerChange) -> ChangeOutcome {
-        let mut wakers = Vec::new();
-        let outcome = lock(&self.table).change(change, &mut wakers);
-        wakers.into_iter().for_each(Waker::wake);
-        outcome
+    async fn change_runner(&self, asked: RunnerChange) -> ChangeOutcome {
+        change(&self.runners, asked)
     }
 
-    async fn watch_runners(&self) -> Result<MemWatch, DirectoryUnavailable> {
-        let mut guard = lock(&self.table);
-        let table = &mut *guard;
-        let number = table.watchers_ever;
-        table.watchers_ever += 1;
-        let dirty = table.runners.keys().map(|key| (key.clone(), false)).collect();
-        table.watchers.insert(number, Watcher { dirty, waiting: None });
-        Ok(MemWatch { table: self.table.clone(), number })
+    async fn watch_runners(&self) -> Result<Self::Watch, DirectoryUnavailable> {
+        let mut table = lock(&self.runners);
+        let dirty = table.records.keys().map(|key| (key.clone(), false)).collect();
+        let number = table.watch(dirty);
+        Ok(MemWatch { table: self.runners.clone(), number })
+    }
+
+    async fn change_actor(&self, asked: ActorChange) -> ChangeOutcome<ActorRecord> {
+        change(&self.actors, asked)
+    }
+
+    async fn watch_actors(&self) -> Result<(Vec<ActorSeen>, Self::ActorWatch), DirectoryUnavailable> {
+        let mut table = lock(&self.actors);
+        let there = table.all().into_iter().map(|(key, record)| Seen { key, record: Some(record) }).collect();
+        let number = table.watch(BTreeMap::new());
+        Ok((there, MemWatch { table: self.actors.clone(), number }))
     }
 }
 
-/// A watch on the runners of a [`MemDirectory`]: first those that are there, then changes, each runner as it is when
-/// one looks. What it holds is bounded by the number of runners.
-pub struct MemWatch {
-    table: Arc<Mutex<Table>>,
+/// A watch on the records of one kind of a [`MemDirectory`]: each as it is when one looks. What it holds is bounded
+/// by the number of records.
+pub struct MemWatch<Key: Ord, Record> {
+    table: Shared<Key, Record>,
     number: u64,
 }
 
-impl MemWatch {
-    fn poll(&self, seen: &mut Vec<RunnerSeen>, context: &Context<'_>) -> Poll<Result<(), DirectoryUnavailable>> {
+impl<Key: Ord + Clone, Record: Clone> MemWatch<Key, Record> {
+    fn poll(&self, seen: &mut Vec<Seen<Key, Record>>, context: &Context<'_>) -> Poll<Result<(), DirectoryUnavailable>> {
         let mut guard = lock(&self.table);
         let table = &mut *guard;
         let Some(watcher) = table.watchers.get_mut(&self.number) else {
@@ -162,27 +203,31 @@ impl MemWatch {
             return Poll::Pending;
         }
         seen.extend(mem::take(&mut watcher.dirty).into_keys().map(|key| {
-            let record = table.runners.get(&key).cloned();
-            RunnerSeen { key, record }
+            let record = table.records.get(&key).cloned();
+            Seen { key, record }
         }));
         Poll::Ready(Ok(()))
     }
 }
 
-impl Watch for MemWatch {
-    /// Never fails. Runners come in the order of their keys.
-    async fn changed(&mut self, seen: &mut Vec<RunnerSeen>) -> Result<(), DirectoryUnavailable> {
+impl<Key, Record> Watch<Seen<Key, Record>> for MemWatch<Key, Record>
+where
+    Key: Ord + Clone + Send + 'static,
+    Record: Clone + Send + 'static,
+{
+    /// Never fails. Records come in the order of their keys.
+    async fn changed(&mut self, seen: &mut Vec<Seen<Key, Record>>) -> Result<(), DirectoryUnavailable> {
         poll_fn(|context| self.poll(seen, context)).await
     }
 }
 
-impl Drop for MemWatch {
+impl<Key: Ord, Record> Drop for MemWatch<Key, Record> {
     fn drop(&mut self) {
         lock(&self.table).watchers.remove(&self.number);
     }
 }
 
-impl fmt::Debug for MemWatch {
+impl<Key: Ord, Record> fmt::Debug for MemWatch<Key, Record> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemWatch").field("number", &self.number).finish_non_exhaustive()
     }
@@ -192,7 +237,7 @@ impl fmt::Debug for MemWatch {
 mod tests {
     use std::thread;
 
-    use underpass_core::directory::{Abilities, Pool, RunnerId, RunnerState};
+    use underpass_core::directory::{Abilities, ActorState, Pool, RunnerId, RunnerSeen, RunnerState};
     use uuid::Uuid;
 
     use super::*;
@@ -231,19 +276,19 @@ mod tests {
         }
     }
 
-    fn watch(directory: &MemDirectory) -> MemWatch {
+    fn watch(directory: &MemDirectory) -> MemWatch<RunnerKey, RunnerRecord> {
         block_on(directory.watch_runners()).unwrap()
     }
 
     /// Keys and slots of what changed.
-    fn changed(watch: &mut MemWatch) -> Vec<(String, Option<u32>)> {
+    fn changed(watch: &mut MemWatch<RunnerKey, RunnerRecord>) -> Vec<(String, Option<u32>)> {
         let mut seen = Vec::new();
         block_on(watch.changed(&mut seen)).unwrap();
         let slots = |seen: RunnerSeen| (seen.key.key.to_string(), seen.record.map(|versioned| versioned.record.slots));
         seen.into_iter().map(slots).collect()
     }
 
-    fn is_quiet(watch: &mut MemWatch) -> bool {
+    fn is_quiet(watch: &mut MemWatch<RunnerKey, RunnerRecord>) -> bool {
         poll_once(watch.changed(&mut Vec::new()), &Arc::default()).is_pending()
     }
 
@@ -389,5 +434,68 @@ mod tests {
         assert_eq!(directory.watches(), 1);
         drop(watch);
         assert_eq!(directory.watches(), 0);
+    }
+
+    fn actor(actor_id: &'static str) -> ActorKey {
+        ActorKey { pool: key("a").pool, actor_id: actor_id.into() }
+    }
+
+    fn wants(
+        directory: &MemDirectory,
+        actor_id: &'static str,
+        expected: Option<Revision>,
+        state: ActorState,
+    ) -> ChangeOutcome<ActorRecord> {
+        let record = ActorRecord { state, ..ActorRecord::wanted(None, 7).expect("a record") };
+        let change = ActorChange { key: actor(actor_id), expected, record: Some(record) };
+        block_on(directory.change_actor(change))
+    }
+
+    #[test]
+    fn an_actor_is_changed_by_compare_and_set_like_a_runner() {
+        let directory = MemDirectory::new();
+        let outcome = wants(&directory, "x", None, ActorState::Wanted);
+        let ChangeOutcome::Stored(made) = outcome else { panic!("{outcome:?}") };
+        let there = directory.actors();
+        assert_eq!(there[0].0, actor("x"));
+        let conflict = ChangeOutcome::Conflict(Some(there[0].1.clone()));
+        assert_eq!(wants(&directory, "x", None, ActorState::Sleeping), conflict);
+        let outcome = wants(&directory, "x", Some(made), ActorState::Sleeping);
+        let ChangeOutcome::Stored(changed) = outcome else { panic!("{outcome:?}") };
+        assert!(changed > made);
+        assert_eq!(wants(&directory, "y", Some(changed), ActorState::Wanted), ChangeOutcome::Conflict(None));
+        let removal = ActorChange { key: actor("x"), expected: Some(changed), record: None };
+        assert!(matches!(block_on(directory.change_actor(removal)), ChangeOutcome::Stored(_)));
+        assert_eq!(directory.actors(), []);
+    }
+
+    #[test]
+    fn a_watch_on_actors_comes_with_those_that_are_there_and_shows_only_what_changes() {
+        let directory = MemDirectory::new();
+        wants(&directory, "a", None, ActorState::Wanted);
+        let (there, mut watch) = block_on(directory.watch_actors()).unwrap();
+        assert_eq!(there.len(), 1);
+        assert!(poll_once(watch.changed(&mut Vec::new()), &Arc::default()).is_pending());
+        wants(&directory, "b", None, ActorState::Wanted);
+        store(&directory, "a", None, Some(1));
+        let mut seen = Vec::new();
+        block_on(watch.changed(&mut seen)).unwrap();
+        assert_eq!(seen.iter().map(|seen| &seen.key).collect::<Vec<_>>(), [&actor("b")]);
+        assert_eq!(directory.watches(), 1);
+        drop(watch);
+        assert_eq!(directory.watches(), 0);
+    }
+
+    #[test]
+    fn one_of_two_who_claim_an_actor_has_it() {
+        let directory = MemDirectory::new();
+        let outcome = wants(&directory, "x", None, ActorState::Wanted);
+        let ChangeOutcome::Stored(made) = outcome else { panic!("{outcome:?}") };
+        let runner = |number| RunnerId(Uuid::from_u128(number));
+        let first = wants(&directory, "x", Some(made), ActorState::Starting(runner(1)));
+        assert!(matches!(first, ChangeOutcome::Stored(_)));
+        let second = wants(&directory, "x", Some(made), ActorState::Starting(runner(2)));
+        let ChangeOutcome::Conflict(Some(there)) = second else { panic!("{second:?}") };
+        assert_eq!(there.record.state.runner(), Some(runner(1)));
     }
 }

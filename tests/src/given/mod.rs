@@ -3,3 +3,4 @@
 pub mod gateway;
 pub mod relay;
 pub mod runner;
+pub mod supervisor;

@@ -3,6 +3,7 @@
 mod gateway;
 mod relay;
 mod runner;
+mod supervisor;
 
 use std::time::Duration;
 

@@ -5,3 +5,4 @@
 mod gateway;
 mod relay;
 mod runner;
+mod supervisor;

@@ -1,8 +1,11 @@
 //! The directory: what gateways and relays must agree on, as the adapters must offer it.
 //!
 //! Records are changed by compare-and-set on their revision, and watched. In memory it is a shared table, on a message
-//! bus a key-value bucket. It holds the runners and the gateway ids; the records of actors with state have their place
-//! here, too.
+//! bus a key-value bucket. It holds the runners, the [actors](ActorRecord) of pools with state, and the gateway ids.
+
+mod actors;
+
+pub use actors::{ActorChange, ActorKey, ActorRecord, ActorSeen, ActorState};
 
 use core::fmt;
 use core::future::Future;
@@ -103,36 +106,42 @@ pub struct Versioned<Record> {
     pub record: Record,
 }
 
-/// A compare-and-set of a runner's record.
+/// A compare-and-set of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunnerChange {
+pub struct Change<Key, Record> {
     /// Whose.
-    pub key: RunnerKey,
+    pub key: Key,
     /// Only if the record has this revision; none: only if there is no record.
     pub expected: Option<Revision>,
     /// The new record; none removes it.
-    pub record: Option<RunnerRecord>,
+    pub record: Option<Record>,
 }
 
-/// What became of a [`RunnerChange`].
+/// A compare-and-set of a runner's record.
+pub type RunnerChange = Change<RunnerKey, RunnerRecord>;
+
+/// What became of a [`Change`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChangeOutcome {
+pub enum ChangeOutcome<Record = RunnerRecord> {
     /// It was made; the revision that it made.
     Stored(Revision),
     /// The record is another than expected: this one, or none.
-    Conflict(Option<Versioned<RunnerRecord>>),
+    Conflict(Option<Versioned<Record>>),
     /// The directory is away; nothing is known.
     Unavailable,
 }
 
-/// A runner's record as a watcher sees it: as it is now, or gone.
+/// A record as a watcher sees it: as it is now, or gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunnerSeen {
+pub struct Seen<Key, Record> {
     /// Whose.
-    pub key: RunnerKey,
+    pub key: Key,
     /// What it says now.
-    pub record: Option<Versioned<RunnerRecord>>,
+    pub record: Option<Versioned<Record>>,
 }
+
+/// A runner's record as a watcher sees it.
+pub type RunnerSeen = Seen<RunnerKey, RunnerRecord>;
 
 /// The directory did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -142,7 +151,9 @@ pub struct DirectoryUnavailable;
 /// The directory.
 pub trait Directory: Clone + Send + Sync + 'static {
     /// Tells of changes to runners.
-    type Watch: Watch;
+    type Watch: Watch<RunnerSeen>;
+    /// Tells of changes to actors.
+    type ActorWatch: Watch<ActorSeen>;
 
     /// Claims a gateway id: whether it was free.
     ///
@@ -165,13 +176,25 @@ pub trait Directory: Clone + Send + Sync + 'static {
     /// # Errors
     /// The directory did not answer.
     fn watch_runners(&self) -> impl Future<Output = Result<Self::Watch, DirectoryUnavailable>> + Send;
+
+    /// Changes an actor's record if it is as expected.
+    fn change_actor(&self, change: ActorChange) -> impl Future<Output = ChangeOutcome<ActorRecord>> + Send;
+
+    /// Watches all actors: those that are there, and the watch that shows each change from then on; a record that
+    /// changes often may be seen only as it last was.
+    ///
+    /// # Errors
+    /// The directory did not answer.
+    fn watch_actors(
+        &self,
+    ) -> impl Future<Output = Result<(Vec<ActorSeen>, Self::ActorWatch), DirectoryUnavailable>> + Send;
 }
 
-/// A watch on the runners.
-pub trait Watch: Send + 'static {
+/// A watch on records of one kind.
+pub trait Watch<Seen = RunnerSeen>: Send + 'static {
     /// Waits until something changed, then appends what did. Cancelling it loses nothing.
     ///
     /// # Errors
     /// The watch ended: begin a new one.
-    fn changed(&mut self, seen: &mut Vec<RunnerSeen>) -> impl Future<Output = Result<(), DirectoryUnavailable>> + Send;
+    fn changed(&mut self, seen: &mut Vec<Seen>) -> impl Future<Output = Result<(), DirectoryUnavailable>> + Send;
 }

@@ -1,0 +1,10 @@
+//! The supervisor of actors, told by synthetic events.
+
+mod directory;
+mod events;
+mod placing;
+mod returning;
+mod several;
+mod shutdown;
+mod sleeping;
+mod starting;
