@@ -1,22 +1,16 @@
 """Stories of the built program, told with curl and with clients of other makes. Run by tests/program/run."""
 
 import asyncio
-import contextlib
-import os
 import re
 import signal
 import sys
 import time
-from pathlib import Path
 
 import websockets
 
+from harness import MIB, Tunnel, conclude, expect, fails, program, tell, up
 from target import CHUNK, Target, pattern
 
-ROOT = Path(__file__).resolve().parents[2]
-UNDERPASS = ROOT / "target/release/underpass"
-LOG = (ROOT / "target/stories/log").open("w")  # what the programs say besides
-MIB = 1 << 20
 STORIES = []
 
 
@@ -30,93 +24,6 @@ def once(function):
     """A story that starts what it needs."""
     STORIES.append((function, False))
     return function
-
-
-def expect(what, *details):
-    if not what:
-        raise AssertionError(*details)
-
-
-class Program:
-    """A process of the program."""
-
-    def __init__(self, process, ready):
-        self.process = process
-        self.ready = ready
-        self.gateway = ready.get("gateway", "")
-        self.runners = ready.get("runners", "")
-
-    def address(self):
-        host, port = self.gateway.removeprefix("http://").split(":")
-        return host, int(port)
-
-    def memory(self):
-        """Resident bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
-
-
-@contextlib.asynccontextmanager
-async def program(*arguments, env=None):
-    process = await asyncio.create_subprocess_exec(
-        UNDERPASS, *arguments, stdout=asyncio.subprocess.PIPE, stderr=LOG, env={**os.environ, **(env or {})}
-    )
-    try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
-        expect(line.startswith("ready "), "the first line was", line)
-        yield Program(process, dict(word.split("=", 1) for word in line.split()[1:]))
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 10)
-            except asyncio.TimeoutError:
-                process.kill()
-                raise AssertionError("the program did not end in 10 s of being told to")
-
-
-def up(*arguments, **options):
-    return program("up", "--listen", "127.0.0.1:0", "--runners", "127.0.0.1:0", *arguments, **options)
-
-
-class Tunnel:
-    """A way through the tunnel: the program, a pool, and the server behind it."""
-
-    def __init__(self, program, pool, target, processes):
-        self.program, self.pool, self.target, self.processes = program, pool, target, processes
-        self.url = program.gateway
-
-    async def curl(self, *arguments, data=None):
-        """What curl prints, and its exit status."""
-        process = await asyncio.create_subprocess_exec(
-            *("curl", "-sS", "-H", f"x-underpass-pool: {self.pool}", "--max-time", "60", *arguments),
-            stdin=asyncio.subprocess.PIPE if data is not None else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate(data)
-        return out, err.decode(), process.returncode
-
-    async def ok(self, *arguments, data=None):
-        out, err, status = await self.curl(*arguments, data=data)
-        expect(status == 0, "curl", arguments, status, err)
-        return out
-
-    async def raw(self, request):
-        """A connection on which a request's head was sent."""
-        reader, writer = await asyncio.open_connection(*self.program.address(), limit=1 << 16)
-        writer.write(request.replace("\n", "\r\n").format(pool=self.pool).encode())
-        await writer.drain()
-        return reader, writer
-
-    def socket(self, path="/ws", **options):
-        url = self.url.replace("http", "ws") + path
-        headers = {"x-underpass-pool": self.pool}
-        options = {"max_size": None, "compression": None, "additional_headers": headers, **options}
-        return websockets.connect(url, **options)
-
-    def memory(self):
-        return max(process.memory() for process in self.processes)
 
 
 # What curl can say.
@@ -412,25 +319,6 @@ async def ctrl_c_lets_open_requests_finish():
         expect(await asyncio.wait_for(one.process.wait(), 5) == 0)
 
 
-async def fails(*arguments, env=None):
-    """One clear line and a status other than zero."""
-    process = await asyncio.create_subprocess_exec(
-        *(UNDERPASS, *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "RUST_BACKTRACE": "1", **(env or {})},
-    )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), 10)
-    except asyncio.TimeoutError:
-        process.kill()
-        raise AssertionError("it did not end", arguments)
-    lines = err.decode().strip().splitlines()
-    expect(process.returncode != 0 and not out, arguments, process.returncode, out)
-    expect(len(lines) == 1 and lines[0].startswith("underpass: "), arguments, err.decode())
-    return lines[0]
-
-
 @once
 async def wrong_use_is_one_clear_line():
     for url in ("nonsense", "ftp://x", "http://", "http://a b/"):
@@ -448,18 +336,6 @@ async def wrong_use_is_one_clear_line():
             pass
     async with up() as one:
         await fails("runner", "--relay", one.runners, "--token", "secret")
-
-
-async def tell(name, telling):
-    print(f"{name}", end="", flush=True)
-    start = time.monotonic()
-    try:
-        await asyncio.wait_for(telling, 120)
-    except Exception as error:  # the next story is told all the same
-        print(f"  FAILED: {type(error).__name__}: {error}")
-        return False
-    print(f"  ok ({time.monotonic() - start:.1f} s)")
-    return True
 
 
 async def main():
@@ -481,10 +357,7 @@ async def main():
     for function, shared in chosen:
         if not shared:
             outcomes.append(await tell(function.__name__.replace("_", " "), function()))
-    if not all(outcomes):
-        print(f"what the programs said: {LOG.name}")
-    print(f"{outcomes.count(True)} passed, {outcomes.count(False)} failed")
-    sys.exit(0 if all(outcomes) and outcomes else 1)
+    conclude(outcomes)
 
 
 asyncio.run(main())
