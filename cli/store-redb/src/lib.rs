@@ -123,6 +123,7 @@ struct Open {
     /// Only none while it is dropped.
     queue: Option<Queue>,
     thread: Option<JoinHandle<()>>,
+    newest_generation: u32,
 }
 
 impl RedbKv {
@@ -145,14 +146,21 @@ impl RedbKv {
         }
         // The file's name is on disk, too.
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
-        RedbKv::start(database, &config).map_err(OpenError::Thread)
+        let newest_generation = tables::newest_generation(&database).map_err(broken)?;
+        RedbKv::start(database, newest_generation, &config).map_err(OpenError::Thread)
     }
 
-    fn start(database: Database, config: &Config) -> io::Result<Self> {
+    fn start(database: Database, newest_generation: u32, config: &Config) -> io::Result<Self> {
         let (queue, waiting) = queue(config.max_queued);
         let worker = Worker::new(database, waiting, config.max_batch);
         let thread = thread::Builder::new().name("underpass-kv".into()).spawn(|| worker.run())?;
-        Ok(RedbKv { open: Arc::new(Open { queue: Some(queue), thread: Some(thread) }) })
+        Ok(RedbKv { open: Arc::new(Open { queue: Some(queue), thread: Some(thread), newest_generation }) })
+    }
+
+    /// The newest generation of all actors that had used their stores when it was opened; 0 if none had. Actors that
+    /// start anew, without what a directory knew of them, must start with a newer one.
+    pub fn newest_generation(&self) -> u32 {
+        self.open.newest_generation
     }
 
     /// Counters and gauges.

@@ -67,6 +67,17 @@ pub(crate) fn prepare(database: &Database) -> Result<Option<u64>, redb::Error> {
     Ok(None)
 }
 
+/// The newest generation of all actors that have used their stores.
+pub(crate) fn newest_generation(database: &Database) -> Result<u32, redb::Error> {
+    let stores = database.begin_read()?.open_table(STORES)?;
+    let mut newest = 0;
+    for row in stores.iter()? {
+        let (_, generation, _, _) = row?.1.value();
+        newest = newest.max(generation);
+    }
+    Ok(newest)
+}
+
 /// An actor's row in `stores`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Row {

@@ -56,7 +56,7 @@ impl StorageBackend for Disk {
 fn given(disk: &Disk) -> RedbKv {
     let database = Database::builder().create_with_backend(disk.clone()).unwrap();
     assert_eq!(tables::prepare(&database).unwrap(), None);
-    RedbKv::start(database, &Config::default()).unwrap()
+    RedbKv::start(database, 0, &Config::default()).unwrap()
 }
 
 fn owner() -> Owner {

@@ -14,6 +14,9 @@ pub struct Config {
     pub max_runners: usize,
     /// Actors on one runner, however many slots it says that it has.
     pub max_actors_per_runner: u32,
+    /// The generation of an actor's first life that the directory knows of. Where the key-value stores outlive the
+    /// directory it must be newer than all that have used them.
+    pub first_generation: u32,
     /// Events of one connection held until its pong; more are dropped, and come again on the next connection.
     pub max_held_events: usize,
     /// From a start's command to the actor's first event.
@@ -50,6 +53,7 @@ impl Default for Config {
             max_actors: 100_000,
             max_runners: 20_000,
             max_actors_per_runner: 20_000,
+            first_generation: 1,
             max_held_events: 20_000,
             actor_start: Duration::from_secs(30),
             unstarted_stop: Duration::from_secs(30),

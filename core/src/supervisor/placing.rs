@@ -136,7 +136,7 @@ impl Supervisor {
         }
         let unix_ms = self.wall.unix_ms(now);
         let record = ActorRecord {
-            generation: known.record.generation.wrapping_add(1),
+            generation: known.record.generation.wrapping_add(1).max(self.config.first_generation),
             // One that has rung does not ring again.
             alarm: known.record.alarm.filter(|alarm| *alarm > unix_ms),
             state: ActorState::Starting(chosen),

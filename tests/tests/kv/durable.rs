@@ -20,9 +20,11 @@ fn what_was_put_is_there_when_it_is_opened_again() {
     dropped.put([("a", "1")]);
     assert_eq!(dropped.answer(KvRequestData::Drop), KvResponseData::Drop);
     let limits = kept.limits;
+    assert_eq!(store.newest_generation(), 0);
     drop((store, kept.store, dropped.store));
 
     let store = open(&directory);
+    assert_eq!(store.newest_generation(), 3);
     let mut kept = Actor::new(&store, "a");
     kept.limits = limits;
     assert_eq!(kept.answer(list_all()), before);

@@ -36,6 +36,15 @@ fn an_actor_is_claimed_by_the_relay_of_the_runner_that_it_belongs_to() {
 }
 
 #[test]
+fn the_first_generation_is_newer_than_all_of_before() {
+    let mut story = supervisor_with(Config { first_generation: 8, ..Config::default() });
+    story.runner_comes(1, 1);
+    story.wants("a", 1).expect([change("a", 1, &actor_record(8, ActorState::Starting(runner_id(1))))]);
+    let asleep = shows("b", 5, actor_record(9, ActorState::Wanted));
+    story.input(asleep).expect([change("b", 5, &actor_record(10, ActorState::Starting(runner_id(1))))]);
+}
+
+#[test]
 fn runners_that_take_nothing_are_not_counted_on() {
     let actor_id = belongs_to(&[2, 1]);
     let claim = || [change(&actor_id, 1, &actor_record(1, ActorState::Starting(runner_id(1))))];
