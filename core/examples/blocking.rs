@@ -296,6 +296,9 @@ fn relay_thread(
                 }
                 relay.tell(relay::Event::Directory { connection, outcome: ChangeOutcome::Stored(revision) });
             }
+            // The runner's actors have no state, and it speaks the newest version.
+            relay::Action::Ping { .. } | relay::Action::Actor(_) | relay::Action::Kv { .. } => {}
+            relay::Action::LogActors(notice) => eprintln!("{notice}"),
             relay::Action::Log { connection, notice } => eprintln!("connection {connection}: {notice}"),
             relay::Action::Drained => {}
         },

@@ -1,7 +1,7 @@
 //! Actions in a few words, for tables that people read.
 
 use underpass_core::bus::Subject;
-use underpass_core::directory::ActorState;
+use underpass_core::directory::{ActorChange, ActorState};
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::control::ActorCheckpoint;
 use underpass_core::protocol::to_client::{Command, CommandWrapper};
@@ -75,10 +75,11 @@ pub fn relay(action: &relay::Action) -> String {
                 format!("record {:?}{}", record.state, if record.moving.is_some() { " moving" } else { "" })
             }
         },
-        Action::Log { notice, .. } => {
-            let notice = format!("{notice:?}");
-            format!("log {}", notice.split(['(', ' ']).next().unwrap_or_default())
-        }
+        Action::Ping { .. } => "ping".into(),
+        Action::Actor(change) => format!("actor {}", actor(change)),
+        Action::Kv { owner, .. } => format!("store of {}:{}", owner.store.actor_id, owner.generation),
+        Action::LogActors(notice) => logged(notice),
+        Action::Log { notice, .. } => logged(notice),
         Action::Drained => "drained".into(),
     }
 }
@@ -132,28 +133,30 @@ pub fn supervisor(action: &supervisor::Action) -> String {
             let events: Vec<_> = acknowledged.last_event_checkpoints.iter().map(event).collect();
             format!("→runner ack {}", events.join(" "))
         }
-        Action::Change(change) => match &change.record {
-            None => "record removed".into(),
-            Some(record) => {
-                let state = match record.state {
-                    ActorState::Wanted => "Wanted",
-                    ActorState::Starting(_) => "Starting",
-                    ActorState::Running(_) => "Running",
-                    ActorState::Stopping(_) => "Stopping",
-                    ActorState::Sleeping => "Sleeping",
-                };
-                let alarm = if record.alarm.is_some() { " alarm" } else { "" };
-                let crashes = if record.crashes > 0 { format!(" crashes {}", record.crashes) } else { String::new() };
-                format!("record {state} {}{alarm}{crashes}", record.generation)
-            }
-        },
+        Action::Change(change) => actor(change),
         Action::FinishRoutes { generation, .. } => format!("finish routes {generation}"),
         Action::EndRoutes { generation, .. } => format!("end routes {generation}"),
-        Action::Log(notice) => {
-            let notice = format!("{notice:?}");
-            format!("log {}", notice.split(['(', ' ']).next().unwrap_or_default())
-        }
+        Action::Log(notice) => logged(notice),
     }
+}
+
+fn actor(change: &ActorChange) -> String {
+    let Some(record) = &change.record else { return "record removed".into() };
+    let state = match record.state {
+        ActorState::Wanted => "Wanted",
+        ActorState::Starting(_) => "Starting",
+        ActorState::Running(_) => "Running",
+        ActorState::Stopping(_) => "Stopping",
+        ActorState::Sleeping => "Sleeping",
+    };
+    let alarm = if record.alarm.is_some() { " alarm" } else { "" };
+    let crashes = if record.crashes > 0 { format!(" crashes {}", record.crashes) } else { String::new() };
+    format!("record {state} {}{alarm}{crashes}", record.generation)
+}
+
+fn logged(notice: &impl core::fmt::Debug) -> String {
+    let notice = format!("{notice:?}");
+    format!("log {}", notice.split(['(', ' ']).next().unwrap_or_default())
 }
 
 fn life(checkpoint: &ActorCheckpoint) -> String {

@@ -129,6 +129,12 @@ impl AtRest for Relay {
             ("tombstones", stats.tombstones),
             ("deadlines", stats.deadlines),
             ("bytes", stats.buffered),
+            ("calls", stats.kv_open),
+            ("bytes of calls", stats.kv_waiting),
+            ("actors", stats.supervisor.actors),
+            ("runners", stats.supervisor.runners),
+            ("connections of actors", stats.supervisor.connections),
+            ("deadlines of actors", stats.supervisor.deadlines),
         ]
     }
 }

@@ -274,6 +274,9 @@ impl Trio {
                 let outcome = self.change(change);
                 self.in_flight.push_back(InFlight::Relay(relay::Event::Directory { connection, outcome }));
             }
+            // Its socket pings nobody, and its runner's actors have no state.
+            relay::Action::Ping { .. } | relay::Action::Actor(_) | relay::Action::Kv { .. } => {}
+            relay::Action::LogActors(_) => {}
             relay::Action::Log { notice, .. } => self.notices.push(notice),
             relay::Action::Drained => {}
         }

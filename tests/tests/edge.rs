@@ -5,7 +5,7 @@ use underpass_core::Frame;
 use underpass_core::protocol::any::{Message, Schema, Union};
 use underpass_core::protocol::carry::{FromBus, FromRunner};
 use underpass_core::protocol::control::ActorCheckpoint;
-use underpass_core::protocol::edge::{Edge, EdgeError, Heard};
+use underpass_core::protocol::edge::{Edge, EdgeError, Heard, Word};
 use underpass_core::protocol::{
     Dialect, GatewayId, RequestId, ToClient, ToGateway, ToRunner, Untranslatable, Version, json, to_client,
 };
@@ -22,6 +22,12 @@ const WITH_UUIDS: [Version; 2] = [Version::V1, Version::V2];
 
 fn edge(version: Version) -> Edge {
     Edge::new(version, Dialect::Published, 2)
+}
+
+/// Carries a tunnel message of the bus to the runner.
+fn carry(edge: &mut Edge, frame: Frame) -> Result<Frame, EdgeError> {
+    let FromBus::Tunnel(carried) = edge.from_bus(frame)? else { panic!("a tunnel message") };
+    edge.carry(carried.frame)
 }
 
 /// A message of any version, from its JSON.
@@ -62,8 +68,8 @@ const ACKNOWLEDGES: &str = r#"{"tag":"TunnelAck","val":null}"#;
 
 #[track_caller]
 fn number(heard: &Heard) -> u16 {
-    match &heard.message {
-        Some(FromRunner::Tunnel(carried)) => {
+    match &heard.word {
+        Word::Message(FromRunner::Tunnel(carried)) => {
             assert_eq!((carried.message_id.gateway_id, carried.message_id.request_id), (GATEWAY, REQUEST));
             let frame = ToGateway::decode_framed(&carried.frame, Dialect::Published).expect("a frame of the bus");
             let ToGateway::TunnelMessage(message) = frame else { panic!("{frame:?}") };
@@ -78,7 +84,7 @@ fn number(heard: &Heard) -> u16 {
 fn messages_of_versions_1_and_2_are_numbered_as_they_arrive_while_their_request_is_open() {
     for version in WITH_UUIDS {
         let mut edge = edge(version);
-        edge.from_bus(from_gateway(0, OPEN)).expect("carried");
+        carry(&mut edge, from_gateway(0, OPEN)).expect("carried");
         for expected in 0..3 {
             let heard = edge.from_runner(with_uuids(version, REQUEST_UUID, SAYS)).expect("taken");
             assert_eq!(number(&heard), expected);
@@ -102,15 +108,15 @@ fn nothing_is_left_of_a_request_however_it_ends() {
     for version in WITH_UUIDS {
         for end in ends {
             let mut edge = edge(version);
-            edge.from_bus(from_gateway(0, OPEN)).expect("carried");
+            carry(&mut edge, from_gateway(0, OPEN)).expect("carried");
             edge.from_runner(with_uuids(version, REQUEST_UUID, end)).expect("taken");
             assert_eq!(edge.requests(), 0, "{end}");
         }
         let mut edge = edge(version);
-        edge.from_bus(from_gateway(0, OPEN)).expect("carried");
-        edge.from_bus(from_gateway(1, CLOSE)).expect("carried");
+        carry(&mut edge, from_gateway(0, OPEN)).expect("carried");
+        carry(&mut edge, from_gateway(1, CLOSE)).expect("carried");
         assert_eq!(edge.requests(), 0);
-        edge.from_bus(from_gateway(0, OPEN)).expect("carried");
+        carry(&mut edge, from_gateway(0, OPEN)).expect("carried");
         edge.forget(GATEWAY, REQUEST);
         assert_eq!(edge.requests(), 0);
     }
@@ -129,10 +135,10 @@ fn a_runner_of_version_1_or_2_gets_an_acknowledgement_with_its_own_ids() {
 
 #[test]
 fn acknowledgements_of_runners_end_at_the_edge() {
-    let nothing = Heard { message: None, answer: None };
+    let nothing = Heard { word: Word::Acknowledgement, answer: None };
     for version in WITH_UUIDS {
         let mut edge = edge(version);
-        edge.from_bus(from_gateway(0, OPEN)).expect("carried");
+        carry(&mut edge, from_gateway(0, OPEN)).expect("carried");
         assert_eq!(edge.from_runner(with_uuids(version, REQUEST_UUID, ACKNOWLEDGES)), Ok(nothing.clone()));
         assert_eq!(edge.requests(), 1);
     }
@@ -177,9 +183,9 @@ fn no_more_requests_are_open_than_may_be() {
         frame[7] = request;
         Frame::from(Bytes::from(frame))
     };
-    edge.from_bus(open(1)).expect("carried");
-    edge.from_bus(open(2)).expect("carried");
-    assert_eq!(edge.from_bus(open(3)), Err(EdgeError::Untranslatable(Untranslatable::TooManyRequests)));
+    carry(&mut edge, open(1)).expect("carried");
+    carry(&mut edge, open(2)).expect("carried");
+    assert_eq!(carry(&mut edge, open(3)), Err(EdgeError::Untranslatable(Untranslatable::TooManyRequests)));
     assert_eq!(edge.requests(), 2);
 }
 
@@ -191,7 +197,7 @@ fn no_socket_hibernates_below_version_3() {
         r#"{"tag":"ToServerWebSocketOpen","val":{"canHibernate":true,"lastMsgIndex":"-1"}}"#,
     );
     let heard = edge(Version::V2).from_runner(open).expect("taken");
-    let Some(FromRunner::Tunnel(carried)) = heard.message else { panic!("{heard:?}") };
+    let Word::Message(FromRunner::Tunnel(carried)) = heard.word else { panic!("{heard:?}") };
     assert!(carried.frame.into_bytes().ends_with(&[3, 0]));
 }
 
@@ -202,7 +208,7 @@ fn tunnel_messages_of_version_4_and_newer_are_carried_as_they_are() {
     let message = Bytes::from([&head[..], &payload[..], &[1]].concat());
     for version in [Version::V4, Version::V5, Version::V6, Version::V7] {
         let heard = edge(version).from_runner(message.clone()).expect("taken");
-        let Some(FromRunner::Tunnel(carried)) = heard.message else { panic!("{heard:?}") };
+        let Word::Message(FromRunner::Tunnel(carried)) = heard.word else { panic!("{heard:?}") };
         assert_eq!(carried.frame.body().as_ptr(), message[1..].as_ptr());
     }
 }
@@ -213,18 +219,16 @@ fn payloads_of_versions_1_to_3_are_shared() {
     let chunk = format!(r#"{{"tag":"ToClientRequestChunk","val":{{"body":"{payload}","finish":true}}}}"#);
     for version in OLD {
         let down = from_gateway(1, &chunk);
-        let FromBus::Tunnel(carried) = edge(version).from_bus(down.clone()).expect("carried") else {
-            panic!("a chunk")
-        };
-        assert!(down.body().as_ptr_range().contains(&carried.frame.body().as_ptr()), "{version}");
-        let said = form(Union::ToClient, version, &carried.frame);
+        let carried = carry(&mut edge(version), down.clone()).expect("carried");
+        assert!(down.body().as_ptr_range().contains(&carried.body().as_ptr()), "{version}");
+        let said = form(Union::ToClient, version, &carried);
         assert!(said.contains(&format!(r#""messageKind":{chunk}"#)), "{version}");
     }
     let kind = format!(r#"{{"tag":"ToServerResponseChunk","val":{{"body":"{payload}","finish":true}}}}"#);
     for version in WITH_UUIDS {
         let up = with_uuids(version, REQUEST_UUID, &kind);
         let heard = edge(version).from_runner(up.clone()).expect("taken");
-        let Some(FromRunner::Tunnel(carried)) = heard.message else { panic!("{heard:?}") };
+        let Word::Message(FromRunner::Tunnel(carried)) = heard.word else { panic!("{heard:?}") };
         assert!(up.as_ptr_range().contains(&carried.frame.body().as_ptr()), "{version}");
     }
 }
@@ -245,7 +249,7 @@ fn generations_of_version_4_acknowledgements_are_those_that_were_spoken_of() {
     edge.from_runner(bytes(Union::ToServer, Version::V4, event)).expect("taken");
     let acks = r#"{"tag":"ToServerAckCommands","val":{"lastCommandCheckpoints":[{"actorId":"sent","index":"0"},{"actorId":"heard","index":"1"},{"actorId":"never","index":"2"}]}}"#;
     let heard = edge.from_runner(bytes(Union::ToServer, Version::V4, acks)).expect("taken");
-    let Some(FromRunner::AckCommands(acks)) = heard.message else { panic!("{heard:?}") };
+    let Word::Message(FromRunner::AckCommands(acks)) = heard.word else { panic!("{heard:?}") };
     let generations: Vec<_> = acks.last_command_checkpoints.iter().map(|checkpoint| checkpoint.generation).collect();
     assert_eq!(generations, [3, 5, 0]);
 }
@@ -262,7 +266,7 @@ fn one_count_of_version_3_stands_for_the_checkpoints_of_all_actors() {
 
         let acks = r#"{"tag":"ToServerAckCommands","val":{"lastCommandIdx":"43"}}"#;
         let heard = edge.from_runner(bytes(Union::ToServer, version, acks)).expect("taken");
-        let Some(FromRunner::AckCommands(acks)) = heard.message else { panic!("{heard:?}") };
+        let Word::Message(FromRunner::AckCommands(acks)) = heard.word else { panic!("{heard:?}") };
         let ToClient::Commands(expected) = commands(&[("one", 2, 0), ("other", 1, 7)]) else { unreachable!() };
         let expected: Vec<_> = expected.into_iter().map(|command| command.checkpoint).collect();
         assert_eq!(acks.last_command_checkpoints, expected);
@@ -274,7 +278,7 @@ fn one_count_of_version_3_stands_for_the_checkpoints_of_all_actors() {
         };
         let events = format!(r#"{{"tag":"ToServerEvents","val":[{},{}]}}"#, event(4, "one"), event(5, "other"));
         let heard = edge.from_runner(bytes(Union::ToServer, version, &events)).expect("taken");
-        let Some(FromRunner::Events(events)) = heard.message else { panic!("{heard:?}") };
+        let Word::Message(FromRunner::Events(events)) = heard.word else { panic!("{heard:?}") };
         for (event, last) in events.into_iter().rev().zip([3, 5]) {
             let acks = to_client::AckEvents { last_event_checkpoints: vec![event.checkpoint] };
             let sent = edge.to_runner(ToClient::AckEvents(acks)).expect("sayable");
@@ -288,7 +292,7 @@ fn one_count_of_version_3_stands_for_the_checkpoints_of_all_actors() {
 fn pings_of_a_version_are_not_heard_by_the_other() {
     for version in OLD {
         let ping = bytes(Union::ToServer, version, r#"{"tag":"ToServerPing","val":{"ts":"1"}}"#);
-        assert_eq!(edge(version).from_runner(ping), Ok(Heard { message: None, answer: None }));
+        assert_eq!(edge(version).from_runner(ping), Ok(Heard { word: Word::Ping, answer: None }));
         assert!(!edge(version).answers_pings());
         let refused = edge(version).to_runner(ToClient::Ping(to_client::Ping { ts: 1 }));
         assert_eq!(refused, Err(Untranslatable::Needs { message: "ToClientPing", version: Version::V4 }));
@@ -302,10 +306,11 @@ fn whatever_the_bus_brings_passes_the_edge_of_every_version() {
         let frame = Frame::from(vector.framed_bytes());
         let whole = ToRunner::decode_framed(&frame, Dialect::Published).expect("good bytes");
         for version in Version::ALL {
-            match (edge(version).from_bus(frame.clone()), &whole) {
+            let mut edge = edge(version);
+            match (edge.from_bus(frame.clone()), &whole) {
                 (Ok(FromBus::Tunnel(carried)), ToRunner::TunnelMessage(message)) => {
                     assert_eq!(carried.message_id, message.message_id);
-                    let said = form(Union::ToClient, version, &carried.frame);
+                    let said = form(Union::ToClient, version, &edge.carry(carried.frame).expect("carried"));
                     assert!(said.starts_with(r#"{"tag":"ToClientTunnelMessage""#), "{said}");
                 }
                 (Ok(_), ToRunner::Ping(_) | ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_)) => {}

@@ -63,6 +63,11 @@ impl Outbox {
         (self.sender.send(Outgoing::Frame(frame)), blocks)
     }
 
+    /// Pings the socket behind what is in it: who is to be woken.
+    pub(crate) fn ping(&self) -> Option<Waker> {
+        self.sender.send(Outgoing::Ping)
+    }
+
     /// Closes the socket behind what is in it.
     pub(crate) fn close(&self, close: Close) -> [Option<Waker>; 2] {
         self.sender.close(close)

@@ -69,6 +69,8 @@ pub(crate) enum Outgoing {
     Frame(Frame),
     /// A message for a client.
     Message(Message),
+    /// A ping, to which the peer's socket answers by itself.
+    Ping,
     /// The end.
     Close(Close),
 }
@@ -78,7 +80,7 @@ impl Outgoing {
         match self {
             Outgoing::Frame(frame) => frame.len(),
             Outgoing::Message(message) => message.len(),
-            Outgoing::Close(_) => 0,
+            Outgoing::Ping | Outgoing::Close(_) => 0,
         }
     }
 }
@@ -130,6 +132,8 @@ pub(crate) enum Received {
     Text(ByteString),
     /// A binary message.
     Binary(Bytes),
+    /// The answer to a ping.
+    Pong,
     /// The peer closed it, or broke a rule over which it is closed. It comes last.
     Close(Close),
 }
@@ -246,7 +250,8 @@ async fn read(
                 text.map_err(|_| Close::new(1007, "not UTF-8")).and_then(|text| link.received(Received::Text(text)))
             }
             // tungstenite answers pings; whatever else there is does not concern us.
-            Some(Ok(WireMessage::Ping(_) | WireMessage::Pong(_) | WireMessage::Frame(_))) => Ok(()),
+            Some(Ok(WireMessage::Ping(_) | WireMessage::Frame(_))) => Ok(()),
+            Some(Ok(WireMessage::Pong(_))) => link.received(Received::Pong),
             Some(Ok(WireMessage::Close(frame))) => {
                 let close = frame.map_or_else(Close::default, |frame| Close {
                     code: Some(frame.code.into()),
@@ -302,6 +307,10 @@ async fn write(
                 Outgoing::Frame(frame) => feed(sink, Data::Binary, frame.into_bytes(), progress).await?,
                 Outgoing::Message(Message::Binary(data)) => feed(sink, Data::Binary, data, progress).await?,
                 Outgoing::Message(Message::Text(text)) => feed(sink, Data::Text, text.into_bytes(), progress).await?,
+                Outgoing::Ping => {
+                    sink.feed(WireMessage::Ping(WireBytes::new())).await?;
+                    progress.made();
+                }
                 Outgoing::Close(close) => {
                     sink.send(WireMessage::Close(close_frame(&close))).await?;
                     progress.made();

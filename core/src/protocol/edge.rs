@@ -9,13 +9,13 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::any::{self, Message};
-use super::carry::{self, Carried, FromBus, FromRunner, ToClientWord};
+use super::carry::{self, FromBus, FromRunner};
 use super::codec::Codec;
 use super::ids::{GatewayId, RequestId};
 use super::translate::{Memory, NamesGateways, Untranslatable};
 use super::tunnel::to_server;
 use super::v2::{ToClientTunnelMessage, ToServerTunnelMessage, Uuid};
-use super::{Dialect, ToClient, ToRunner, ToServer, Version, v1, v2, v3};
+use super::{Dialect, ToClient, ToServer, Version, v1, v2, v3};
 use crate::error::PeerError;
 use crate::frame::Frame;
 
@@ -30,10 +30,21 @@ pub struct Edge {
 /// What came of a message of the runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// What it says to the session; nothing, if it was between the runner and its edge alone.
-    pub message: Option<FromRunner>,
+    /// What it says.
+    pub word: Word,
     /// What the runner must be sent at once.
     pub answer: Option<Frame>,
+}
+
+/// What a runner says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Something to the session.
+    Message(FromRunner),
+    /// It acknowledges a tunnel message, as versions 1 to 3 can. Nobody waits for that.
+    Acknowledgement,
+    /// It pings, as runners of versions 1 to 3 do. That is not answered.
+    Ping,
 }
 
 /// A frame that does not pass.
@@ -58,6 +69,11 @@ impl Edge {
     /// What the runner speaks.
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// Which words its connection knows.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Whether the runner answers `ToClientPing`. An older one is to be pinged by its WebSocket.
@@ -106,10 +122,9 @@ impl Edge {
             }
         };
         match self.newest(message) {
-            Ok(message) => Ok(Heard { message: Some(message.into()), answer }),
-            Err(Untranslatable::Acknowledgement { .. } | Untranslatable::EndedWith { .. }) => {
-                Ok(Heard { message: None, answer })
-            }
+            Ok(message) => Ok(Heard { word: Word::Message(message.into()), answer }),
+            Err(Untranslatable::Acknowledgement { .. }) => Ok(Heard { word: Word::Acknowledgement, answer }),
+            Err(Untranslatable::EndedWith { .. }) => Ok(Heard { word: Word::Ping, answer }),
             Err(
                 error @ (Untranslatable::Needs { .. }
                 | Untranslatable::NeedsSession { .. }
@@ -121,26 +136,28 @@ impl Edge {
         }
     }
 
-    /// Reads a frame of the bus for the runner's connection. A tunnel message comes out as the runner takes it.
+    /// Reads a frame of the bus for the runner's connection. A tunnel message comes out as version 7 has it, for
+    /// [`carry`](Edge::carry) to make of it what the runner takes.
     ///
     /// # Errors
-    /// The bytes are malformed, name a gateway that is none, or open more requests than may be open.
-    pub fn from_bus(&mut self, frame: Frame) -> Result<FromBus, EdgeError> {
-        let message = match self.version {
-            Version::V4 | Version::V5 | Version::V6 | Version::V7 => carry::from_bus(frame, self.dialect)?,
-            Version::V1 | Version::V2 | Version::V3 => match ToRunner::decode_framed(&frame, self.dialect)? {
-                ToRunner::Ping(ping) => FromBus::Ping(ping),
-                ToRunner::Close => FromBus::Close,
-                ToRunner::Commands(commands) => FromBus::Commands(commands),
-                ToRunner::AckEvents(acks) => FromBus::AckEvents(acks),
-                ToRunner::TunnelMessage(message) => FromBus::Tunnel(Carried {
-                    message_id: message.message_id,
-                    word: ToClientWord::from(&message.message_kind),
-                    frame: self.to_runner(ToClient::TunnelMessage(message))?,
-                }),
-            },
-        };
+    /// The bytes are malformed, or name a gateway that is none.
+    pub fn from_bus(&self, frame: Frame) -> Result<FromBus, EdgeError> {
+        let message = carry::from_bus(frame, self.dialect)?;
         if message.names_zero() { Err(Untranslatable::ZeroGatewayId.into()) } else { Ok(message) }
+    }
+
+    /// What the runner's WebSocket takes for a tunnel message that [`from_bus`](Edge::from_bus) read.
+    ///
+    /// # Errors
+    /// The bytes are malformed where only a translation looks, or open more requests than may be open.
+    pub fn carry(&mut self, frame: Frame) -> Result<Frame, EdgeError> {
+        match self.version {
+            Version::V4 | Version::V5 | Version::V6 | Version::V7 => Ok(frame),
+            Version::V1 | Version::V2 | Version::V3 => {
+                let message = ToClient::decode(&frame, self.dialect)?;
+                Ok(self.to_runner(message)?)
+            }
+        }
     }
 
     /// What the runner's WebSocket takes for a message of its relay.
@@ -189,7 +206,7 @@ fn passed(message: FromRunner) -> Result<Heard, Untranslatable> {
         | FromRunner::AckCommands(_)
         | FromRunner::Stopping
         | FromRunner::Pong(_)
-        | FromRunner::KvRequest(_) => Ok(Heard { message: Some(message), answer: None }),
+        | FromRunner::KvRequest(_) => Ok(Heard { word: Word::Message(message), answer: None }),
     }
 }
 

@@ -1,19 +1,31 @@
 //! Carrying frames: from a gateway to the runner that it names, and back over a live route only.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
-use super::connection::Session;
-use super::end::{Cause, End, end_frame};
+use super::connection::{Session, Waiting};
+use super::end::{Cause, End, end_message};
+use super::ending::Word;
 use super::notice::Notice;
 use super::routes::{RouteId, RouteKind, Standing};
 use super::{Action, Relay};
-use crate::error::PeerError;
 use crate::frame::Frame;
 use crate::http::Close;
 use crate::protocol::carry::{self, Carried, FromBus, ToClientWord, ToServerWord};
+use crate::protocol::edge::{self, EdgeError};
 use crate::protocol::to_gateway::RefusedReason;
-use crate::protocol::{Dialect, GatewayId, MessageId, MessageIndex, ToClient};
+use crate::protocol::{Dialect, GatewayId, MessageId, MessageIndex, Untranslatable};
 use crate::time::Time;
+
+/// What opens a route.
+struct Opening {
+    kind: RouteKind,
+    actor_id: ByteString,
+    /// Whether its body comes in pieces.
+    stream: bool,
+    message_id: MessageId,
+    frame: Frame,
+}
 
 impl Relay {
     /// A frame from the bus for a connection.
@@ -21,12 +33,12 @@ impl Relay {
         let Some(connection) = self.connections.get(&number) else {
             return self.brought_too_late(number, frame);
         };
-        match carry::from_bus(frame, connection.hello.dialect) {
+        match connection.edge.from_bus(frame) {
             Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
             Ok(FromBus::Ping(ping)) => self.gateway_pings(number, ping, now),
             Ok(FromBus::Close) => self.take_over(number),
-            Ok(FromBus::Commands(commands)) => self.send(number, ToClient::Commands(commands).encode(), None),
-            Ok(FromBus::AckEvents(events)) => self.send(number, ToClient::AckEvents(events).encode(), None),
+            // A relay's own supervisor commands its runners, and nobody else.
+            Ok(FromBus::Commands(_) | FromBus::AckEvents(_)) => self.counted.unrouted += 1,
             Err(_) => self.counted.malformed += 1,
         }
     }
@@ -57,14 +69,16 @@ impl Relay {
 
     fn carry_to_runner(&mut self, number: u64, carried: Carried<ToClientWord>, now: Time) {
         let Carried { message_id, word, frame } = carried;
-        if message_id.gateway_id == GatewayId::ZERO {
-            self.counted.malformed += 1;
-            return;
-        }
         let id = RouteId::new(number, message_id);
         match word {
-            ToClientWord::RequestStart { .. } => self.open_route(id, RouteKind::Http, message_id, frame, now),
-            ToClientWord::WebSocketOpen { .. } => self.open_route(id, RouteKind::WebSocket, message_id, frame, now),
+            ToClientWord::RequestStart { actor_id, stream } => {
+                let opening = Opening { kind: RouteKind::Http, actor_id, stream, message_id, frame };
+                self.open_route(id, opening, now);
+            }
+            ToClientWord::WebSocketOpen { actor_id } => {
+                let opening = Opening { kind: RouteKind::WebSocket, actor_id, stream: false, message_id, frame };
+                self.open_route(id, opening, now);
+            }
             ToClientWord::RequestChunk { .. } | ToClientWord::WebSocketMessage => {
                 if self.is_open(id) {
                     self.send_bounded(id, frame, Some(message_id.message_index), now);
@@ -80,7 +94,8 @@ impl Relay {
         }
     }
 
-    fn open_route(&mut self, id: RouteId, kind: RouteKind, message_id: MessageId, frame: Frame, now: Time) {
+    fn open_route(&mut self, id: RouteId, opening: Opening, now: Time) {
+        let Opening { kind, actor_id, stream, message_id, frame } = opening;
         match self.routes.standing(id) {
             // The bus delivered it twice.
             Standing::Open => return,
@@ -102,14 +117,27 @@ impl Relay {
             | Session::Draining
             | Session::Stopping => return self.refuse(id, RefusedReason::Draining, now),
         }
+        let hosts = connection.hosts();
+        // Its record tells where it takes requests, or will.
+        if hosts && !self.supervisor.takes_requests(number, &actor_id) {
+            return self.refuse(id, RefusedReason::Draining, now);
+        }
+        let carried = if stream && !connection.streams { None } else { connection.edge.carry(frame).ok() };
+        let Some(frame) = carried else {
+            // Its runner could make nothing of it, and nor could another like it.
+            self.counted.malformed += 1;
+            self.routes.refuse(id, now);
+            return self.tell_end(id, Word::Abort);
+        };
         let waits = connection.backlog.must_wait();
         let bytes = frame.len();
         if connection.routes.len() >= self.config.max_routes_per_connection
             || waits && connection.backlog.held() + bytes > self.config.max_backlog
         {
+            connection.edge.forget(id.gateway_id, id.request_id);
             return self.refuse(id, RefusedReason::Full, now);
         }
-        self.routes.open(id, kind, &mut connection.routes, now);
+        self.routes.open(id, kind, hosts.then_some(&actor_id), &mut connection.routes, now);
         self.routes.carried(id, message_id.message_index);
         self.counted.opened += 1;
         self.counted.to_runners += 1;
@@ -126,23 +154,31 @@ impl Relay {
             return;
         }
         let Some((kind, next)) = self.routes.next(id) else { return };
-        let frame = match (kind, fits) {
+        let carried = match (kind, fits) {
             // A gap before it is for the runner to see.
-            (RouteKind::WebSocket, RouteKind::WebSocket) => frame,
-            (RouteKind::Http, RouteKind::Http) if message_id.message_index == next => frame,
-            (RouteKind::Http, RouteKind::Http | RouteKind::WebSocket) | (RouteKind::WebSocket, RouteKind::Http) => {
-                end_frame(id, kind, next, Close::abnormal())
-            }
+            (RouteKind::WebSocket, RouteKind::WebSocket) => Some(frame),
+            (RouteKind::Http, RouteKind::Http) if message_id.message_index == next => Some(frame),
+            (RouteKind::Http, RouteKind::Http | RouteKind::WebSocket) | (RouteKind::WebSocket, RouteKind::Http) => None,
         };
         self.counted.to_runners += 1;
+        let connection = self.connections.get_mut(&id.connection);
+        let carried = carried.zip(connection).and_then(|(frame, connection)| connection.edge.carry(frame).ok());
         self.close_route(id, End::ByGateway, now);
-        self.send(id.connection, frame, None);
+        match carried {
+            Some(frame) => self.send(id.connection, frame, None),
+            None => self.tell_runner(id.connection, end_message(id, kind, next, Close::abnormal())),
+        }
     }
 
     /// Sends a frame of a request to its runner. While the outbox is blocked it waits, and if too much of its request
     /// waits, or of the whole connection, that request fails.
     fn send_bounded(&mut self, id: RouteId, frame: Frame, number: Option<MessageIndex>, now: Time) {
-        let Some(connection) = self.connections.get(&id.connection) else { return };
+        let Some(connection) = self.connections.get_mut(&id.connection) else { return };
+        let Ok(frame) = connection.edge.carry(frame) else {
+            // A piece is missing from here on.
+            self.counted.malformed += 1;
+            return self.abort_route(id, Cause::BusLost, now);
+        };
         if connection.backlog.must_wait() {
             let bytes = frame.len();
             let all = connection.backlog.held() + bytes;
@@ -163,37 +199,112 @@ impl Relay {
     pub(super) fn writable(&mut self, number: u64) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         connection.backlog.unblock();
-        while let Some((frame, route)) = connection.backlog.pop() {
-            if let Some(held) = route.and_then(|id| self.routes.held_mut(id)) {
-                *held = held.saturating_sub(frame.len());
-            }
-            self.actions.push_back(Action::Send { connection: number, frame });
+        while let Some(waiting) = connection.backlog.pop() {
+            self.actions.push_back(match waiting {
+                Waiting::Frame(frame, route) => {
+                    if let Some(held) = route.and_then(|id| self.routes.held_mut(id)) {
+                        *held = held.saturating_sub(frame.len());
+                    }
+                    Action::Send { connection: number, frame }
+                }
+                Waiting::Ping => Action::Ping { connection: number },
+            });
         }
     }
 
     /// A binary message of a runner.
     pub(super) fn runner_sent(&mut self, number: u64, frame: Bytes, now: Time) {
-        let Some(connection) = self.connections.get(&number) else { return };
-        if frame.len() > self.config.max_frame {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        match connection.session {
+            // It was told to go; what it still says does not matter.
+            Session::Closing => return,
+            Session::AwaitingInit { .. }
+            | Session::Registering
+            | Session::Settling
+            | Session::Ready
+            | Session::Draining
+            | Session::Stopping => {}
+        }
+        let bytes = frame.len();
+        if bytes > self.config.max_frame {
+            self.actions.push_back(Action::Log { connection: number, notice: Notice::FrameTooLarge { bytes } });
             return self.close(number, Close::new(1009, "relay.frame_too_large"));
         }
-        match carry::from_runner(frame, connection.hello.dialect) {
-            Ok(message) => self.said(number, message, now),
-            Err(error) => self.malformed(number, error),
+        match connection.edge.from_runner(frame) {
+            Ok(edge::Heard { word, answer }) => {
+                if let Some(answer) = answer {
+                    self.acknowledge(number, answer);
+                }
+                match word {
+                    edge::Word::Message(message) => self.said(number, message, bytes, now),
+                    edge::Word::Acknowledgement => self.ignore_acknowledgement(number, now),
+                    edge::Word::Ping => self.heard(number, now),
+                }
+            }
+            Err(EdgeError::Untranslatable(
+                Untranslatable::NeverIssued { .. } | Untranslatable::ZeroGatewayId | Untranslatable::TooManyRequests,
+            )) => {
+                self.unrouted(number, None);
+                self.heard(number, now);
+            }
+            Err(
+                error @ (EdgeError::Malformed(_)
+                | EdgeError::Untranslatable(
+                    Untranslatable::Needs { .. }
+                    | Untranslatable::EndedWith { .. }
+                    | Untranslatable::NeedsSession { .. }
+                    | Untranslatable::Acknowledgement { .. }
+                    | Untranslatable::Private { .. },
+                )),
+            ) => self.malformed(number, error),
         }
+    }
+
+    /// A text message of a runner: the protocol has none.
+    pub(super) fn runner_sent_text(&mut self, number: u64) {
+        self.give_up(number, Notice::Text, Close::new(1003, "relay.text: the runner protocol has no text messages"));
+    }
+
+    /// An acknowledgement that a runner of version 1 or 2 waits for, if there is room for it.
+    fn acknowledge(&mut self, number: u64, frame: Frame) {
+        let Some(connection) = self.connections.get(&number) else { return };
+        if connection.backlog.held() + frame.len() > self.config.max_backlog {
+            return self.close(number, Close::new(1013, "relay.backlog_full"));
+        }
+        self.send(number, frame, None);
+    }
+
+    /// An acknowledgement of a runner: nobody waits for it.
+    fn ignore_acknowledgement(&mut self, number: u64, now: Time) {
+        self.counted.tunnel_ack_ignored += 1;
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if !core::mem::replace(&mut connection.acknowledged, true) {
+            self.actions.push_back(Action::Log { connection: number, notice: Notice::AcknowledgementIgnored });
+        }
+        self.heard(number, now);
     }
 
     /// A piece of an answer: carried to the gateway that asked, and to nobody if none did.
     pub(super) fn carry_to_gateway(&mut self, number: u64, carried: Carried<ToServerWord>, now: Time) {
         let Carried { message_id, word, frame } = carried;
         let id = RouteId::new(number, message_id);
-        if !self.is_open(id) {
-            if self.config.close_over_unrouted && self.routes.standing(id) == Standing::Unknown {
-                let notice = Notice::Unrouted(message_id);
-                self.actions.push_back(Action::Log { connection: number, notice });
-                self.close(number, Close::new(1008, "relay.unrouted"));
-            }
-            return;
+        match self.routes.standing(id) {
+            Standing::Open => {}
+            Standing::Closed => return self.counted.late += 1,
+            Standing::Unknown => return self.unrouted(number, Some(message_id)),
+        }
+        let numbered = match word {
+            ToServerWord::Credit => false,
+            ToServerWord::ResponseStart { .. }
+            | ToServerWord::ResponseChunk { .. }
+            | ToServerWord::ResponseAbort
+            | ToServerWord::WebSocketOpen { .. }
+            | ToServerWord::WebSocketMessage
+            | ToServerWord::WebSocketMessageAck
+            | ToServerWord::WebSocketClose { .. } => true,
+        };
+        if numbered {
+            self.routes.answered(id, message_id.message_index);
         }
         let ends = match word {
             ToServerWord::ResponseStart { stream } => !stream,
@@ -226,7 +337,15 @@ impl Relay {
         }
     }
 
-    fn malformed(&mut self, number: u64, error: PeerError) {
+    /// A runner answered what it was not asked.
+    fn unrouted(&mut self, number: u64, message_id: Option<MessageId>) {
+        self.counted.unrouted += 1;
+        if self.config.close_over_unrouted {
+            self.give_up(number, Notice::Unrouted(message_id), Close::new(1008, "relay.unrouted"));
+        }
+    }
+
+    fn malformed(&mut self, number: u64, error: EdgeError) {
         self.counted.malformed += 1;
         let close = Close::new(1002, format!("relay.malformed: {error}"));
         self.actions.push_back(Action::Log { connection: number, notice: Notice::Malformed(error) });

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::error::ConfigError;
+use crate::{kv, supervisor};
 
 /// Limits and deadlines of a relay. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +54,14 @@ pub struct Config {
     pub tombstone: Duration,
     /// How many closed routes are remembered.
     pub max_tombstones: usize,
-    /// What runners are told: away for longer, they stop their actors.
-    pub runner_lost_threshold: Duration,
-    /// What runners are told: how long an actor may take to stop.
-    pub actor_stop_threshold: Duration,
+    /// Of actors with state. What runners are told is in it.
+    pub supervisor: supervisor::Config,
+    /// Of actors' stores. An answer is besides no larger than a frame.
+    pub kv: kv::Limits,
+    /// Calls on stores that the runner of a connection may have open at once; more wait.
+    pub max_kv_calls: usize,
+    /// Bytes of such calls that wait for one connection; more are refused.
+    pub max_kv_waiting: usize,
     /// Whether a connection is closed over a frame that has no route.
     pub close_over_unrouted: bool,
 }
@@ -85,8 +90,10 @@ impl Default for Config {
             drain_limit: None,
             tombstone: Duration::from_secs(60),
             max_tombstones: 65_536,
-            runner_lost_threshold: Duration::from_secs(15),
-            actor_stop_threshold: Duration::from_secs(1_800),
+            supervisor: supervisor::Config::default(),
+            kv: kv::Limits::default(),
+            max_kv_calls: 64,
+            max_kv_waiting: 64 * 1024 * 1024,
             close_over_unrouted: false,
         }
     }
@@ -98,6 +105,7 @@ impl Config {
             ("max_connections", self.max_connections),
             ("max_routes_per_connection", self.max_routes_per_connection),
             ("max_frame", self.max_frame),
+            ("max_kv_calls", self.max_kv_calls),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));
@@ -133,6 +141,6 @@ impl Config {
                 return Err(ConfigError::Order { smaller, larger });
             }
         }
-        Ok(())
+        self.kv.validate()
     }
 }

@@ -2,16 +2,28 @@
 
 use std::collections::VecDeque;
 
+use super::kv::Calls;
 use super::routes::{Open, RouteId};
 use crate::frame::Frame;
 use crate::handshake::Hello;
 use crate::machine::deadline::Armed;
+use crate::protocol::carry::FromRunner;
+use crate::protocol::{Edge, Version};
 
 /// A runner's connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) hello: Hello,
+    /// What stands between its session and its runner's version.
+    pub(super) edge: Edge,
     pub(super) session: Session,
+    pub(super) hosting: Hosting,
+    /// What it said that must wait until it is greeted.
+    pub(super) early: Early,
+    /// Whether it takes bodies in pieces.
+    pub(super) streams: bool,
+    /// Whether people were told that acknowledgements of its are ignored.
+    pub(super) acknowledged: bool,
     /// When it is pinged next.
     pub(super) ping: Option<Armed>,
     /// When it is given up.
@@ -20,6 +32,7 @@ pub(super) struct Connection {
     pub(super) refresh: Option<Armed>,
     pub(super) routes: Open,
     pub(super) backlog: Backlog,
+    pub(super) calls: Calls,
 }
 
 /// How far a connection has come.
@@ -41,16 +54,89 @@ pub(super) enum Session {
     Closing,
 }
 
+/// Whether the actors of a connection's runner have state, and how much the supervisor knows of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hosting {
+    /// They have none, or it was not greeted yet, or it was closed: the supervisor hears nothing of it.
+    Nothing,
+    /// It was greeted, and its pong is to come.
+    Greeted,
+    /// Its pong came.
+    Answered,
+}
+
+/// What a runner says between its Init and the relay's: it may not have noticed that it was away. In order, with the
+/// bytes that it came in.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    messages: Vec<(FromRunner, usize)>,
+    held: usize,
+}
+
+impl Early {
+    /// Bytes that wait.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    pub(super) fn push(&mut self, message: FromRunner, bytes: usize) {
+        self.held += bytes;
+        self.messages.push((message, bytes));
+    }
+
+    pub(super) fn take(&mut self) -> Vec<(FromRunner, usize)> {
+        self.held = 0;
+        core::mem::take(&mut self.messages)
+    }
+}
+
 impl Connection {
-    pub(super) fn new(hello: Hello, init: Armed) -> Self {
+    /// One that is to say who it is, and may have so many requests open.
+    pub(super) fn new(mut hello: Hello, init: Armed, max_requests: usize) -> Self {
+        // One that speaks no version is closed before it is heard.
+        let version = Version::try_from(hello.protocol_version).unwrap_or(Version::V7);
+        let edge = Edge::new(version, hello.dialect, max_requests);
+        hello.dialect = edge.dialect();
         Connection {
             hello,
+            edge,
             session: Session::AwaitingInit { deadline: init },
+            hosting: Hosting::Nothing,
+            early: Early::default(),
+            streams: false,
+            acknowledged: false,
             ping: None,
             pong: None,
             refresh: None,
             routes: Open::default(),
             backlog: Backlog::default(),
+            calls: Calls::default(),
+        }
+    }
+
+    /// Whether the supervisor knows of it.
+    pub(super) fn hosts(&self) -> bool {
+        match self.hosting {
+            Hosting::Greeted | Hosting::Answered => true,
+            Hosting::Nothing => false,
+        }
+    }
+}
+
+/// What waits for an outbox's room.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// A frame, and the request whose bytes it counts by.
+    Frame(Frame, Option<RouteId>),
+    /// A ping of the WebSocket's own.
+    Ping,
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        match self {
+            Waiting::Frame(frame, _) => frame.len(),
+            Waiting::Ping => 0,
         }
     }
 }
@@ -59,7 +145,7 @@ impl Connection {
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     blocked: bool,
-    waiting: VecDeque<(Frame, Option<RouteId>)>,
+    waiting: VecDeque<Waiting>,
     held: usize,
 }
 
@@ -76,19 +162,19 @@ impl Backlog {
         self.blocked = false;
     }
 
-    pub(super) fn push(&mut self, frame: Frame, route: Option<RouteId>) {
-        self.held += frame.len();
-        self.waiting.push_back((frame, route));
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        self.held += waiting.len();
+        self.waiting.push_back(waiting);
     }
 
-    /// The next frame, if the outbox has room.
-    pub(super) fn pop(&mut self) -> Option<(Frame, Option<RouteId>)> {
+    /// What is next, if the outbox has room.
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
         if self.blocked {
             return None;
         }
-        let (frame, route) = self.waiting.pop_front()?;
-        self.held -= frame.len();
-        Some((frame, route))
+        let waiting = self.waiting.pop_front()?;
+        self.held -= waiting.len();
+        Some(waiting)
     }
 
     pub(super) fn clear(&mut self) {

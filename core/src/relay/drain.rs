@@ -9,6 +9,7 @@ use crate::directory::RunnerState;
 use crate::http::Close;
 use crate::machine::deadline::Deadlines;
 use crate::protocol::{Dialect, ToClient};
+use crate::supervisor;
 use crate::time::Time;
 
 /// Whether a relay drains, and how far it has come.
@@ -94,6 +95,7 @@ impl Relay {
             Drain::Serving => self.drain = Drain::begin(&self.config, now),
             Drain::Begun { .. } | Drain::Done => return,
         }
+        self.tell_supervisor(supervisor::Event::Drain, now);
         for number in self.numbers() {
             let Some(connection) = self.connections.get_mut(&number) else { continue };
             let state = match connection.hello.dialect {
@@ -118,7 +120,7 @@ impl Relay {
     pub(super) fn tell_to_move(&mut self, number: u64) {
         let Some(connection) = self.connections.get(&number) else { return };
         match connection.session {
-            Session::Draining => self.send(number, ToClient::Draining.encode(), None),
+            Session::Draining => self.tell_runner(number, ToClient::Draining),
             Session::AwaitingInit { .. }
             | Session::Registering
             | Session::Settling
@@ -202,7 +204,8 @@ impl Relay {
             Drain::Begun { .. } => {}
             Drain::Serving | Drain::Done => return,
         }
-        if self.connections.is_empty() && self.registrations.is_empty() && self.endings.len() == 0 {
+        let changes = self.registrations.len() + self.actor_changes;
+        if self.connections.is_empty() && changes == 0 && self.endings.len() == 0 {
             self.drain = Drain::Done;
             self.actions.push_back(Action::Drained);
         }

@@ -24,6 +24,8 @@ pub(super) enum Cause {
     GatewayLost,
     /// This relay drains, and can't wait longer.
     Draining,
+    /// Its actor has stopped, or is to.
+    ActorStopped,
 }
 
 /// How a route ends.
@@ -42,6 +44,7 @@ impl Cause {
             Cause::BusLost => FailureCode::BusLost,
             Cause::Draining => FailureCode::Draining,
             Cause::GatewayLost => return Close::new(1012, "gateway_lost"),
+            Cause::ActorStopped => return Close::new(1001, "actor.stopped"),
         };
         Close::new(failure.close_code(), failure.as_str())
     }
@@ -56,18 +59,19 @@ impl Ends {
             End::Aborted(Cause::BusLost) => &mut self.bus_lost,
             End::Aborted(Cause::GatewayLost) => &mut self.gateway_lost,
             End::Aborted(Cause::Draining) => &mut self.draining,
+            End::Aborted(Cause::ActorStopped) => &mut self.actor_stopped,
         } += 1;
     }
 }
 
 /// What ends a request at its runner, as the kind of request wants it.
-pub(super) fn end_frame(id: RouteId, kind: RouteKind, message_index: MessageIndex, close: Close) -> Frame {
+pub(super) fn end_message(id: RouteId, kind: RouteKind, message_index: MessageIndex, close: Close) -> ToClient {
     let message_id = MessageId { gateway_id: id.gateway_id, request_id: id.request_id, message_index };
     let message_kind = match kind {
         RouteKind::Http => to_client::Kind::RequestAbort,
         RouteKind::WebSocket => to_client::Kind::WebSocketClose(close.into_wire()),
     };
-    ToClient::TunnelMessage(ToClientTunnelMessage { message_id, message_kind }).encode()
+    ToClient::TunnelMessage(ToClientTunnelMessage { message_id, message_kind })
 }
 
 impl Relay {
@@ -77,6 +81,7 @@ impl Relay {
         if !self.routes.close(id, &mut connection.routes, now) {
             return;
         }
+        connection.edge.forget(id.gateway_id, id.request_id);
         self.counted.ends.count(end);
         if connection.routes.len() == 0 {
             self.emptied(id.connection);
@@ -92,7 +97,7 @@ impl Relay {
     pub(super) fn abort_at_runner(&mut self, id: RouteId, why: Cause, now: Time) {
         let Some((kind, next)) = self.routes.next(id) else { return };
         self.close_route(id, End::Aborted(why), now);
-        self.send(id.connection, end_frame(id, kind, next, why.close()), None);
+        self.tell_runner(id.connection, end_message(id, kind, next, why.close()));
     }
 
     /// An opening is not carried to its runner, now or when it comes once more.

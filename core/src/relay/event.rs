@@ -3,11 +3,14 @@
 use bytes::Bytes;
 
 use crate::bus::{Publication, Rejected};
-use crate::directory::{ChangeOutcome, RunnerChange};
+use crate::directory::{ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, RunnerChange, RunnerSeen};
 use crate::frame::Frame;
 use crate::handshake::Hello;
 use crate::http::Close;
+use crate::kv::{Call, Owner};
 use crate::protocol::GatewayId;
+use crate::protocol::kv::KvResponseData;
+use crate::supervisor;
 
 /// What can happen to a relay.
 ///
@@ -34,6 +37,16 @@ pub enum Event {
         connection: u64,
         /// The message.
         frame: Bytes,
+    },
+    /// A runner sent a text message.
+    TextFromRunner {
+        /// On which connection.
+        connection: u64,
+    },
+    /// A runner's WebSocket answered an [`Action::Ping`].
+    Ponged {
+        /// On which connection.
+        connection: u64,
     },
     /// A runner's WebSocket ended, in whatever way. To be said once, also after [`Action::Close`].
     Disconnected {
@@ -71,6 +84,30 @@ pub enum Event {
         /// What became of it.
         outcome: ChangeOutcome,
     },
+    /// The directory shows a runner, of this relay or of another.
+    Runner(RunnerSeen),
+    /// The directory shows an actor.
+    Actor(ActorSeen),
+    /// What became of an [`Action::Actor`].
+    ActorChanged {
+        /// Whose record it was about.
+        actor: ActorKey,
+        /// What became of it.
+        outcome: ChangeOutcome<ActorRecord>,
+    },
+    /// The directory has shown all runners and actors that are there, and shows what changes from now on.
+    DirectoryBack,
+    /// The directory does not show changes for now.
+    DirectoryAway,
+    /// A store answered an [`Action::Kv`].
+    KvAnswered {
+        /// Whose runner asked.
+        connection: u64,
+        /// As the action said.
+        request_id: u32,
+        /// The answer.
+        data: KvResponseData,
+    },
     /// Take no new connections; let runners go elsewhere; finish what is open, then close.
     Drain,
 }
@@ -84,6 +121,12 @@ pub enum Action {
         connection: u64,
         /// The message.
         frame: Frame,
+    },
+    /// Ping a runner's WebSocket, behind what was sent before, and say when it answered. Old runners know no other
+    /// ping.
+    Ping {
+        /// Which.
+        connection: u64,
     },
     /// Close a runner's WebSocket, behind what was sent before.
     Close {
@@ -102,6 +145,21 @@ pub enum Action {
         /// The change.
         change: RunnerChange,
     },
+    /// Change an actor's record, one at a time per actor, and say what became of it with [`Event::ActorChanged`].
+    Actor(ActorChange),
+    /// Ask an actor's store, in the order of these actions, and say what it answered with [`Event::KvAnswered`].
+    Kv {
+        /// Whose runner asks.
+        connection: u64,
+        /// To be repeated.
+        request_id: u32,
+        /// What is asked.
+        call: Call,
+        /// Whose store, and in whose name.
+        owner: Owner,
+    },
+    /// Tell people of actors.
+    LogActors(supervisor::Notice),
     /// Tell people.
     Log {
         /// About which connection.

@@ -1,5 +1,6 @@
 //! The relay: holds runners' connections, carries frames, and decides who may answer.
 
+mod actors;
 mod carry;
 mod config;
 mod connection;
@@ -8,13 +9,17 @@ mod end;
 mod ending;
 mod event;
 mod gateways;
+mod kv;
 mod notice;
+mod pings;
+mod pools;
 mod registration;
 mod ring;
 mod routes;
 mod session;
 mod stats;
 mod strands;
+mod supervise;
 
 use std::collections::VecDeque;
 
@@ -23,11 +28,13 @@ use hashbrown::HashMap;
 pub use config::Config;
 pub use event::{Action, Event};
 pub use notice::Notice;
+pub use pools::PoolKind;
 pub use stats::{Ends, Stats, Timeouts};
 
 use self::connection::{Connection, Session};
 use self::drain::Drain;
 use self::ending::Endings;
+use self::pools::Pools;
 use self::registration::Registration;
 use self::routes::Routes;
 use crate::bus::RelayId;
@@ -36,6 +43,7 @@ use crate::http::Close;
 use crate::machine::Machine;
 use crate::machine::deadline::Deadlines;
 use crate::machine::random::Random;
+use crate::supervisor::{self, Supervisor};
 use crate::time::{Time, WallClock};
 
 /// The relay's machine.
@@ -53,6 +61,12 @@ pub struct Relay {
     deadlines: Deadlines<Deadline, u64>,
     actions: VecDeque<Action>,
     drain: Drain,
+    supervisor: Supervisor,
+    /// How many changes of actors' records are under way.
+    actor_changes: usize,
+    /// Connections that were closed or have ended, and that the supervisor still counts on.
+    left: Vec<u64>,
+    pools: Pools,
     /// The gauges in it are filled in when it is asked for.
     counted: Stats,
 }
@@ -77,8 +91,12 @@ impl Relay {
     ///
     /// # Errors
     /// The configuration could not work.
-    pub fn new(config: Config, id: RelayId, seed: u64, now: Time) -> Result<Self, ConfigError> {
+    pub fn new(mut config: Config, id: RelayId, seed: u64, now: Time) -> Result<Self, ConfigError> {
+        /// What a response has besides what its entries count.
+        const RESPONSE_OVERHEAD: usize = 64;
         config.validate()?;
+        config.kv.max_answer = config.kv.max_answer.min(config.max_frame.saturating_sub(RESPONSE_OVERHEAD));
+        let supervisor = Supervisor::new(config.supervisor.clone(), id, now)?;
         let mut wall = WallClock::default();
         wall.set(now, 0);
         let deadlines = Deadlines::new([
@@ -91,6 +109,10 @@ impl Relay {
         let routes = Routes::new(config.tombstone, config.max_tombstones, config.gateway_silent);
         let endings = Endings::new(config.abort_again, config.abort_give_up, config.max_ending);
         Ok(Relay {
+            supervisor,
+            actor_changes: 0,
+            left: Vec::new(),
+            pools: Pools::new(config.supervisor.max_runners),
             config,
             id,
             random: Random::new(seed),
@@ -147,11 +169,19 @@ impl Relay {
                 Deadline::Directory => self.change_again(number),
             }
         }
+        self.tell_supervisor(supervisor::Event::Tick, now);
+        self.supervise(now);
         self.go_on_draining(now);
+        // What a drain ended is the end of actors' routes, too.
+        self.supervise(now);
     }
 
     /// Closes a connection, and tells people why.
     fn give_up(&mut self, number: u64, notice: Notice, close: Close) {
+        let Some(connection) = self.connections.get(&number) else { return };
+        if matches!(connection.session, Session::Closing) {
+            return;
+        }
         self.actions.push_back(Action::Log { connection: number, notice });
         self.close(number, close);
     }
@@ -165,9 +195,14 @@ impl Machine for Relay {
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
         match event {
             Event::Tick => {}
-            Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
+            Event::WallClock { unix_ms } => {
+                self.wall.set(now, unix_ms);
+                self.tell_supervisor(supervisor::Event::WallClock { unix_ms }, now);
+            }
             Event::Connected { connection, hello } => self.connected(connection, hello, now)?,
             Event::FromRunner { connection, frame } => self.runner_sent(connection, frame, now),
+            Event::TextFromRunner { connection } => self.runner_sent_text(connection),
+            Event::Ponged { connection } => self.ponged(connection, now),
             Event::Disconnected { connection } => self.disconnected(connection)?,
             Event::PeerBlocked { connection } => {
                 if let Some(connection) = self.connections.get_mut(&connection) {
@@ -179,6 +214,20 @@ impl Machine for Relay {
             Event::PublishFailed(rejected) => self.publish_failed(&rejected, now),
             Event::Directory { connection, outcome } => self.directory(connection, outcome, now),
             Event::NoResponders { gateway } => self.nobody_listens(gateway, now),
+            Event::Runner(seen) => {
+                self.pools.seen(&seen);
+                self.tell_supervisor(supervisor::Event::Runner(seen), now);
+            }
+            Event::Actor(seen) => self.tell_supervisor(supervisor::Event::Actor(seen), now),
+            Event::ActorChanged { actor, outcome } => {
+                self.actor_changes = self.actor_changes.saturating_sub(1);
+                self.tell_supervisor(supervisor::Event::Changed { actor, outcome }, now);
+            }
+            Event::DirectoryBack => self.tell_supervisor(supervisor::Event::DirectoryBack, now),
+            Event::DirectoryAway => self.tell_supervisor(supervisor::Event::DirectoryAway, now),
+            Event::KvAnswered { connection, request_id, data } => {
+                self.kv_answered(connection, request_id, data, now);
+            }
             Event::Drain => self.drain(now),
         }
         self.tick(now);
@@ -193,7 +242,13 @@ impl Machine for Relay {
         if !self.actions.is_empty() {
             return Some(Time::ZERO);
         }
-        let dues = [self.deadlines.next_due(), self.routes.next_due(), self.endings.next_due(), self.drain.next_due()];
+        let dues = [
+            self.deadlines.next_due(),
+            self.routes.next_due(),
+            self.endings.next_due(),
+            self.drain.next_due(),
+            self.supervisor.poll_timeout(),
+        ];
         dues.into_iter().flatten().min()
     }
 
@@ -209,7 +264,10 @@ impl Machine for Relay {
                 + self.routes.deadlines()
                 + self.endings.deadlines()
                 + self.drain.deadlines(),
-            buffered: connections().map(|connection| connection.backlog.held()).sum(),
+            buffered: connections().map(|connection| connection.backlog.held() + connection.early.held()).sum(),
+            kv_open: connections().map(|connection| connection.calls.open()).sum(),
+            kv_waiting: connections().map(|connection| connection.calls.held()).sum(),
+            supervisor: self.supervisor.stats(),
             ..self.counted.clone()
         }
     }

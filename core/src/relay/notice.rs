@@ -2,8 +2,9 @@
 
 use thiserror::Error;
 
+use super::pools::PoolKind;
 use crate::directory::RunnerKey;
-use crate::error::PeerError;
+use crate::protocol::edge::EdgeError;
 use crate::protocol::{GatewayId, MessageId};
 
 /// Something about a connection that people should hear.
@@ -30,13 +31,33 @@ pub enum Notice {
     PongTimeout,
     /// It sent something that the protocol does not allow.
     #[error("the runner sent a malformed frame: {0}")]
-    Malformed(PeerError),
+    Malformed(EdgeError),
+    /// It sent a frame over the limit.
+    #[error("the runner sent a frame of {bytes} bytes")]
+    FrameTooLarge {
+        /// What the frame has.
+        bytes: usize,
+    },
+    /// It sent a text message.
+    #[error("the runner sent a text message")]
+    Text,
     /// It sent something that makes no sense at that point.
     #[error("the runner sent {0} out of turn")]
     OutOfTurn(&'static str),
     /// It answered what it was not asked.
     #[error("the runner sent a frame without a route: {0:?}")]
-    Unrouted(MessageId),
+    Unrouted(Option<MessageId>),
+    /// It acknowledges what it is sent. Nobody waits for that, and nothing more is said of it.
+    #[error("the runner acknowledges tunnel messages, which is ignored")]
+    AcknowledgementIgnored,
+    /// Its pool has runners of the other kind.
+    #[error("the actors of this runner are {mine}, those of its pool are {theirs}")]
+    OtherKind {
+        /// The runner's kind.
+        mine: PoolKind,
+        /// Its pool's.
+        theirs: PoolKind,
+    },
     /// A gateway that has requests open on it said nothing for too long, or nobody listens there.
     #[error("gateway {0} is gone, what it had open is aborted")]
     GatewayLost(GatewayId),

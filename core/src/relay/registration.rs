@@ -1,5 +1,6 @@
 //! A connection's runner in the directory: one change in flight at a time, until the record says what it should.
 
+use super::pools::PoolKind;
 use crate::bus::{ConnectionId, RelayId};
 use crate::directory::{
     ChangeOutcome, Revision, RunnerChange, RunnerId, RunnerKey, RunnerRecord, RunnerState, Versioned,
@@ -19,6 +20,8 @@ pub(super) struct Registration {
     waits: bool,
     /// The connection that the record named before.
     displaced: Option<ConnectionId>,
+    /// Whether the runner said goodbye.
+    goodbye: bool,
 }
 
 /// What the record says of the connection, as far as is known.
@@ -48,7 +51,7 @@ pub(super) enum Step {
     Change(RunnerChange),
     /// The runner was entered: its connection can begin. Another connection may have to be told to close, and the
     /// record may be meant to say something else by now.
-    Entered { displaced: Option<ConnectionId>, change: Option<RunnerChange> },
+    Entered { revision: Revision, displaced: Option<ConnectionId>, change: Option<RunnerChange> },
     /// The record says the state that it should, and said another before.
     Settled(RunnerState),
     /// The record says what it said before.
@@ -78,6 +81,7 @@ impl Registration {
             wanted,
             waits: false,
             displaced: None,
+            goodbye: false,
         };
         let change = registration.change();
         (registration, change)
@@ -86,6 +90,21 @@ impl Registration {
     /// The id that the runner has.
     pub(super) fn runner_id(&self) -> RunnerId {
         self.record.id
+    }
+
+    /// How many actors it has room for.
+    pub(super) fn slots(&self) -> u32 {
+        self.record.slots
+    }
+
+    /// Whether its actors have state.
+    pub(super) fn kind(&self) -> PoolKind {
+        PoolKind::of(self.record.abilities)
+    }
+
+    /// The runner said goodbye: it has no actors when its connection has ended, and comes back as another.
+    pub(super) fn said_goodbye(&mut self) {
+        self.goodbye = true;
     }
 
     /// The record shall say this state. A change to make, unless one is in flight.
@@ -161,7 +180,7 @@ impl Registration {
         let before = core::mem::replace(&mut self.place, Place::Here { state });
         let change = (self.wanted != written).then(|| self.change());
         match (before, change) {
-            (Place::Entering, change) => Step::Entered { displaced: self.displaced, change },
+            (Place::Entering, change) => Step::Entered { revision, displaced: self.displaced, change },
             (Place::Here { .. } | Place::Moved { .. }, Some(change)) => Step::Change(change),
             (Place::Here { state: before }, None) if before == state => Step::Refreshed,
             (Place::Here { .. } | Place::Moved { .. }, None) => Step::Settled(state),
@@ -232,19 +251,20 @@ impl Registration {
 
     fn change(&mut self) -> RunnerChange {
         self.in_flight = Some(self.wanted);
-        let stateless = self.record.abilities.stateless;
+        let leaves_nothing = self.kind() == PoolKind::Stateless || self.goodbye;
         let record = match (&self.place, self.wanted) {
             (Place::Moved { theirs }, Wanted::State(_) | Wanted::Gone) => {
                 let left = RunnerRecord { moving: None, ..theirs.clone() };
                 // If the next connection has ended, too, nothing of a runner without state is left.
-                (left.connection.is_some() || !stateless).then_some(left)
+                (left.connection.is_some() || !leaves_nothing).then_some(left)
             }
             (Place::Entering | Place::Here { .. }, Wanted::State(state)) => {
                 self.record.state = state;
                 Some(self.record.clone())
             }
-            // A runner without state leaves nothing behind, unless it still moves; of others the id stays.
-            (Place::Entering | Place::Here { .. }, Wanted::Gone) => (!stateless || self.record.moving.is_some())
+            // A runner without state leaves nothing behind, unless it still moves, nor does one that said goodbye; of
+            // others the id stays.
+            (Place::Entering | Place::Here { .. }, Wanted::Gone) => (!leaves_nothing || self.record.moving.is_some())
                 .then(|| RunnerRecord { connection: None, ..self.record.clone() }),
         };
         RunnerChange { key: self.key.clone(), expected: self.revision, record }

@@ -2,9 +2,11 @@
 
 use core::time::Duration;
 
+use bytestring::ByteString;
 use hashbrown::HashMap;
 use slab::Slab;
 
+use super::actors::{Actors, Finished};
 use super::ring::{self, Links, LinksOf};
 use super::strands::{self, Strands};
 use crate::machine::deadline::Deadlines;
@@ -57,6 +59,7 @@ pub(super) struct Routes {
     routes: Slab<Route>,
     places: HashMap<RouteId, usize>,
     strands: Strands,
+    actors: Actors,
     tombstones: Deadlines<Tombstone, usize>,
     max_tombstones: usize,
 }
@@ -67,9 +70,12 @@ struct Route {
     state: State,
     /// In the ring of its strand, while it is open.
     links: Links,
+    /// In the ring of its actor, while it is open and if its actor has state.
+    of_actor: Links,
 }
 
 const OF_STRAND: LinksOf<Route> = |route| &mut route.links;
+const OF_ACTOR: LinksOf<Route> = |route| &mut route.of_actor;
 
 #[derive(Debug)]
 enum State {
@@ -77,10 +83,14 @@ enum State {
         kind: RouteKind,
         /// What its gateway has open on its connection.
         strand: usize,
+        /// What is open for its actor on its connection, if the actor has state.
+        actor: Option<usize>,
         /// Bytes of it that wait for its connection's outbox.
         held: usize,
         /// The number behind that of the last message that was carried to the runner.
         next: MessageIndex,
+        /// The number behind that of the last message that was carried to the gateway.
+        next_answer: MessageIndex,
     },
     /// A tombstone.
     Closed,
@@ -110,6 +120,7 @@ impl Routes {
             routes: Slab::new(),
             places: HashMap::new(),
             strands: Strands::new(gateway_silent),
+            actors: Actors::default(),
             tombstones: Deadlines::new([(Tombstone, tombstone)]),
             max_tombstones,
         }
@@ -123,12 +134,23 @@ impl Routes {
         }
     }
 
-    /// Opens a route that is unknown.
-    pub(super) fn open(&mut self, id: RouteId, kind: RouteKind, open: &mut Open, now: Time) {
+    /// Opens a route that is unknown, for an actor if its actors have state.
+    pub(super) fn open(
+        &mut self,
+        id: RouteId,
+        kind: RouteKind,
+        actor_id: Option<&ByteString>,
+        open: &mut Open,
+        now: Time,
+    ) {
         let strand = self.strands.find_or_insert(id.connection, id.gateway_id, &mut open.strands);
         self.strands.heard(strand, now);
-        let state = State::Open { kind, strand, held: 0, next: 0 };
-        let route = self.routes.insert(Route { id, state, links: Links::default() });
+        let actor = actor_id.map(|actor_id| self.actors.join(id.connection, actor_id, kind));
+        let state = State::Open { kind, strand, actor, held: 0, next: 0, next_answer: 0 };
+        let route = self.routes.insert(Route { id, state, links: Links::default(), of_actor: Links::default() });
+        if let Some(actor) = actor {
+            ring::join(&mut self.routes, OF_ACTOR, &mut self.actors.get_mut(actor).routes, route);
+        }
         ring::join(&mut self.routes, OF_STRAND, &mut self.strands.get_mut(strand).turn, route);
         self.places.insert(id, route);
         open.routes += 1;
@@ -137,7 +159,11 @@ impl Routes {
     /// Closes a route, and leaves a tombstone. Whether it was open.
     pub(super) fn close(&mut self, id: RouteId, open: &mut Open, now: Time) -> bool {
         let Some(route) = self.places.get(&id).copied() else { return false };
-        let State::Open { strand, .. } = self.routes[route].state else { return false };
+        let State::Open { kind, strand, actor, .. } = self.routes[route].state else { return false };
+        if let Some(actor) = actor {
+            ring::leave(&mut self.routes, OF_ACTOR, &mut self.actors.get_mut(actor).routes, route);
+            self.actors.leave(actor, kind);
+        }
         let turn = &mut self.strands.get_mut(strand).turn;
         ring::leave(&mut self.routes, OF_STRAND, turn, route);
         if turn.is_none() {
@@ -154,7 +180,8 @@ impl Routes {
             Standing::Unknown => {}
             Standing::Open | Standing::Closed => return,
         }
-        let route = self.routes.insert(Route { id, state: State::Closed, links: Links::default() });
+        let (links, of_actor) = (Links::default(), Links::default());
+        let route = self.routes.insert(Route { id, state: State::Closed, links, of_actor });
         self.places.insert(id, route);
         self.bury(route, now);
     }
@@ -217,6 +244,28 @@ impl Routes {
         strands.into_iter().flat_map(|strand| self.strand(strand).routes).collect()
     }
 
+    /// What is open for an actor on a connection.
+    pub(super) fn of_actor(&mut self, connection: u64, actor_id: &ByteString) -> Vec<RouteId> {
+        let first = self.actors.find(connection, actor_id).and_then(|actor| self.actors.get_mut(actor).routes);
+        let routes = ring::all(&mut self.routes, OF_ACTOR, first);
+        routes.into_iter().map(|route| self.routes[route].id).collect()
+    }
+
+    /// A life is to end when its exchanges have. Whether they have; if not, it is said when they do.
+    pub(super) fn finish(&mut self, connection: u64, actor_id: &ByteString, generation: u32) -> bool {
+        self.actors.finish(connection, actor_id, generation)
+    }
+
+    /// Nobody waits for an actor's exchanges any more.
+    pub(super) fn finish_no_more(&mut self, connection: u64, actor_id: &ByteString) {
+        self.actors.finish_no_more(connection, actor_id);
+    }
+
+    /// An actor whose exchanges have ended since that was asked for.
+    pub(super) fn pop_finished(&mut self) -> Option<Finished> {
+        self.actors.pop_finished()
+    }
+
     fn strand(&mut self, strand: usize) -> StrandRoutes {
         let &mut strands::Strand { connection, gateway_id, turn, .. } = self.strands.get_mut(strand);
         let routes = ring::all(&mut self.routes, OF_STRAND, turn);
@@ -238,6 +287,23 @@ impl Routes {
             && let State::Open { next, .. } = &mut self.routes[*place].state
         {
             *next = number.wrapping_add(1);
+        }
+    }
+
+    /// The number that the next message to the gateway of an open route has.
+    pub(super) fn next_answer(&self, id: RouteId) -> Option<MessageIndex> {
+        match self.places.get(&id).map(|place| &self.routes[*place].state) {
+            Some(State::Open { next_answer, .. }) => Some(*next_answer),
+            Some(State::Closed) | None => None,
+        }
+    }
+
+    /// A message of an open route was carried to the gateway.
+    pub(super) fn answered(&mut self, id: RouteId, number: MessageIndex) {
+        if let Some(place) = self.places.get(&id)
+            && let State::Open { next_answer, .. } = &mut self.routes[*place].state
+        {
+            *next_answer = number.wrapping_add(1);
         }
     }
 
@@ -275,8 +341,12 @@ impl Routes {
     }
 
     fn forget(&mut self, route: usize) {
-        let id = self.routes.remove(route).id;
+        let Route { id, state, .. } = self.routes.remove(route);
         self.places.remove(&id);
+        match state {
+            State::Open { actor: Some(actor), .. } => self.actors.forget(actor),
+            State::Open { actor: None, .. } | State::Closed => {}
+        }
     }
 }
 
@@ -299,7 +369,7 @@ mod tests {
         let mut routes = routes();
         let mut open = Open::default();
         for request in 0..4 {
-            routes.open(id(request), RouteKind::Http, &mut open, Time::ZERO);
+            routes.open(id(request), RouteKind::Http, None, &mut open, Time::ZERO);
         }
         for request in [0, 3, 1] {
             assert!(routes.close(id(request), &mut open, Time::ZERO));
@@ -332,7 +402,7 @@ mod tests {
         let name = |routes: &mut Routes| routes.name(1, GatewayId([1; 4])).map(|request| request.0[0]);
         assert_eq!(name(&mut routes), None);
         for request in 0..3 {
-            routes.open(id(request), RouteKind::Http, &mut open, Time::ZERO);
+            routes.open(id(request), RouteKind::Http, None, &mut open, Time::ZERO);
         }
         let named: Vec<_> = (0..4).map(|_| name(&mut routes)).collect();
         assert_eq!(named, [Some(0), Some(1), Some(2), Some(0)]);
@@ -350,7 +420,7 @@ mod tests {
     fn a_gateway_is_silent_from_its_last_word_on() {
         let mut routes = routes();
         let mut open = Open::default();
-        routes.open(id(0), RouteKind::Http, &mut open, Time::ZERO);
+        routes.open(id(0), RouteKind::Http, None, &mut open, Time::ZERO);
         routes.heard(1, GatewayId([1; 4]), Time::from_millis(10_000));
         assert!(routes.pop_silent(Time::from_millis(39_999)).is_none());
         let strand = routes.pop_silent(Time::from_millis(40_000)).expect("its time has come");
@@ -358,5 +428,28 @@ mod tests {
         assert_eq!(routes.of_gateway(GatewayId([1; 4])).len(), 1);
         routes.close(id(0), &mut open, Time::ZERO);
         assert!(routes.strands.is_empty());
+    }
+
+    #[test]
+    fn an_actor_has_finished_when_its_last_exchange_has_ended_whatever_sockets_it_has() {
+        let mut routes = routes();
+        let mut open = Open::default();
+        let actor = ByteString::from_static("actor");
+        assert!(routes.finish(1, &actor, 3), "it has none");
+        for (request, kind) in [(0, RouteKind::Http), (1, RouteKind::WebSocket), (2, RouteKind::Http)] {
+            routes.open(id(request), kind, Some(&actor), &mut open, Time::ZERO);
+        }
+        routes.open(id(3), RouteKind::Http, Some(&"other".into()), &mut open, Time::ZERO);
+        assert!(!routes.finish(1, &actor, 3));
+        routes.close(id(0), &mut open, Time::ZERO);
+        routes.close(id(3), &mut open, Time::ZERO);
+        assert_eq!(routes.pop_finished(), None);
+        routes.close(id(2), &mut open, Time::ZERO);
+        let finished = Finished { connection: 1, actor_id: actor.clone(), generation: 3 };
+        assert_eq!((routes.pop_finished(), routes.pop_finished()), (Some(finished), None));
+        assert_eq!(routes.of_actor(1, &actor), [id(1)]);
+        routes.forget_all(&mut open);
+        assert_eq!(routes.of_actor(1, &actor), []);
+        assert!(routes.actors.is_empty());
     }
 }

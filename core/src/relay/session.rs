@@ -1,23 +1,21 @@
 //! One runner's connection: from its opening, by Init and pong, to its end.
 
-use super::connection::{Connection, Session};
+use super::connection::{Connection, Hosting, Session, Waiting};
 use super::notice::Notice;
+use super::pools::PoolKind;
 use super::registration::{Registration, Step};
 use super::{Action, Deadline, Relay};
 use crate::bus::{ConnectionId, Publication, Subject};
-use crate::directory::{ChangeOutcome, Pool, RunnerChange, RunnerId, RunnerKey, RunnerRecord, RunnerState};
+use crate::directory::{ChangeOutcome, Pool, Revision, RunnerChange, RunnerId, RunnerKey, RunnerRecord, RunnerState};
 use crate::error::ApiMisuse;
 use crate::frame::Frame;
 use crate::handshake::{Hello, abilities};
 use crate::http::Close;
 use crate::protocol::carry::FromRunner;
-use crate::protocol::kv::{KvRequest, KvResponse, KvResponseData};
-use crate::protocol::to_client::{self, Ping, ProtocolMetadata};
-use crate::protocol::{ToClient, ToRunner, to_server};
+use crate::protocol::to_client::{self, ProtocolMetadata};
+use crate::protocol::{ToClient, ToRunner, Version, to_server};
+use crate::supervisor;
 use crate::time::Time;
-
-/// The versions of the protocol that runners may speak.
-const VERSIONS: core::ops::RangeInclusive<u16> = 7..=7;
 
 impl Relay {
     pub(super) fn connected(&mut self, number: u64, hello: Hello, now: Time) -> Result<(), ApiMisuse> {
@@ -25,15 +23,16 @@ impl Relay {
             return Err(ApiMisuse::ConnectionInUse(number));
         }
         let runner = hello.protocol_version;
+        let max_requests = self.config.max_routes_per_connection;
         let full = self.connections.len() >= self.config.max_connections;
         let init = self.deadlines.arm(Deadline::Init, number, now);
-        self.connections.insert(number, Connection::new(hello, init));
+        self.connections.insert(number, Connection::new(hello, init, max_requests));
         if self.drain.has_begun() {
             self.close(number, Close::new(1001, "relay.draining"));
         } else if full {
             self.close(number, Close::new(1013, "relay.full"));
-        } else if !VERSIONS.contains(&runner) {
-            let (oldest, newest) = (*VERSIONS.start(), *VERSIONS.end());
+        } else if Version::try_from(runner).is_err() {
+            let (oldest, newest) = (Version::V1.number(), Version::V7.number());
             let notice = Notice::UnsupportedVersion { runner, oldest, newest };
             self.close(number, Close::new(1008, notice.to_string()));
             self.actions.push_back(Action::Log { connection: number, notice });
@@ -41,8 +40,8 @@ impl Relay {
         Ok(())
     }
 
-    /// A runner said something.
-    pub(super) fn said(&mut self, number: u64, message: FromRunner, now: Time) {
+    /// A runner said something, in so many bytes.
+    pub(super) fn said(&mut self, number: u64, message: FromRunner, bytes: usize, now: Time) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         match (message, &connection.session) {
             (
@@ -52,29 +51,42 @@ impl Relay {
             (FromRunner::Init(init), Session::AwaitingInit { .. }) => self.init(number, init),
             (FromRunner::Pong(_), Session::Settling) => {
                 connection.session = Session::Ready;
+                self.answered(number, now);
                 let key = self.registrations.get_mut(&number).map(|registration| registration.key.clone());
                 if let Some(key) = key {
                     self.actions.push_back(Action::Log { connection: number, notice: Notice::Ready(key) });
                 }
                 self.set_state(number, RunnerState::Ready);
             }
-            // It answers, that is all that is asked of it.
-            (FromRunner::Pong(_), Session::Ready | Session::Draining | Session::Stopping) => {}
+            (FromRunner::Pong(_), Session::Ready | Session::Draining | Session::Stopping) => self.answered(number, now),
             (FromRunner::Stopping, Session::Registering | Session::Settling | Session::Ready | Session::Draining) => {
                 connection.session = Session::Stopping;
+                if let Some(registration) = self.registrations.get_mut(&number) {
+                    registration.said_goodbye();
+                }
                 self.set_state(number, RunnerState::Draining);
+                self.pass_on(number, supervisor::Event::Stopping { connection: number }, now);
             }
             // It says so again.
             (FromRunner::Stopping, Session::Stopping) => {}
-            // Actors with state are not placed yet: there is nobody whose events or acknowledgements could matter.
+            // Actors without state are nobody's concern.
             (
-                FromRunner::Events(_) | FromRunner::AckCommands(_),
+                FromRunner::Events(events),
                 Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
-            ) => {}
+            ) => self.pass_on(number, supervisor::Event::Events { connection: number, events }, now),
+            (
+                FromRunner::AckCommands(acknowledged),
+                Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
+            ) => self.pass_on(number, supervisor::Event::AckCommands { connection: number, acknowledged }, now),
             (
                 FromRunner::KvRequest(request),
                 Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
-            ) => self.refuse_kv(number, &request),
+            ) => self.kv_request(number, request, bytes, now),
+            // It goes on where it was when its connection broke. Once it is greeted it is heard.
+            (
+                message @ (FromRunner::Events(_) | FromRunner::AckCommands(_) | FromRunner::KvRequest(_)),
+                Session::Registering,
+            ) => self.said_early(number, message, bytes),
             // It was told to go; what it still says does not matter.
             (
                 FromRunner::Tunnel(_)
@@ -99,12 +111,19 @@ impl Relay {
                 | FromRunner::KvRequest(_),
                 Session::AwaitingInit { .. },
             ) => self.out_of_turn(number, "something before ToServerInit"),
-            (
-                FromRunner::Events(_) | FromRunner::AckCommands(_) | FromRunner::Pong(_) | FromRunner::KvRequest(_),
-                Session::Registering,
-            ) => self.out_of_turn(number, "something before ToClientInit"),
+            // Its WebSocket may say so by itself, and says nothing else by that.
+            (FromRunner::Pong(_), Session::Registering) => {}
         }
         self.heard(number, now);
+    }
+
+    /// What a runner says before it is greeted is kept, as long as there is room.
+    fn said_early(&mut self, number: u64, message: FromRunner, bytes: usize) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if connection.early.held() + bytes > self.config.max_buffered {
+            return self.out_of_turn(number, "too much before ToClientInit");
+        }
+        connection.early.push(message, bytes);
     }
 
     fn init(&mut self, number: u64, init: to_server::Init) {
@@ -118,6 +137,12 @@ impl Relay {
         let abilities = abilities::read(init.metadata.as_deref(), hello.dialect);
         let pool = Pool { namespace: hello.namespace.clone(), name: init.name };
         let key = RunnerKey { pool, key: hello.runner_key.clone() };
+        connection.streams = abilities.streams;
+        let kind = PoolKind::of(abilities);
+        if let Some(theirs) = self.pools.other_kind(&key, kind) {
+            return self.other_kind(number, kind, theirs);
+        }
+        self.pools.enter(number, key.clone(), kind);
         let id = uuid::Builder::from_random_bytes({
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&self.random.next_u64().to_be_bytes());
@@ -144,14 +169,18 @@ impl Relay {
         let Some(registration) = self.registrations.get_mut(&number) else { return };
         match registration.outcome(outcome, self.id) {
             Step::Change(change) => self.change(number, change),
-            Step::Entered { displaced, change } => {
+            Step::Entered { revision, displaced, change } => {
                 if let Some(displaced) = displaced {
                     self.displace(displaced);
                 }
                 if let Some(change) = change {
                     self.change(number, change);
                 }
-                self.begin(number, now);
+                // Another may have come in at the same time.
+                match self.of_other_kind(number) {
+                    Some((mine, theirs)) => self.other_kind(number, mine, theirs),
+                    None => self.begin(number, revision, now),
+                }
             }
             Step::Settled(state) => match state {
                 RunnerState::Ready => self.told_gateways(number, now),
@@ -188,17 +217,6 @@ impl Relay {
         }));
     }
 
-    /// Writes a runner's record anew, now and again after the interval.
-    pub(super) fn refresh(&mut self, number: u64, now: Time) {
-        if let Some(change) = self.registrations.get_mut(&number).and_then(Registration::refresh) {
-            self.counted.refreshed += 1;
-            self.change(number, change);
-        }
-        if let Some(connection) = self.connections.get_mut(&number) {
-            connection.refresh = Some(self.deadlines.arm(Deadline::Refresh, number, now));
-        }
-    }
-
     /// The directory was away; it is asked again.
     pub(super) fn change_again(&mut self, number: u64) {
         if let Some(change) = self.registrations.get_mut(&number).map(Registration::again) {
@@ -207,13 +225,14 @@ impl Relay {
     }
 
     /// The runner is entered in the directory: greets it, and pings it.
-    fn begin(&mut self, number: u64, now: Time) {
+    fn begin(&mut self, number: u64, revision: Revision, now: Time) {
         let Some(registration) = self.registrations.get(&number) else { return };
         let Some(connection) = self.connections.get_mut(&number) else { return };
+        let mut stopping = false;
         match connection.session {
             Session::Registering => connection.session = Session::Settling,
             // It said goodbye already: it will not become ready, but is greeted and watched like any other.
-            Session::Stopping => {}
+            Session::Stopping => stopping = true,
             Session::AwaitingInit { .. }
             | Session::Settling
             | Session::Ready
@@ -226,42 +245,35 @@ impl Relay {
         let init = ToClient::Init(to_client::Init {
             runner_id: registration.runner_id().to_string().into(),
             metadata: ProtocolMetadata {
-                runner_lost_threshold: millis(self.config.runner_lost_threshold),
-                actor_stop_threshold: millis(self.config.actor_stop_threshold),
+                runner_lost_threshold: millis(self.config.supervisor.runner_lost_threshold),
+                actor_stop_threshold: millis(self.config.supervisor.actor_stop_threshold),
                 serverless_drain_grace_period: None,
             },
         });
-        self.send(number, init.encode(), None);
+        let early = connection.early.take();
+        self.tell_runner(number, init);
         self.ping(number, now);
-    }
-
-    /// The record says that a runner is ready: a ping tells the runner that requests can come.
-    fn told_gateways(&mut self, number: u64, now: Time) {
-        if self.connections.get(&number).is_some_and(|connection| matches!(connection.session, Session::Ready)) {
-            self.send_ping(number, now);
+        self.greeted(number, revision, now);
+        if stopping {
+            self.pass_on(number, supervisor::Event::Stopping { connection: number }, now);
+        }
+        for (message, bytes) in early {
+            self.said(number, message, bytes, now);
         }
     }
 
-    fn send_ping(&mut self, number: u64, now: Time) {
-        let ts = self.wall.unix_ms(now);
-        self.send(number, ToClient::Ping(Ping { ts }).encode(), None);
+    fn of_other_kind(&self, number: u64) -> Option<(PoolKind, PoolKind)> {
+        let registration = self.registrations.get(&number)?;
+        let mine = registration.kind();
+        Some((mine, self.pools.other_kind(&registration.key, mine)?))
     }
 
-    /// Pings a runner now, and again after the interval.
-    pub(super) fn ping(&mut self, number: u64, now: Time) {
-        self.send_ping(number, now);
-        if let Some(connection) = self.connections.get_mut(&number) {
-            connection.ping = Some(self.deadlines.arm(Deadline::Ping, number, now));
-        }
-    }
-
-    /// The runner said something: it lives.
-    pub(super) fn heard(&mut self, number: u64, now: Time) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
-        if let Some(armed) = connection.pong.take() {
-            self.deadlines.cancel(armed);
-            connection.pong = Some(self.deadlines.arm(Deadline::Pong, number, now));
-        }
+    /// A pool has runners of one kind only.
+    fn other_kind(&mut self, number: u64, mine: PoolKind, theirs: PoolKind) {
+        self.counted.other_kind += 1;
+        let notice = Notice::OtherKind { mine, theirs };
+        let close = Close::new(1008, format!("relay.other_kind: {notice}"));
+        self.give_up(number, notice, close);
     }
 
     /// Another connection has this runner now.
@@ -279,17 +291,6 @@ impl Relay {
         self.close(number, Close::new(1002, format!("relay.out_of_turn: {what}")));
     }
 
-    /// Actors that keep nothing have no store.
-    fn refuse_kv(&mut self, number: u64, request: &KvRequest) {
-        let Some(connection) = self.connections.get(&number) else { return };
-        if connection.backlog.must_wait() && connection.backlog.held() >= self.config.max_backlog {
-            return self.close(number, Close::new(1013, "relay.backlog_full"));
-        }
-        let data = KvResponseData::Error { message: "this runner's actors have no key-value store".into() };
-        let response = ToClient::KvResponse(KvResponse { request_id: request.request_id, data });
-        self.send(number, response.encode(), None);
-    }
-
     pub(super) fn set_state(&mut self, number: u64, state: RunnerState) {
         if let Some(change) = self.registrations.get_mut(&number).and_then(|registration| registration.set_state(state))
         {
@@ -297,7 +298,7 @@ impl Relay {
         }
     }
 
-    fn change(&mut self, number: u64, change: RunnerChange) {
+    pub(super) fn change(&mut self, number: u64, change: RunnerChange) {
         self.actions.push_back(Action::Directory { connection: number, change });
     }
 
@@ -340,6 +341,13 @@ impl Relay {
             self.deadlines.cancel(armed);
         }
         connection.backlog.clear();
+        connection.calls.clear();
+        connection.early.take();
+        if connection.hosts() {
+            connection.hosting = Hosting::Nothing;
+            self.left.push(number);
+        }
+        self.pools.leave(number);
         self.counted.ends.connection_ended += connection.routes.len() as u64;
         for gateway in self.routes.forget_all(&mut connection.routes) {
             self.tell_connection_ended(number, gateway);
@@ -355,6 +363,14 @@ impl Relay {
         }
     }
 
+    /// Tells a runner something, if its version has a word for it.
+    pub(super) fn tell_runner(&mut self, number: u64, message: ToClient) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if let Ok(frame) = connection.edge.to_runner(message) {
+            self.send(number, frame, None);
+        }
+    }
+
     /// Sends a frame to a runner, or lets it wait behind what waits already; behind its close nothing goes. `held` is
     /// what a request's bytes are counted by.
     pub(super) fn send(&mut self, number: u64, frame: Frame, held: Option<super::routes::RouteId>) {
@@ -363,7 +379,7 @@ impl Relay {
             return;
         }
         if connection.backlog.must_wait() {
-            connection.backlog.push(frame, held);
+            connection.backlog.push(Waiting::Frame(frame, held));
         } else {
             self.actions.push_back(Action::Send { connection: number, frame });
         }

@@ -1,5 +1,7 @@
 //! Counters and gauges of a relay.
 
+use crate::supervisor;
+
 /// What a relay holds and has counted. Gauges first; the others only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -15,8 +17,14 @@ pub struct Stats {
     pub tombstones: usize,
     /// Deadlines armed.
     pub deadlines: usize,
-    /// Bytes held for runners whose outbox is blocked.
+    /// Bytes held for runners whose outbox is blocked, and of what runners said before they were greeted.
     pub buffered: usize,
+    /// Calls on stores that are to be answered.
+    pub kv_open: usize,
+    /// Bytes of calls that wait until others are answered.
+    pub kv_waiting: usize,
+    /// What the supervisor of the actors holds and has counted.
+    pub supervisor: supervisor::Stats,
     /// Routes ever opened.
     pub opened: u64,
     /// How they ended.
@@ -45,6 +53,14 @@ pub struct Stats {
     pub aborts_retried: u64,
     /// Ends of which a gateway could not be told in time.
     pub aborts_given_up: u64,
+    /// Acknowledgements of runners of versions 1 to 3, for which nobody waits.
+    pub tunnel_ack_ignored: u64,
+    /// Calls on stores.
+    pub kv_calls: u64,
+    /// Calls on stores that were over a limit, or of an actor that their runner does not host.
+    pub kv_refused: u64,
+    /// Runners refused because their pool is of the other kind.
+    pub other_kind: u64,
     /// Records of runners written anew, so that they do not age.
     pub refreshed: u64,
 }
@@ -66,6 +82,8 @@ pub struct Ends {
     pub bus_lost: u64,
     /// Aborted: this relay drains, and could not wait longer.
     pub draining: u64,
+    /// Ended: their actor has stopped, or was to.
+    pub actor_stopped: u64,
 }
 
 /// Deadlines that passed, by name.

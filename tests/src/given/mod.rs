@@ -1,6 +1,7 @@
 //! Machines to begin a story with, and the words that it is told in.
 
 pub mod gateway;
+pub mod hosting;
 pub mod relay;
 pub mod runner;
 pub mod supervisor;

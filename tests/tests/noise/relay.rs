@@ -121,7 +121,7 @@ impl Connections {
                 self.last += 1;
                 let key = self.noise.pick(&["a", "b", "c", "d"]);
                 let mut hello = given::relay::hello(key, Dialect::Underpass);
-                if self.noise.once_in(6) {
+                if self.noise.once_in(40) {
                     hello.dialect = Dialect::Published;
                 }
                 if self.noise.once_in(40) {
@@ -230,9 +230,18 @@ impl Connections {
         // 200 bytes a connection, and what tells runners of ends and the relay's pings besides.
         assert!(stats.buffered <= self.open.len() * 2_000, "{stats:?}");
         // Each route ends once.
-        let relay::Ends { by_runner, by_gateway, connection_ended, gateway_lost, overloaded, bus_lost, draining } =
-            stats.ends;
-        let ended = by_runner + by_gateway + connection_ended + gateway_lost + overloaded + bus_lost + draining;
+        let relay::Ends {
+            by_runner,
+            by_gateway,
+            connection_ended,
+            gateway_lost,
+            overloaded,
+            bus_lost,
+            draining,
+            actor_stopped,
+        } = stats.ends;
+        let ended =
+            by_runner + by_gateway + connection_ended + gateway_lost + overloaded + bus_lost + draining + actor_stopped;
         assert_eq!(stats.opened, ended + (stats.routes - stats.ending) as u64, "{stats:?}");
         assert!(stats.ending <= 10, "{stats:?}");
     }
@@ -262,7 +271,9 @@ impl Connections {
                     *count += 1;
                     assert_eq!(*count, 1, "two changes at a time");
                 }
-                Action::Log { .. } => {}
+                // Runners with state have noise of their own.
+                Action::Ping { .. } | Action::Actor(_) | Action::Kv { .. } => {}
+                Action::Log { .. } | Action::LogActors(_) => {}
                 Action::Drained => assert!(!core::mem::replace(&mut self.drained, true), "drained twice"),
             }
         }

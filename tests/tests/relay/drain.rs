@@ -3,22 +3,19 @@
 use std::time::Duration;
 
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerRecord, RunnerState, Versioned};
-use underpass_core::http::Close;
 use underpass_core::protocol::to_gateway::RefusedReason;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::Kind as Answer;
-use underpass_core::protocol::{Dialect, MessageId, RequestId, ToClient, ToServer};
+use underpass_core::protocol::{MessageId, RequestId, ToClient, ToServer};
 use underpass_core::relay::{Action, Config, Event};
 use underpass_core::{Machine, Relay};
 use underpass_tests::given::relay::{
-    calm, closes, hello, init, of_request, pings, pong, publishes, refuses, relay, relay_with, sends, sends_piece,
-    start, websocket_open,
+    calm, closes, of_request, pong, publishes, refuses, relay, relay_with, sends, sends_piece, start,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{connection, message_id, response_start};
 
 const IDLE: Duration = Duration::from_secs(1);
-const PUBLISHED: Duration = Duration::from_secs(8);
 
 fn patient() -> Config {
     let day = Duration::from_secs(86_400);
@@ -45,17 +42,6 @@ fn told_to_move(mut story: Story<Relay>) -> (Story<Relay>, RunnerRecord) {
     let record = story.expect_state(1, 2, Some(RunnerState::Moving)).record.expect("a record");
     story.directory(1, stored(3)).expect([sends(1, ToClient::Draining)]);
     (story, record)
-}
-
-/// A published runner is taken in on connection 1. Its record has revision 2.
-fn published() -> Story<Relay> {
-    let mut story = relay_with(patient());
-    story.input(Event::Connected { connection: 1, hello: hello("a", Dialect::Published) }).expect([]);
-    story.says(1, init(None)).actions();
-    story.directory(1, stored(1)).actions();
-    story.says(1, pong()).actions();
-    story.directory(1, stored(2)).expect([pings(1, 0)]);
-    story
 }
 
 /// The connection was closed, and with it its record goes.
@@ -233,55 +219,6 @@ fn a_runner_that_said_goodbye_before_the_drain_is_not_told_to_move_and_may_finis
     assert_eq!(actions.remove(0), draining(1));
     story.directory(1, stored(4)).expect([]);
     story.input(Event::Disconnected { connection: 1 }).expect([Action::Drained]);
-    story.passes(Duration::from_secs(60)).ends();
-}
-
-#[test]
-fn a_published_runner_takes_nothing_new_and_has_eight_seconds_for_what_is_open() {
-    let mut story = published();
-    let ids = [1, 2].map(|request: u8| message_id(RequestId([request; 4]), 0));
-    story.opens_route(ids[0], start(None)).opens_route(ids[1], websocket_open());
-    story.input(Event::Drain).expect_state(1, 2, Some(RunnerState::Draining));
-    story.directory(1, stored(3)).expect([]);
-    story.asks(1, of_request(0), start(None)).expect([refuses(1, of_request(0), RefusedReason::Draining)]);
-    story.passes(IDLE).expect([]);
-    story.passes_in_silence_until(PUBLISHED - IDLE);
-    let mut actions = story.actions();
-    assert!(matches!(actions.pop(), Some(Action::Directory { .. })));
-    let [first, second] = ids.map(|id| MessageId { message_index: 1, ..id });
-    let close = Piece::WebSocketClose(Close::new(1001, "draining").into_wire());
-    assert_eq!(
-        actions,
-        [
-            sends_piece(1, first, Piece::RequestAbort),
-            publishes(1, ids[0], Answer::ResponseAbort),
-            sends_piece(1, second, close),
-            publishes(1, ids[1], Answer::ResponseAbort),
-            draining(1),
-        ]
-    );
-    let stats = story.machine.stats();
-    assert_eq!((stats.ends.draining, stats.timeouts.drain_published, stats.timeouts.drain_limit), (2, 1, 0));
-    story.directory(1, stored(4)).expect([]);
-    story.input(Event::Disconnected { connection: 1 }).expect([Action::Drained]);
-    story.passes(Duration::from_secs(60)).ends();
-}
-
-#[test]
-fn a_published_runner_that_is_done_is_closed_before() {
-    let mut story = published();
-    story.opens_route(of_request(0), start(None));
-    story.input(Event::Drain).expect_state(1, 2, Some(RunnerState::Draining));
-    story.directory(1, stored(3)).expect([]);
-    story.passes(Duration::from_secs(2)).expect([]);
-    let answer = response_start(200, None, false);
-    story.answers(1, of_request(0), answer.clone());
-    let mut actions = story.actions();
-    assert!(matches!(actions.pop(), Some(Action::Directory { .. })));
-    assert_eq!(actions, [publishes(1, of_request(0), answer), draining(1)]);
-    story.directory(1, stored(4)).expect([]);
-    story.input(Event::Disconnected { connection: 1 }).expect([Action::Drained]);
-    assert_eq!(story.machine.stats().timeouts.drain_published, 0);
     story.passes(Duration::from_secs(60)).ends();
 }
 

@@ -1,11 +1,14 @@
 //! Stories of the relay alone, told in synthetic events and virtual time.
 
+mod actors;
 mod backlog;
 mod bus;
 mod directory;
 mod drain;
 mod ends;
 mod gateways;
+mod kv;
 mod moving;
 mod routes;
 mod session;
+mod versions;

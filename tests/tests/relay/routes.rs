@@ -311,7 +311,7 @@ fn a_connection_is_closed_over_an_unrouted_frame_if_so_configured_and_not_over_a
     story.answers(1, of_another_gateway(0), text());
     let mut actions = story.actions();
     assert!(matches!(actions.pop(), Some(Action::Directory { .. })));
-    assert_eq!(actions, [tells(1, Notice::Unrouted(of_another_gateway(0))), closes(1, 1008, "relay.unrouted")]);
+    assert_eq!(actions, [tells(1, Notice::Unrouted(Some(of_another_gateway(0)))), closes(1, 1008, "relay.unrouted")]);
     story.directory(1, underpass_core::directory::ChangeOutcome::Stored(underpass_core::directory::Revision(3)));
     story.input(Event::Disconnected { connection: 1 }).expect([]);
     story.passes(TOMBSTONE).ends();
@@ -373,23 +373,4 @@ fn what_only_its_receiver_can_judge_is_carried_as_it_is() {
     let twice = Answer::ResponseStart(to_server::ResponseStart { status: 1, headers: same, body: None, stream: true });
     story.answers(1, of_request(1), twice.clone()).expect([publishes(1, of_request(1), twice)]);
     story.leaves_and_ends();
-}
-
-#[test]
-fn to_a_runner_of_the_published_protocol_private_kinds_are_malformed() {
-    use underpass_core::directory::{ChangeOutcome, Revision};
-    use underpass_core::protocol::Dialect;
-    use underpass_tests::given::relay::{hello, init, pings, pong};
-    let mut story = relay_with(Config::default());
-    story.input(Event::Connected { connection: 1, hello: hello("a", Dialect::Published) }).expect([]);
-    story.says(1, init(None)).actions();
-    story.directory(1, ChangeOutcome::Stored(Revision(1))).actions();
-    story.says(1, pong()).actions();
-    story.directory(1, ChangeOutcome::Stored(Revision(2))).expect([pings(1, 0)]);
-    story.opens_route(of_request(0), start(None));
-    story.asks(1, of_request(1), Piece::Credit(credit(1))).expect([]);
-    assert_eq!((standing(&story), story.machine.stats().malformed), ((1, 0, 0, 0), 1));
-    story.input(Event::Disconnected { connection: 1 });
-    assert_eq!(story.actions().len(), 2, "a word to the gateway, and a change");
-    story.directory(1, ChangeOutcome::Stored(Revision(3))).expect([]).ends();
 }

@@ -230,7 +230,7 @@ fn why_not(state: &str, event: &str) -> &'static str {
         "outbox: writable" => "nothing waits",
         "runner: Init" => "the directory is asked",
         "runner: Pong" => "it lives, that is all",
-        "runner: Events" | "runner: AckCommands" => "actors with state are not placed yet",
+        "runner: Events" | "runner: AckCommands" => "actors without state are nobody's concern",
         "runner: Stopping" if state.contains("changed") || state == "registering" => "a change is on its way",
         "runner: Stopping" if state.contains("moved") => "its state is the next relay's to say",
         "runner: Stopping" => "it has said so",

@@ -138,6 +138,7 @@ impl<B: Bus> Link for Source<B> {
         self.tell(match received {
             Received::Text(text) => Event::WebSocketMessage { key, message: Message::Text(text) },
             Received::Binary(data) => Event::WebSocketMessage { key, message: Message::Binary(data) },
+            Received::Pong => return Ok(()),
             Received::Close(close) => Event::WebSocketClose { key, close },
         });
         Ok(())

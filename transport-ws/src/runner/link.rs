@@ -205,6 +205,7 @@ impl Link for Connection {
         match received {
             Received::Binary(frame) => self.driver.drive(Event::Received { connection, frame: frame.into() }),
             Received::Text(_) => return Err(Close::new(1003, "the runner protocol has no text messages")),
+            Received::Pong => {}
             // That the socket has ended is said once, when it has.
             Received::Close(_) => {}
         }

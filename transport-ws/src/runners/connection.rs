@@ -97,7 +97,8 @@ impl<B: Bus> Link for Connection<'_, B> {
         let connection = self.connection;
         match received {
             Received::Binary(frame) => self.relay.driver.drive(Event::FromRunner { connection, frame }),
-            Received::Text(_) => return Err(Close::new(1003, "the runner protocol has no text messages")),
+            Received::Text(_) => self.relay.driver.drive(Event::TextFromRunner { connection }),
+            Received::Pong => self.relay.driver.drive(Event::Ponged { connection }),
             // That the socket has ended is said once, when it has.
             Received::Close(_) => {}
         }

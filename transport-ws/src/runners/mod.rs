@@ -2,7 +2,9 @@
 
 mod changes;
 mod connection;
+mod directory;
 mod outlets;
+mod store;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,11 +18,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use underpass_core::bus::{Address, AttachError, Bus, RelayId};
 use underpass_core::directory::Directory;
+use underpass_core::kv::KvStore;
 use underpass_core::relay::{self, Event};
 use underpass_core::{ConfigError, Relay, Time};
 use uuid::Uuid;
 
 use self::outlets::Outlets;
+use self::store::Store;
 use crate::bus::take_in;
 use crate::driver::{Driver, keep_time};
 use crate::listen::{self, Progress};
@@ -123,11 +127,29 @@ impl<B: Bus, D: Directory> fmt::Debug for Runners<B, D> {
 }
 
 impl<B: Bus, D: Directory> Runners<B, D> {
-    /// Starts a relay with an id of its own, attached to the bus.
+    /// Starts a relay with an id of its own, attached to the bus. It has no key-value store, which is right for runners
+    /// whose actors have no state.
     ///
     /// # Errors
     /// The configuration could not work, or the bus is away.
     pub async fn start(config: Config, bus: B, directory: D) -> Result<Self, StartError> {
+        Self::start_over(config, bus, directory, Store::none()).await
+    }
+
+    /// The same with a store for actors that have state. All relays of a bus must use the same one.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_with_store(
+        config: Config,
+        bus: B,
+        directory: D,
+        store: impl KvStore,
+    ) -> Result<Self, StartError> {
+        Self::start_over(config, bus, directory, Store::new(store)).await
+    }
+
+    async fn start_over(config: Config, bus: B, directory: D, store: Store) -> Result<Self, StartError> {
         let Config { mut relay, token, open_within, close_within, linger } = config;
         let patience = Patience { close_within, linger };
         relay.bus_largest_message = bus.largest_message();
@@ -139,12 +161,15 @@ impl<B: Bus, D: Directory> Runners<B, D> {
         let progress = Arc::new(Progress::default());
         let (sender, receiver) = queue();
         let connections = HashMap::new();
-        let outlets = Outlets { bus: bus.clone(), connections, changes: sender, progress: progress.clone() };
-        let driver = Arc::new(Driver::new(machine, outlets));
+        let driver = Arc::new_cyclic(|driver| {
+            let (driver, bus, progress) = (driver.clone(), bus.clone(), progress.clone());
+            Driver::new(machine, Outlets { driver, bus, store, connections, changes: sender, progress })
+        });
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_time(Arc::downgrade(&driver)));
         tasks.spawn(take_in(driver.clone(), bus, address, inbox, outlets::from_bus));
-        tasks.spawn(changes::make(driver.clone(), directory, receiver));
+        tasks.spawn(changes::make(driver.clone(), directory.clone(), receiver));
+        tasks.spawn(directory::watch(driver.clone(), directory));
         let connections = AtomicU64::new(1);
         let shared = Shared { driver, progress, connections, token, max_frame, outbox, open_within, patience };
         let inner = Inner { id, shared: Arc::new(shared), _tasks: tasks };

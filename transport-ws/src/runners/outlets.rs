@@ -1,30 +1,42 @@
 //! What is around a relay: the bus, the directory, and an outbox for each runner's connection.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use underpass_core::Relay;
 use underpass_core::bus::{Bus, Delivery, Subject};
-use underpass_core::directory::RunnerChange;
+use underpass_core::directory::{ActorChange, RunnerChange};
 use underpass_core::relay::{Action, Event, Notice};
+use underpass_core::supervisor;
 
-use crate::driver::{self, Effects};
+use super::store::Store;
+use crate::driver::{self, Driver, Effects};
 use crate::listen::Progress;
 use crate::outbox::Outbox;
 use crate::queue::Sender;
 
-/// A change of a runner's record, and the connection that it is about.
-pub(super) struct Change {
-    pub(super) connection: u64,
-    pub(super) change: RunnerChange,
+/// A change of a record.
+pub(super) enum Change {
+    /// Of a runner's, and the connection that it is about.
+    Runner {
+        /// Which.
+        connection: u64,
+        /// The change.
+        change: RunnerChange,
+    },
+    /// Of an actor's.
+    Actor(ActorChange),
 }
 
 /// What is around a relay.
-pub(super) struct Outlets<B> {
+pub(super) struct Outlets<B: Bus> {
+    /// The driver that this is in: the store answers it.
+    pub(super) driver: Weak<Driver<Outlets<B>>>,
     pub(super) bus: B,
+    pub(super) store: Store,
     /// A connection is in here until its socket has ended.
     pub(super) connections: HashMap<u64, Outbox>,
-    /// To the directory. The relay has one change per connection under way.
+    /// To the directory. The relay has one change per connection and per actor under way.
     pub(super) changes: Sender<Change>,
     pub(super) progress: Arc<Progress>,
 }
@@ -53,11 +65,25 @@ impl<B: Bus> driver::Outlets for Outlets<B> {
                     effects.feed_back(Event::PublishFailed(rejected));
                 }
             }
-            Action::Directory { connection, change } => {
-                if let Ok(waker) = self.changes.push(Change { connection, change }) {
-                    effects.wake(waker);
+            Action::Ping { connection } => {
+                if let Some(outbox) = self.connections.get(&connection) {
+                    effects.wake(outbox.ping());
                 }
             }
+            Action::Directory { connection, change } => self.change(Change::Runner { connection, change }, effects),
+            Action::Actor(change) => self.change(Change::Actor(change), effects),
+            Action::Kv { connection, request_id, call, owner } => {
+                // It is asked here, in order, and answers when it likes.
+                let answer = self.store.ask(call, owner);
+                let driver = self.driver.clone();
+                effects.spawn(Box::pin(async move {
+                    let data = answer.await;
+                    if let Some(driver) = driver.upgrade() {
+                        driver.drive(Event::KvAnswered { connection, request_id, data });
+                    }
+                }));
+            }
+            Action::LogActors(notice) => log_actors(&notice),
             Action::Log { connection, notice } => log(connection, &notice),
             Action::Drained => self.progress.machine_drained(),
         }
@@ -72,17 +98,32 @@ impl<B: Bus> driver::Outlets for Outlets<B> {
     }
 }
 
+impl<B: Bus> Outlets<B> {
+    fn change(&self, change: Change, effects: &mut Effects<Event>) {
+        if let Ok(waker) = self.changes.push(change) {
+            effects.wake(waker);
+        }
+    }
+}
+
+fn log_actors(notice: &supervisor::Notice) {
+    tracing::warn!("{notice}");
+}
+
 fn log(connection: u64, notice: &Notice) {
     match notice {
         Notice::Ready(key) => {
             let (namespace, pool) = (&*key.pool.namespace, &*key.pool.name);
             tracing::info!(connection, namespace, pool, key = &*key.key, "a runner is ready");
         }
-        Notice::TakenOver => tracing::info!(connection, "{notice}"),
+        Notice::TakenOver | Notice::AcknowledgementIgnored => tracing::info!(connection, "{notice}"),
         Notice::UnsupportedVersion { .. }
         | Notice::InitTimeout
         | Notice::PongTimeout
         | Notice::Malformed(_)
+        | Notice::FrameTooLarge { .. }
+        | Notice::Text
+        | Notice::OtherKind { .. }
         | Notice::OutOfTurn(_)
         | Notice::Unrouted(_)
         | Notice::GatewayLost(_)
