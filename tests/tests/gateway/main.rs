@@ -1,5 +1,6 @@
 //! Stories of the gateway alone, told in synthetic events and virtual time.
 
+mod actors;
 mod again;
 mod bodies;
 mod directory;
