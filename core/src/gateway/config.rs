@@ -38,7 +38,8 @@ pub struct Config {
     pub max_buffered: usize,
     /// The largest whole body of a request that is kept until the answer begins, so that the request can be sent again.
     pub max_kept_body: usize,
-    /// Requests that wait for a runner at once; more fail without waiting.
+    /// Requests that wait for a runner at once; more fail without waiting. At most so many changes of actors' records
+    /// are under way.
     pub max_waiting: usize,
     /// Records of running actors kept at once. A request for an actor that has none here first asks the directory.
     pub max_actors: usize,

@@ -2,6 +2,10 @@
 //!
 //! [`Gateway::open`] takes a request in; what its client does then comes in as [`Event`]s, what its handler does comes
 //! in as frames from the bus, and what to do about both comes out as [`Action`]s.
+//!
+//! A request of a stateless pool goes to the ready runner with the fewest open. One for an actor with state goes where
+//! the directory says that the actor runs; until it does, the request waits, and the actor is
+//! [set wanted](Action::Actor).
 
 mod actors;
 mod again;

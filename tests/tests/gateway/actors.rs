@@ -8,7 +8,7 @@ use underpass_core::directory::{
     RunnerState, Versioned,
 };
 use underpass_core::gateway::{Action, Config, Event, Open};
-use underpass_core::http::Body;
+use underpass_core::http::{Body, Close};
 use underpass_core::protocol::ToGateway;
 use underpass_core::protocol::to_gateway::{self as control, RefusedReason};
 use underpass_core::protocol::tunnel::to_server;
@@ -286,6 +286,39 @@ fn a_websocket_has_its_time_to_be_taken_from_when_it_is_sent() {
     story.hears(asked, 0, taken).expect([Action::WebSocketOpened { key: asked.key }]);
     story.input(Event::ClientGone { key: asked.key }).actions();
     story.ends();
+}
+
+/// The actor goes to sleep.
+fn hibernate() -> to_server::Kind {
+    to_server::Kind::WebSocketClose(to_server::WebSocketClose { code: None, reason: None, hibernate: true })
+}
+
+#[test]
+fn a_websocket_whose_actor_slept_before_it_took_it_goes_to_its_next_life() {
+    let mut story = given();
+    story.input(shows(1, running(1))).expect([]);
+    let asked = story.opens(open_websocket("/"));
+    let first = story.actions();
+    story.input(shows(2, ActorState::Stopping(runner_id(1)))).expect([]);
+    story.hears(asked, 0, hibernate()).expect([wants_first(0)]);
+    story.input(conflict(Some(says(3, ActorState::Sleeping)))).expect([wants(3)]);
+    story.input(stored(4)).expect([]);
+    story.input(shows(5, running(1)));
+    let second = now_called(&story, asked);
+    assert_eq!((story.actions().len(), first.len()), (1, 1));
+    let taken = to_server::Kind::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: false });
+    story.hears(second, 0, taken).expect([Action::WebSocketOpened { key: asked.key }]);
+    story.input(Event::ClientGone { key: asked.key }).actions();
+    story.ends();
+}
+
+#[test]
+fn an_open_websocket_whose_actor_goes_to_sleep_is_sent_away() {
+    let mut story = given();
+    story.input(shows(1, running(1))).expect([]);
+    let asked = story.opens_websocket();
+    let close = Close { code: Some(1001), reason: None };
+    story.hears(asked, 1, hibernate()).expect([Action::WebSocketClose { key: asked.key, close }]).ends();
 }
 
 #[test]

@@ -326,7 +326,7 @@ impl Clients {
         assert_eq!(stats.opened, self.ends[0]);
         assert!(stats.answered > 50 && stats.failed > 50 && self.ends[1] > 100, "too quiet: {stats:?}");
         assert!(stats.malformed > 100 && stats.stale > 50 && stats.foreign > 50, "too quiet: {stats:?}");
-        assert!(stats.actors_wanted > 10, "too quiet: {stats:?}");
+        assert!(stats.actors_wanted > 0, "too quiet: {stats:?}");
         assert!(stats.sent_again > 20 && stats.aborts_tried_again > 10, "too quiet: {stats:?}");
         let timeouts = &stats.timeouts;
         assert!(timeouts.grace > 10 && timeouts.actor_start > 0 && timeouts.pong > 0, "too quiet: {timeouts:?}");

@@ -1,5 +1,6 @@
 //! The whole tunnel in one process, over real sockets.
 
+mod actors;
 mod drops;
 mod http;
 mod moves;
