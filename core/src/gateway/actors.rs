@@ -134,7 +134,7 @@ impl Gateway {
             ChangeOutcome::Stored(revision) => {
                 self.counted.actors_wanted += 1;
                 self.actors.learn(key, Some(Versioned { revision, record: asked }));
-                self.left(key);
+                self.look_for(key, now);
             }
             ChangeOutcome::Conflict(record) => {
                 self.actors.learn(key, record);

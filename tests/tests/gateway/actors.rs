@@ -220,6 +220,31 @@ fn an_actor_that_stops_ends_what_it_has_and_is_wanted_when_it_sleeps() {
 }
 
 #[test]
+fn what_became_of_an_actor_may_be_seen_before_the_outcome_of_its_change() {
+    let mut story = given();
+    let first = story.opens(get());
+    story.expect([wants_first(0)]);
+    story.input(shows(1, ActorState::Wanted)).expect([]);
+    story.input(shows(3, running(1))).expect([get_to(1, first)]);
+    let second = story.opens(get());
+    story.expect([get_to(1, second)]);
+    story.input(stored(1)).expect([]);
+    answer(&mut story, first);
+    answer(&mut story, second);
+    // And it may have fallen asleep already.
+    story.input(shows(4, ActorState::Sleeping)).expect([]);
+    let third = story.opens(get());
+    story.expect([wants_first(0)]);
+    story.input(conflict(Some(says(4, ActorState::Sleeping)))).expect([wants(4)]);
+    story.input(shows(8, ActorState::Sleeping)).expect([]);
+    story.input(stored(5)).expect([wants(8)]);
+    story.input(stored(9)).expect([]);
+    story.input(shows(10, running(2))).expect([get_to(2, third)]);
+    answer(&mut story, third);
+    story.ends();
+}
+
+#[test]
 fn an_older_record_says_nothing() {
     let mut story = given();
     story.input(shows(3, running(2))).expect([]);
