@@ -177,12 +177,14 @@ fn gateway_thread(inbox: Receiver<Job<Gateway>>, relay: &Mailbox<Relay>, answers
                     let (head, body) = failure.http_answer();
                     answer(key, head, body);
                 }
-                // No WebSockets and no streamed request bodies here, and this gateway is never drained.
+                // No WebSockets and no streamed request bodies here, no actors with state, and this gateway is never
+                // drained.
                 gateway::Action::WebSocketOpened { .. }
                 | gateway::Action::WebSocketMessage { .. }
                 | gateway::Action::WebSocketClose { .. }
                 | gateway::Action::PauseSource { .. }
                 | gateway::Action::ResumeSource { .. }
+                | gateway::Action::Actor(_)
                 | gateway::Action::Drained => {}
             }
         },

@@ -32,6 +32,10 @@ pub fn gateway(action: &gateway::Action) -> String {
         Action::Failed { failure, .. } => format!("→client failed {}", failure.code),
         Action::PauseSource { .. } => "pause client".into(),
         Action::ResumeSource { .. } => "resume client".into(),
+        Action::Actor(change) => match &change.record {
+            None => "actor's record removed".into(),
+            Some(record) => format!("actor {}", actor_state(record.state)),
+        },
         Action::Drained => "drained".into(),
     }
 }
@@ -140,15 +144,19 @@ pub fn supervisor(action: &supervisor::Action) -> String {
     }
 }
 
-fn actor(change: &ActorChange) -> String {
-    let Some(record) = &change.record else { return "record removed".into() };
-    let state = match record.state {
+fn actor_state(state: ActorState) -> &'static str {
+    match state {
         ActorState::Wanted => "Wanted",
         ActorState::Starting(_) => "Starting",
         ActorState::Running(_) => "Running",
         ActorState::Stopping(_) => "Stopping",
         ActorState::Sleeping => "Sleeping",
-    };
+    }
+}
+
+fn actor(change: &ActorChange) -> String {
+    let Some(record) = &change.record else { return "record removed".into() };
+    let state = actor_state(record.state);
     let alarm = if record.alarm.is_some() { " alarm" } else { "" };
     let crashes = if record.crashes > 0 { format!(" crashes {}", record.crashes) } else { String::new() };
     format!("record {state} {}{alarm}{crashes}", record.generation)

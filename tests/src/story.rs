@@ -108,6 +108,7 @@ impl AtRest for Gateway {
         vec![
             ("requests", stats.open),
             ("waiting", stats.waiting),
+            ("asking", stats.asking),
             ("ending", stats.ending),
             ("deadlines", stats.deadlines),
             ("bytes", stats.buffered),

@@ -235,6 +235,7 @@ impl Trio {
                     self.in_flight.push_back(InFlight::Gateway(gateway::Event::PublishFailed(rejected)));
                 }
             },
+            gateway::Action::Actor(change) => unreachable!("the runners of a trio are stateless: {change:?}"),
             other @ (gateway::Action::ResponseStart { .. }
             | gateway::Action::ResponseChunk { .. }
             | gateway::Action::WebSocketOpened { .. }

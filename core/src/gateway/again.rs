@@ -1,16 +1,9 @@
 //! Requests that can't go on where they were sent: they are sent again, wait until they can be, or fail.
 
-use std::collections::BTreeMap;
-
-use super::event::OpenKind;
-use super::request::{Deadline, State, Waiting};
-use super::runners::NoneReady;
-use super::{Action, Gateway};
-use crate::directory::Pool;
+use super::Gateway;
+use super::request::Deadline;
 use crate::failure::FailureCode;
-use crate::http::Body;
 use crate::machine::RequestKey;
-use crate::machine::flow::Turn;
 use crate::time::Time;
 
 /// Why a request can't go on where it was sent.
@@ -30,46 +23,6 @@ pub(super) enum Heard {
     Perhaps,
     /// It may have received it, and may hear that it need not go on.
     Still,
-}
-
-/// The requests that wait for a runner, of each pool in the order in which they came.
-#[derive(Debug, Default)]
-pub(super) struct WaitingRoom {
-    pools: BTreeMap<Pool, BTreeMap<u64, RequestKey>>,
-    count: usize,
-    turns: u64,
-    /// When all of them look for a runner again.
-    look: Option<Time>,
-}
-
-impl WaitingRoom {
-    pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
-    pub(super) fn next_look(&self) -> Option<Time> {
-        self.look
-    }
-
-    fn enter(&mut self, pool: &Pool, key: RequestKey) -> u64 {
-        self.turns += 1;
-        self.count += 1;
-        self.pools.entry(pool.clone()).or_default().insert(self.turns, key);
-        self.turns
-    }
-
-    fn leave(&mut self, pool: &Pool, turn: u64) {
-        let Some(waiting) = self.pools.get_mut(pool) else { return };
-        if waiting.remove(&turn).is_some() {
-            self.count -= 1;
-        }
-        if waiting.is_empty() {
-            self.pools.remove(pool);
-        }
-        if self.pools.is_empty() {
-            self.look = None;
-        }
-    }
 }
 
 impl Gateway {
@@ -100,6 +53,26 @@ impl Gateway {
         }
     }
 
+    /// A request did not come to its runner. One for an actor waits as for an actor that starts: until that runs
+    /// elsewhere, or takes requests where it is.
+    pub(super) fn turned_away(&mut self, key: RequestKey, code: FailureCode, message: &'static str, now: Time) {
+        let Some(request) = self.requests.get(key) else { return };
+        let is_for_actor = request.opening.as_ref().is_some_and(|open| self.has_actors(&open.target.pool));
+        if !is_for_actor || !request.is_unanswered() || request.setback.is_some() {
+            return self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+        }
+        self.take_back(key);
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.avoid = None;
+        if let Some(armed) = request.deadline.take() {
+            self.deadlines.cancel(armed);
+        }
+        if request.waits_since.is_some_and(|since| now.since(since) >= self.config.actor_start) {
+            return self.not_started(key);
+        }
+        self.wait(key, Deadline::ActorStart, now);
+    }
+
     /// Makes a request that was sent one that was not.
     fn take_back(&mut self, key: RequestKey) {
         let Some(request) = self.requests.get_mut(key) else { return };
@@ -108,73 +81,6 @@ impl Gateway {
             request.avoid = Some(place.connection);
             self.by_id.remove(&request.id);
             self.detach(place);
-        }
-    }
-
-    /// Lets a request wait for a runner, if there is room for one more.
-    pub(super) fn wait(&mut self, key: RequestKey, limit: Deadline, now: Time) {
-        let is_full = self.waiting.len() >= self.config.max_waiting;
-        let Some(request) = self.requests.get_mut(key) else { return };
-        let Some(open) = request.opening.as_ref() else { return };
-        if is_full {
-            let full = (FailureCode::Overloaded, "as many requests wait for a runner as may");
-            let (code, message) = request.setback.map_or(full, |setback| (setback.code, setback.message));
-            return self.lose(key, code, message);
-        }
-        let turn = self.waiting.enter(&open.target.pool, key);
-        self.waiting.look.get_or_insert(now + self.config.try_again);
-        let limit = Some(self.deadlines.arm(limit, key, now));
-        request.state = State::Waiting(Waiting { turn, limit });
-        let streams = open.kind == OpenKind::Http(Body::Stream);
-        if streams && request.up.turn(true) == Some(Turn::Pause) {
-            self.actions.push_back(Action::PauseSource { key });
-        }
-    }
-
-    /// Takes a request out of those that wait.
-    pub(super) fn stop_waiting(&mut self, pool: &Pool, Waiting { turn, limit }: Waiting) {
-        if let Some(limit) = limit {
-            self.deadlines.cancel(limit);
-        }
-        self.waiting.leave(pool, turn);
-    }
-
-    /// Sends a request to a runner that takes it, but not where it could not go on.
-    pub(super) fn find_runner(&mut self, key: RequestKey, now: Time) -> Result<(), NoneReady> {
-        let Some(request) = self.requests.get(key) else { return Ok(()) };
-        let Some(open) = request.opening.as_ref() else { return Ok(()) };
-        let most = self.config.max_requests_per_runner;
-        let link = self.runners.choose(&open.target.pool, most, request.avoid, now)?;
-        if request.tries > 0 {
-            self.counted.sent_again += 1;
-        }
-        self.go(key, link, now);
-        Ok(())
-    }
-
-    /// Those that wait for a runner of a pool look whether there is one.
-    pub(super) fn look(&mut self, pool: &Pool, now: Time) {
-        let most = self.config.max_requests_per_runner;
-        if !self.waiting.pools.contains_key(pool) || self.runners.choose(pool, most, None, now).is_err() {
-            return;
-        }
-        let waiting: Vec<RequestKey> =
-            self.waiting.pools.get(pool).into_iter().flat_map(BTreeMap::values).copied().collect();
-        for key in waiting {
-            // One that avoids the only runner goes on waiting.
-            self.find_runner(key, now).ok();
-        }
-    }
-
-    /// All that wait look for a runner, when it is time.
-    pub(super) fn look_if_due(&mut self, now: Time) {
-        if self.waiting.look.is_none_or(|look| look > now) {
-            return;
-        }
-        self.waiting.look = Some(now + self.config.try_again);
-        let pools: Vec<Pool> = self.waiting.pools.keys().cloned().collect();
-        for pool in pools {
-            self.look(&pool, now);
         }
     }
 }

@@ -38,9 +38,13 @@ pub struct Config {
     pub max_buffered: usize,
     /// The largest whole body of a request that is kept until the answer begins, so that the request can be sent again.
     pub max_kept_body: usize,
-    /// Requests that wait for a runner at once; more fail without waiting.
+    /// Requests that wait for a runner at once; more fail without waiting. At most so many changes of actors' records
+    /// are under way.
     pub max_waiting: usize,
-    /// To how many runners a request is sent, one after another, at most.
+    /// Records of running actors kept at once. A request for an actor that has none here first asks the directory.
+    pub max_actors: usize,
+    /// To how many runners a request is sent, one after another, at most. What the relay of an actor's runner would not
+    /// take is not counted while the request waits for that actor.
     pub max_tries: u32,
     /// The largest frame that the bus carries.
     pub bus_largest_message: usize,
@@ -55,7 +59,7 @@ pub struct Config {
     /// How long more of a streamed answer may be awaited of the runner, once the client has taken all that came, then
     /// `idle_timeout`; none for ever.
     pub idle_response_body: Option<Duration>,
-    /// How long a request waits for its actor's start, then `actor_start_timeout`.
+    /// How long a request waits until its actor runs, then `actor_start_timeout`.
     pub actor_start: Duration,
     /// How long a request that may be sent again waits for another runner; then its first failure stands.
     pub grace: Duration,
@@ -90,6 +94,7 @@ impl Default for Config {
             max_buffered: 33 * 1024 * 1024,
             max_kept_body: 1024 * 1024,
             max_waiting: 10_000,
+            max_actors: 1_000_000,
             max_tries: 3,
             bus_largest_message: 33 * 1024 * 1024,
             response_start: Duration::from_secs(300),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::bus::{ConnectionId, Publication, Rejected};
-use crate::directory::RunnerSeen;
+use crate::directory::{ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, RunnerSeen};
 use crate::failure::Failure;
 use crate::frame::Frame;
 use crate::http::{Body, Close, Message, RequestHead, ResponseHead, Target};
@@ -55,6 +55,17 @@ pub enum Event {
     },
     /// The directory tells of a runner.
     Directory(RunnerSeen),
+    /// The directory tells of all its actors: at the beginning, and whenever its watch began anew.
+    Actors(Vec<ActorSeen>),
+    /// The directory tells of an actor.
+    Actor(ActorSeen),
+    /// What became of an [`Action::Actor`].
+    ActorChanged {
+        /// Whose record.
+        actor: ActorKey,
+        /// What became of the change.
+        outcome: ChangeOutcome<ActorRecord>,
+    },
     /// Nothing is heard of the directory: no runner is held gone for its silence.
     DirectoryAway,
     /// The directory is heard of again: it has as long as ever to tell of each runner.
@@ -164,6 +175,9 @@ pub enum Action {
         /// Whose.
         key: RequestKey,
     },
+    /// Change an actor's record, and say by [`Event::ActorChanged`] what became of it. Each actor has one change at a
+    /// time.
+    Actor(ActorChange),
     /// After [`Event::Drain`]: nothing is open any more.
     Drained,
 }

@@ -2,7 +2,7 @@
 
 use super::pings::Pinging;
 use crate::bus::ConnectionId;
-use crate::directory::{Abilities, RunnerKey, RunnerRecord, RunnerState};
+use crate::directory::{Abilities, RunnerId, RunnerKey, RunnerRecord, RunnerState};
 use crate::machine::RequestKey;
 use crate::time::Time;
 
@@ -14,6 +14,7 @@ pub(super) struct LinkKey(pub(super) usize);
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) runner: RunnerKey,
+    pub(super) id: RunnerId,
     pub(super) connection: ConnectionId,
     pub(super) abilities: Abilities,
     /// The pings to it, while it has requests.
@@ -30,7 +31,7 @@ pub(super) struct Link {
 /// What a link may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// New requests.
+    /// New requests; of one that has actors with state, those for actors that run there.
     Ready,
     /// What is open there, as its record says.
     Busy,
@@ -42,6 +43,7 @@ impl Link {
     pub(super) fn new(runner: RunnerKey, connection: ConnectionId, record: &RunnerRecord, now: Time) -> Self {
         Link {
             runner,
+            id: record.id,
             connection,
             abilities: record.abilities,
             pinging: None,
@@ -55,11 +57,10 @@ impl Link {
     /// The record of its runner names it as where the runner is.
     pub(super) fn is_current(&mut self, record: &RunnerRecord, now: Time) {
         self.abilities = record.abilities;
-        let ready = match record.state {
-            RunnerState::Ready => record.abilities.stateless,
-            RunnerState::Full | RunnerState::Draining | RunnerState::Moving => false,
+        self.standing = match record.state {
+            RunnerState::Ready => Standing::Ready,
+            RunnerState::Full | RunnerState::Draining | RunnerState::Moving => Standing::Busy,
         };
-        self.standing = if ready { Standing::Ready } else { Standing::Busy };
         self.seen = now;
     }
 

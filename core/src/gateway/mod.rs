@@ -2,7 +2,12 @@
 //!
 //! [`Gateway::open`] takes a request in; what its client does then comes in as [`Event`]s, what its handler does comes
 //! in as frames from the bus, and what to do about both comes out as [`Action`]s.
+//!
+//! A request of a stateless pool goes to the ready runner with the fewest open. One for an actor with state goes where
+//! the directory says that the actor runs; until it does, the request waits, and the actor is
+//! [set wanted](Action::Actor).
 
+mod actors;
 mod again;
 mod client;
 mod config;
@@ -17,6 +22,7 @@ mod request;
 mod runners;
 mod stats;
 mod tunnel;
+mod waiting;
 mod waits;
 
 use std::collections::VecDeque;
@@ -28,11 +34,12 @@ pub use config::Config;
 pub use event::{Action, Event, Open, OpenKind};
 pub use stats::{Failures, Stats, Timeouts};
 
-use self::again::WaitingRoom;
+use self::actors::Actors;
 use self::drain::Draining;
 use self::ending::{EndingKey, Endings};
 use self::request::{Request, State};
 use self::runners::{LinkKey, Runners};
+use self::waiting::WaitingRoom;
 use self::waits::Came;
 use crate::bus::{Publication, Subject};
 use crate::directory::{Pool, RunnerSeen};
@@ -66,6 +73,7 @@ pub struct Gateway {
     runners: Runners,
     /// The connection of each ping that is outstanding, by the request that it names.
     pings: HashMap<RequestId, LinkKey>,
+    actors: Actors,
     waiting: WaitingRoom,
     endings: Endings,
     deadlines: Deadlines<request::Deadline, RequestKey>,
@@ -99,6 +107,7 @@ impl Gateway {
         wall.set(now, 0);
         let (deadlines, link_deadlines, ending_deadlines) = config.deadlines();
         let runners = Runners::new(config.runner_unseen, now);
+        let actors = Actors::new(config.max_actors);
         Ok(Gateway {
             config,
             id,
@@ -108,6 +117,7 @@ impl Gateway {
             next_id: Random::new(seed).next_u32(),
             runners,
             pings: HashMap::new(),
+            actors,
             waiting: WaitingRoom::default(),
             endings: Endings::default(),
             deadlines,
@@ -248,7 +258,7 @@ impl Gateway {
             self.detach(place);
         }
         if let (State::Waiting(waiting), Some(open)) = (request.state, request.opening) {
-            self.stop_waiting(&open.target.pool, waiting);
+            self.stop_waiting(&open.target, waiting);
         }
         match end {
             End::Answered => self.counted.answered += 1,
@@ -283,6 +293,9 @@ impl Machine for Gateway {
             Event::PublishFailed(rejected) => self.publish_failed(rejected, now),
             Event::NoResponders { to } => self.nobody_holds(to, now),
             Event::Directory(seen) => self.seen(seen, now),
+            Event::Actors(seen) => self.all_actors_seen(seen, now),
+            Event::Actor(seen) => self.actor_seen(seen, now),
+            Event::ActorChanged { actor, outcome } => self.actor_changed(&actor, outcome, now),
             Event::DirectoryAway => self.runners.directory_away(),
             Event::DirectoryBack => self.runners.directory_back(now),
             Event::RequestChunk { key, bytes, finish } => self.request_chunk(key, bytes, finish, now)?,
@@ -325,6 +338,8 @@ impl Machine for Gateway {
             deadlines: self.deadlines.len() + self.link_deadlines.len() + self.ending_deadlines.len(),
             buffered: self.requests.keys().map(held).sum(),
             runners: self.runners.ready_in_all(),
+            actors: self.actors.len(),
+            asking: self.actors.asking(),
             ..self.counted.clone()
         }
     }

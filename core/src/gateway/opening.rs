@@ -2,7 +2,6 @@
 
 use bytes::BytesMut;
 
-use super::again::{Heard, Setback};
 use super::event::{Open, OpenKind};
 use super::request::{Deadline, Request, State};
 use super::runners::{LinkKey, NoneReady};
@@ -47,16 +46,15 @@ impl Gateway {
         {
             return refuse(self, FailureCode::BodyTooLarge, "the body is larger than this gateway takes");
         }
-        let most = self.config.max_requests_per_runner;
-        let link = match self.runners.choose(&open.target.pool, most, None, now) {
+        let link = match self.destination(&open.target, None, now) {
             Ok(link) => Some(link),
-            Err(NoneReady::Stateful) if self.waiting.len() < self.config.max_waiting => None,
-            Err(NoneReady::Stateful) => {
+            Err(NoneReady::NotRunning) if self.waiting.len() < self.config.max_waiting => None,
+            Err(NoneReady::NotRunning) => {
                 return refuse(self, FailureCode::Overloaded, "as many requests wait for an actor as may");
             }
             Err(NoneReady::Absent) => return refuse(self, FailureCode::NoRunner, "no runner of the pool is there"),
             Err(NoneReady::Full) => {
-                return refuse(self, FailureCode::Overloaded, "each runner of the pool has as many requests as it may");
+                return refuse(self, FailureCode::Overloaded, "the runner has as many requests as it may");
             }
         };
         let key = self.requests.insert(Request {
@@ -67,6 +65,7 @@ impl Gateway {
             place: None,
             tries: 0,
             setback: None,
+            waits_since: None,
             avoid: None,
             abilities: Abilities::default(),
             up: Outflow::new(None),
@@ -90,7 +89,7 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(open) = request.opening.take() else { return };
         if let State::Waiting(waiting) = core::mem::replace(&mut request.state, State::AwaitingResponse) {
-            self.stop_waiting(&open.target.pool, waiting);
+            self.stop_waiting(&open.target, waiting);
         }
         if open.kind == OpenKind::Http(Body::Stream) && !abilities.streams {
             self.collect(key, open, now);
@@ -193,11 +192,10 @@ impl Gateway {
         self.await_body(key, Came::Nothing, now);
         let (code, message) = match self.find_runner(key, now) {
             Ok(()) => return,
-            Err(NoneReady::Absent | NoneReady::Stateful) => {
-                (FailureCode::NoRunner, "no runner of the pool is there any more")
-            }
+            Err(NoneReady::Absent) => (FailureCode::NoRunner, "no runner of the pool is there any more"),
+            Err(NoneReady::NotRunning) => (FailureCode::NoRunner, "the actor does not run any more"),
             Err(NoneReady::Full) => (FailureCode::Overloaded, "each runner of the pool has as many requests as it may"),
         };
-        self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+        self.turned_away(key, code, message, now);
     }
 }

@@ -36,12 +36,18 @@ impl Gateway {
             return;
         };
         let connection = self.connection_of(key);
-        let (code, message) = match reason {
-            RefusedReason::ConnectionEnded => (FailureCode::RunnerLost, "the runner's connection ended"),
-            RefusedReason::Draining => (FailureCode::Draining, "the runner takes nothing new"),
-            RefusedReason::Full => (FailureCode::Overloaded, "the runner has as many requests as it may"),
-        };
-        self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+        match reason {
+            RefusedReason::ConnectionEnded => {
+                self.turned_away(key, FailureCode::RunnerLost, "the runner's connection ended", now);
+            }
+            RefusedReason::Draining => {
+                self.turned_away(key, FailureCode::Draining, "the runner takes nothing new", now)
+            }
+            RefusedReason::Full => {
+                let (code, message) = (FailureCode::Overloaded, "the runner has as many requests as it may");
+                self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+            }
+        }
         match (reason, connection) {
             (RefusedReason::ConnectionEnded, Some(connection)) => self.connection_ended(connection, now),
             (RefusedReason::ConnectionEnded, None) | (RefusedReason::Draining | RefusedReason::Full, _) => {}
@@ -125,12 +131,14 @@ impl Gateway {
 
     fn opening_failed(&mut self, id: RequestId, reason: PublishError, now: Time) {
         let Some(key) = self.by_id.get(&id).copied() else { return };
-        let (code, message) = match reason {
-            PublishError::NoResponders => (FailureCode::RunnerLost, "nobody holds the runner's connection"),
-            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected => {
-                (FailureCode::BusLost, "the bus did not take the request")
+        match reason {
+            PublishError::NoResponders => {
+                self.turned_away(key, FailureCode::RunnerLost, "nobody holds the runner's connection", now);
             }
-        };
-        self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected => {
+                let (code, message) = (FailureCode::BusLost, "the bus did not take the request");
+                self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+            }
+        }
     }
 }

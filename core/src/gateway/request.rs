@@ -11,6 +11,7 @@ use crate::http::{Body, Message};
 use crate::machine::deadline::Armed;
 use crate::machine::flow::{Inflow, Outflow};
 use crate::protocol::RequestId;
+use crate::time::Time;
 
 /// A request that is open.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Request {
     pub(super) tries: u32,
     /// Why it could not go on at the first of them.
     pub(super) setback: Option<Setback>,
+    /// Since when it has waited, if it did.
+    pub(super) waits_since: Option<Time>,
     /// Where it could not go on last.
     pub(super) avoid: Option<ConnectionId>,
     /// What that runner can do.
@@ -77,10 +80,20 @@ pub(super) enum State {
 /// A request that waits for a runner.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    pub(super) waits_for: WaitsFor,
     /// Its turn among those that wait.
     pub(super) turn: u64,
     /// Until when; none when that is over.
     pub(super) limit: Option<Armed>,
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitsFor {
+    /// Any runner of its pool.
+    Pool,
+    /// The runner of its actor.
+    Actor,
 }
 
 /// The named deadlines of a request.

@@ -9,7 +9,7 @@ use slab::Slab;
 use super::link::Standing;
 pub(super) use super::link::{Link, LinkKey};
 use crate::bus::ConnectionId;
-use crate::directory::{Pool, RunnerKey, RunnerRecord, RunnerSeen};
+use crate::directory::{Pool, RunnerId, RunnerKey, RunnerRecord, RunnerSeen};
 use crate::machine::RequestKey;
 use crate::time::Time;
 
@@ -19,6 +19,8 @@ pub(super) struct Runners {
     links: Slab<Link>,
     runners: HashMap<RunnerKey, Runner>,
     connections: HashMap<ConnectionId, LinkKey>,
+    /// Where each runner is.
+    hosts: HashMap<RunnerId, LinkKey>,
     pools: HashMap<Pool, Runnable>,
     turns: u64,
     /// How long after the last word of a runner it takes no requests.
@@ -59,9 +61,9 @@ enum Telling {
 pub(super) enum NoneReady {
     /// There is none.
     Absent,
-    /// There are only such that have actors with state.
-    Stateful,
-    /// Each has as many as it may.
+    /// The actor does not run, or not where its requests can go.
+    NotRunning,
+    /// Each that could has as many as it may.
     Full,
 }
 
@@ -71,6 +73,7 @@ impl Runners {
             links: Slab::new(),
             runners: HashMap::new(),
             connections: HashMap::new(),
+            hosts: HashMap::new(),
             pools: HashMap::new(),
             turns: 0,
             unseen,
@@ -122,6 +125,7 @@ impl Runners {
                 link
             }
         };
+        self.hosts.insert(record.id, link);
         self.change(link, |link| link.is_current(record, now));
         Some(link)
     }
@@ -157,6 +161,36 @@ impl Runners {
         self.directory = Telling::Since(now);
     }
 
+    /// Whether a pool has actors with state; none if no runner of it is known. A pool that seems to be of both kinds
+    /// counts as stateless: there a request finds its runner, or none.
+    pub(super) fn has_actors(&self, pool: &Pool) -> Option<bool> {
+        let runnable = self.pools.get(pool)?;
+        Some(runnable.stateless == 0 && runnable.stateful > 0)
+    }
+
+    /// Where a runner is, if its actors take requests there, but not on the connection to avoid.
+    pub(super) fn host(
+        &mut self,
+        id: RunnerId,
+        most: usize,
+        avoid: Option<ConnectionId>,
+        now: Time,
+    ) -> Result<LinkKey, NoneReady> {
+        let key = self.hosts.get(&id).copied().ok_or(NoneReady::NotRunning)?;
+        let link = &self.links[key.0];
+        let (connection, standing, open) = (link.connection, link.standing, link.requests.len());
+        match standing {
+            Standing::Ready if self.is_unseen(key, now) => {
+                self.change(key, |link| link.standing = Standing::Lost);
+                Err(NoneReady::NotRunning)
+            }
+            Standing::Ready if Some(connection) == avoid => Err(NoneReady::NotRunning),
+            Standing::Ready if open >= most => Err(NoneReady::Full),
+            Standing::Ready => Ok(key),
+            Standing::Busy | Standing::Lost => Err(NoneReady::NotRunning),
+        }
+    }
+
     /// The ready runner of a stateless pool with the fewest requests open, but not on the connection to avoid.
     pub(super) fn choose(
         &mut self,
@@ -167,11 +201,11 @@ impl Runners {
     ) -> Result<LinkKey, NoneReady> {
         loop {
             let runnable = self.pools.get(pool).ok_or(NoneReady::Absent)?;
-            let usable = |(_, _, link): &&(usize, u64, LinkKey)| Some(self.links[link.0].connection) != avoid;
-            let Some((open, _, link)) = runnable.ready.iter().find(usable).copied() else {
-                let only_stateful = runnable.stateless == 0 && runnable.stateful > 0;
-                return Err(if only_stateful { NoneReady::Stateful } else { NoneReady::Absent });
+            let usable = |(_, _, link): &&(usize, u64, LinkKey)| {
+                let link = &self.links[link.0];
+                link.abilities.stateless && Some(link.connection) != avoid
             };
+            let (open, _, link) = runnable.ready.iter().find(usable).copied().ok_or(NoneReady::Absent)?;
             if !self.is_unseen(link, now) {
                 return if open >= most { Err(NoneReady::Full) } else { Ok(link) };
             }
@@ -239,6 +273,9 @@ impl Runners {
     fn remove(&mut self, link: LinkKey) -> Link {
         self.change(link, |link| link.standing = Standing::Lost);
         let removed = self.links.remove(link.0);
+        if self.hosts.get(&removed.id) == Some(&link) {
+            self.hosts.remove(&removed.id);
+        }
         self.connections.remove(&removed.connection);
         removed
     }

@@ -18,6 +18,10 @@ pub struct Stats {
     /// Runners known that take requests. One of which nothing was heard for too long is among them until a request
     /// would go to it.
     pub runners: usize,
+    /// Actors known: those that run, and those that requests wait for.
+    pub actors: usize,
+    /// Changes of actors' records under way.
+    pub asking: usize,
     /// Requests taken in.
     pub opened: u64,
     /// Requests refused at their opening.
@@ -34,6 +38,8 @@ pub struct Stats {
     pub timeouts: Timeouts,
     /// Requests that were sent again, to another runner.
     pub sent_again: u64,
+    /// Actors that were set wanted.
+    pub actors_wanted: u64,
     /// Frames that were malformed or of another version.
     pub malformed: u64,
     /// Frames that bear another gateway's id.

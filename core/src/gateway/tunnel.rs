@@ -12,6 +12,9 @@ use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Kind, ResponseChunk, ResponseStart, WebSocketClose, WebSocketMessage};
 use crate::time::Time;
 
+/// The code of a WebSocket's close that says: come again.
+const GOING_AWAY: u16 = 1001;
+
 impl Gateway {
     pub(super) fn tunnel_message(&mut self, message: ToServerTunnelMessage, now: Time) {
         let id = message.message_id;
@@ -60,6 +63,9 @@ impl Gateway {
                 self.message_for_client(key, message);
             }
             (Kind::WebSocketClose(close), State::OpenWebSocket) => self.closed_by_handler(key, close),
+            (Kind::WebSocketClose(WebSocketClose { hibernate: true, .. }), State::AwaitingWebSocket { .. }) => {
+                self.turned_away(key, FailureCode::Draining, "the actor slept before it took the WebSocket", now);
+            }
             (Kind::WebSocketClose(close), State::AwaitingWebSocket { .. }) => {
                 let code = match close.code {
                     Some(1001) => FailureCode::Draining,
@@ -244,7 +250,9 @@ impl Gateway {
     }
 
     fn closed_by_handler(&mut self, key: RequestKey, close: WebSocketClose) {
-        let WebSocketClose { code, reason, .. } = close;
+        let WebSocketClose { code, reason, hibernate } = close;
+        // Its actor goes to sleep. It can't be kept open for that here; its client may come again.
+        let code = code.or(hibernate.then_some(GOING_AWAY));
         self.actions.push_back(Action::WebSocketClose { key, close: Close { code, reason } });
         self.end(key, End::Answered);
     }

@@ -89,8 +89,7 @@ impl Gateway {
             }
             Deadline::ActorStart => {
                 request.waited();
-                timeouts.actor_start += 1;
-                self.lose(key, FailureCode::ActorStartTimeout, "the actor did not start in time");
+                self.not_started(key);
             }
             Deadline::Grace => {
                 request.waited();
@@ -100,6 +99,12 @@ impl Gateway {
                 }
             }
         }
+    }
+
+    /// The actor of a request has had its time, and does not take it.
+    pub(super) fn not_started(&mut self, key: RequestKey) {
+        self.counted.timeouts.actor_start += 1;
+        self.lose(key, FailureCode::ActorStartTimeout, "the actor did not start in time");
     }
 }
 

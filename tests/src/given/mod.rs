@@ -1,5 +1,6 @@
 //! Machines to begin a story with, and the words that it is told in.
 
+pub mod actors;
 pub mod gateway;
 pub mod hosting;
 pub mod relay;

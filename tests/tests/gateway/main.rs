@@ -1,5 +1,7 @@
 //! Stories of the gateway alone, told in synthetic events and virtual time.
 
+mod actors;
+mod actors_lost;
 mod again;
 mod bodies;
 mod directory;

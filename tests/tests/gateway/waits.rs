@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use underpass_core::directory::{Abilities, RunnerState};
+use underpass_core::directory::{Abilities, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerState, Versioned};
 use underpass_core::gateway::{Action, Config, Event};
 use underpass_core::http::Body;
 use underpass_core::protocol::tunnel::to_server;
@@ -12,6 +12,7 @@ use underpass_tests::given::gateway::{
     Asked, aborts, chunk, chunk_sent, config, credit, gateway, gateway_with, lonely_gateway, published_abilities,
     publishes, request_start_with, small_config, zeros,
 };
+use underpass_tests::given::supervisor::{actor, actor_record, runner_id};
 use underpass_tests::story::Story;
 use underpass_tests::wire::{
     GATEWAY, abilities, gone, open, open_websocket, record, response_chunk, response_start, seen, status,
@@ -121,9 +122,14 @@ fn bodies_may_be_idle_for_ever_unless_the_configuration_says_otherwise() {
     story.ends();
 }
 
-/// A gateway that knows one runner, whose actors have state.
+/// A gateway that knows one runner, whose actors have state; the one that is asked for runs elsewhere, where it can't
+/// be reached.
 fn stateful(config: Config) -> Story<Gateway> {
-    gateway_with(config, Abilities { stateless: false, ..abilities(1_000) })
+    let mut story = gateway_with(config, Abilities { stateless: false, ..abilities(1_000) });
+    let record = actor_record(1, ActorState::Running(runner_id(9)));
+    let record = Some(Versioned { revision: Revision(1), record });
+    story.input(Event::Actor(ActorSeen { key: actor("default"), record })).expect([]);
+    story
 }
 
 /// The runner of the pool turns out to be one that keeps nothing.
@@ -171,7 +177,10 @@ fn a_runner_that_is_away_still_says_that_its_pool_has_actors() {
     away.connection = None;
     story.input(Event::Directory(seen("a", away))).expect([]);
     let asked = story.opens(open("GET", "/", Body::None));
-    story.expect([]).input(Event::ClientGone { key: asked.key }).expect([]);
+    assert_eq!(story.actions().len(), 1);
+    story.input(Event::ClientGone { key: asked.key }).expect([]);
+    let outcome = ChangeOutcome::Unavailable;
+    story.input(Event::ActorChanged { actor: actor("default"), outcome }).expect([]);
     // Without a record there is no pool.
     story.input(Event::Directory(gone("a"))).expect([]);
     assert_eq!(story.refuses(open("GET", "/", Body::None)).code, FailureCode::NoRunner);

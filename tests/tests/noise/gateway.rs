@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use underpass_core::bus::{Publication, Rejected};
-use underpass_core::directory::{Abilities, RunnerState};
+use underpass_core::directory::{
+    Abilities, ActorChange, ActorRecord, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerState, Versioned,
+};
 use underpass_core::http::Body;
 use underpass_core::protocol::tunnel::to_client::Kind;
 use underpass_core::protocol::tunnel::to_server;
 use underpass_core::protocol::{Dialect, GatewayId, RequestId, ToGateway, ToRunner, to_gateway as control, to_runner};
 use underpass_core::{Gateway, Machine, RequestKey, Time, gateway};
 use underpass_tests::given;
+use underpass_tests::given::supervisor::{actor, actor_record, runner_id};
 use underpass_tests::noise::Noise;
 use underpass_tests::wire::{
     GATEWAY, abilities, connection, gone, message_id, open, open_websocket, record, seen, to_gateway,
@@ -36,6 +39,9 @@ struct Clients {
     paused: BTreeSet<RequestKey>,
     published: VecDeque<Publication>,
     pings: VecDeque<to_runner::Ping>,
+    /// Changes of actors' records that have had no outcome.
+    asked: VecDeque<ActorChange>,
+    revision: u64,
     ends: [u64; 2],
 }
 
@@ -68,6 +74,8 @@ impl Clients {
             paused: BTreeSet::new(),
             published: VecDeque::new(),
             pings: VecDeque::new(),
+            asked: VecDeque::new(),
+            revision: 0,
             ends: [0; 2],
         }
     }
@@ -90,7 +98,39 @@ impl Clients {
         self.ends[0] += 1;
     }
 
+    /// What the directory says of an actor.
+    fn actor(&mut self) -> Option<Versioned<ActorRecord>> {
+        use ActorState::{Running, Sleeping, Starting, Stopping, Wanted};
+        self.revision += 1;
+        let runner = runner_id(self.noise.below(4) as u64);
+        let states = [Running(runner), Running(runner), Starting(runner), Stopping(runner), Wanted, Sleeping];
+        let record = actor_record(1, self.noise.pick(&states));
+        let revision = Revision(self.revision);
+        (!self.noise.once_in(6)).then_some(Versioned { revision, record })
+    }
+
+    fn actor_event(&mut self) -> Option<gateway::Event> {
+        let key = actor(self.noise.pick(&["default", "other"]));
+        let record = self.actor();
+        Some(match self.noise.below(10) {
+            0 => gateway::Event::Actors(vec![ActorSeen { key, record }]),
+            1..4 => gateway::Event::Actor(ActorSeen { key, record }),
+            _ => {
+                let key = self.asked.pop_front()?.key;
+                let outcomes = [
+                    ChangeOutcome::Stored(Revision(self.revision)),
+                    ChangeOutcome::Conflict(record),
+                    ChangeOutcome::Unavailable,
+                ];
+                gateway::Event::ActorChanged { actor: key, outcome: self.noise.pick(&outcomes) }
+            }
+        })
+    }
+
     fn event(&mut self) -> Option<gateway::Event> {
+        if self.noise.once_in(30) {
+            return self.actor_event();
+        }
         use gateway::Event;
         let noise = &mut self.noise;
         Some(match noise.below(26) {
@@ -104,6 +144,7 @@ impl Clients {
                 // For a while the pool has actors with state.
                 abilities.stateless = !(self.now.as_micros() / 100_000_000).is_multiple_of(8);
                 let mut record = record(number + move_to, abilities, state);
+                record.id = runner_id(number);
                 if noise.once_in(3) {
                     record.moving = Some(connection(number + 10 - move_to));
                 }
@@ -235,6 +276,11 @@ impl Clients {
                     }
                     continue;
                 }
+                Action::Actor(change) => {
+                    assert!(self.asked.iter().all(|asked| asked.key != change.key), "two changes of {:?}", change.key);
+                    self.asked.push_back(change);
+                    continue;
+                }
                 Action::Drained => continue,
                 Action::ResponseStart { key, body, .. } => (key, body != Body::Stream),
                 Action::ResponseChunk { key, finish, .. } => (key, finish),
@@ -267,6 +313,10 @@ impl Clients {
             self.end(key);
             self.take();
         }
+        for ActorChange { key: actor, .. } in std::mem::take(&mut self.asked) {
+            let outcome = ChangeOutcome::Unavailable;
+            self.gateway.handle(gateway::Event::ActorChanged { actor, outcome }, self.now).expect("no misuse");
+        }
         self.now += Duration::from_secs(3_600);
         self.gateway.handle(gateway::Event::Tick, self.now).expect("a tick is no misuse");
         self.take();
@@ -276,6 +326,7 @@ impl Clients {
         assert_eq!(stats.opened, self.ends[0]);
         assert!(stats.answered > 50 && stats.failed > 50 && self.ends[1] > 100, "too quiet: {stats:?}");
         assert!(stats.malformed > 100 && stats.stale > 50 && stats.foreign > 50, "too quiet: {stats:?}");
+        assert!(stats.actors_wanted > 0, "too quiet: {stats:?}");
         assert!(stats.sent_again > 20 && stats.aborts_tried_again > 10, "too quiet: {stats:?}");
         let timeouts = &stats.timeouts;
         assert!(timeouts.grace > 10 && timeouts.actor_start > 0 && timeouts.pong > 0, "too quiet: {timeouts:?}");

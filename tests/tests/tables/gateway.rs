@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use underpass_core::bus::PublishError;
-use underpass_core::directory::{Abilities, RunnerRecord, RunnerState};
+use underpass_core::directory::{
+    Abilities, ActorRecord, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerRecord, RunnerState, Versioned,
+};
 use underpass_core::gateway::{Config, Event};
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::tunnel::to_client;
@@ -15,6 +17,7 @@ use underpass_tests::given::gateway::{
     Asked, aborts, chunk_sent, credit, gateway_with, give_back, published_abilities, publishes, request_start_with,
     small_config, zeros,
 };
+use underpass_tests::given::supervisor::{actor, actor_record, runner_id};
 use underpass_tests::short;
 use underpass_tests::snapshot::Table;
 use underpass_tests::story::Story;
@@ -29,13 +32,15 @@ type Stage = (Story<Gateway>, Asked, u16);
 /// A state, and how a request comes to be in it.
 type State = (&'static str, fn() -> Stage);
 
-const STATES: [State; 13] = [
+const STATES: [State; 15] = [
     ("waiting for an actor, the body streams", waiting_for_actor),
+    ("waiting for an actor that would not take it", waiting_for_refusing_actor),
     ("waiting for another runner", waiting_for_another),
     ("waiting for another runner, a WebSocket", waiting_for_another_websocket),
     ("collecting a body", collecting),
     ("awaiting an answer, the body streams", awaiting_answer),
     ("awaiting an answer, the body is whole", awaiting_answer_to_whole_body),
+    ("awaiting an answer of an actor", awaiting_answer_of_actor),
     ("the answer streams", responding),
     ("awaiting a WebSocket", awaiting_websocket),
     ("awaiting a WebSocket that has sent a message", awaiting_websocket_early),
@@ -62,6 +67,36 @@ fn waiting_for_actor() -> Stage {
     let asked = story.opens(open("POST", "/", Body::Stream));
     story.actions();
     (story, asked, 0)
+}
+
+fn awaiting_answer_of_actor() -> Stage {
+    let mut story = gateway_with(config(), Abilities { stateless: false, ..abilities(10) });
+    story.input(shows_actor(1, running())).expect([]);
+    let asked = story.opens(open("POST", "/", Body::Whole(zeros(1))));
+    story.actions();
+    (story, asked, 0)
+}
+
+fn waiting_for_refusing_actor() -> Stage {
+    let (mut story, asked, next) = awaiting_answer_of_actor();
+    let reason = control::RefusedReason::Draining;
+    let refused = control::Refused { gateway_id: GATEWAY, request_id: asked.id, reason };
+    story.input(Event::Received { frame: ToGateway::Refused(refused).encode_framed() }).expect([]);
+    (story, asked, next)
+}
+
+/// The directory shows the actor that the request is for.
+fn shows_actor(revision: u64, state: ActorState) -> Event {
+    Event::Actor(ActorSeen { key: actor("default"), record: Some(of_actor(revision, state)) })
+}
+
+fn of_actor(revision: u64, state: ActorState) -> Versioned<ActorRecord> {
+    Versioned { revision: Revision(revision), record: actor_record(1, state) }
+}
+
+/// It runs on the runner that the gateway knows.
+fn running() -> ActorState {
+    ActorState::Running(record(1, abilities(10), RunnerState::Ready).id)
 }
 
 fn waiting_for_another() -> Stage {
@@ -179,6 +214,11 @@ fn answers() -> Vec<(&'static str, Kind)> {
     ]
 }
 
+/// What became of a change of the actor's record.
+fn actor_changed(outcome: ChangeOutcome<ActorRecord>) -> Event {
+    Event::ActorChanged { actor: actor("default"), outcome }
+}
+
 /// What else can happen.
 fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
     let Asked { key, id } = asked;
@@ -238,6 +278,18 @@ fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
         ("directory: moving", state(1, RunnerState::Moving)),
         ("directory: moved, and not yet all of it", Event::Directory(seen("a", moved))),
         ("directory: another runner", Event::Directory(seen("b", record(2, abilities(10), RunnerState::Ready)))),
+        ("directory: the actor runs", shows_actor(2, running())),
+        ("directory: the actor runs elsewhere", shows_actor(2, ActorState::Running(runner_id(9)))),
+        ("directory: the actor stops", shows_actor(2, ActorState::Stopping(runner_id(9)))),
+        ("directory: the actor sleeps", shows_actor(2, ActorState::Sleeping)),
+        ("directory: there are no actors", Event::Actors(Vec::new())),
+        ("directory: the actor was set wanted", actor_changed(ChangeOutcome::Stored(Revision(2)))),
+        ("directory: it runs already", actor_changed(ChangeOutcome::Conflict(Some(of_actor(2, running()))))),
+        (
+            "directory: it has slept before",
+            actor_changed(ChangeOutcome::Conflict(Some(of_actor(2, ActorState::Sleeping)))),
+        ),
+        ("directory: no answer", actor_changed(ChangeOutcome::Unavailable)),
         ("directory: away", Event::DirectoryAway),
         ("directory: back", Event::DirectoryBack),
         ("directory: gone", Event::Directory(gone("a"))),

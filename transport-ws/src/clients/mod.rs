@@ -3,6 +3,7 @@
 //! A client that closes its sending direction behind its request (a TCP half-close) is taken for gone: its request
 //! ends, and its handler with it. Of a client that went away nothing else is to be seen, and nobody shall work for it.
 
+mod actors;
 mod connection;
 mod exchange;
 mod outlets;
@@ -33,6 +34,7 @@ use self::outlets::Outlets;
 use crate::bus::{AGAIN_AFTER, take_in};
 use crate::driver::{Driver, keep_time};
 use crate::listen::{self, Progress};
+use crate::queue::queue;
 use crate::socket::{self, Patience};
 
 /// How many ids are tried before giving up.
@@ -91,7 +93,7 @@ pub enum StartError {
     /// The configuration could not work.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// No id could be claimed, or the runners cannot be watched.
+    /// No id could be claimed, or runners and actors cannot be watched.
     #[error(transparent)]
     Directory(#[from] DirectoryUnavailable),
     /// The bus did not give the gateway its address.
@@ -143,7 +145,7 @@ impl<B: Bus, D: Directory> fmt::Debug for Clients<B, D> {
 }
 
 impl<B: Bus, D: Directory> Clients<B, D> {
-    /// Starts a gateway: claims an id in the directory, attaches to the bus, watches the runners.
+    /// Starts a gateway: claims an id in the directory, attaches to the bus, watches runners and actors.
     ///
     /// # Errors
     /// The configuration could not work, or bus or directory are away.
@@ -160,14 +162,20 @@ impl<B: Bus, D: Directory> Clients<B, D> {
             let address = Address::Gateway(id);
             let inbox = bus.attach(address).await?;
             let watch = directory.watch_runners().await?;
+            let (all_actors, actor_watch) = directory.watch_actors().await?;
             let progress = Arc::new(Progress::default());
-            let outlets = Outlets { bus: bus.clone(), requests: HashMap::new(), progress: progress.clone() };
+            let (sender, changes) = queue();
+            let requests = HashMap::new();
+            let outlets = Outlets { bus: bus.clone(), requests, actors: sender, progress: progress.clone() };
             let driver = Arc::new(Driver::new(machine, outlets));
+            driver.drive(Event::Actors(all_actors));
             let (told, directory_told) = watch::channel(0);
             let mut tasks = JoinSet::new();
             tasks.spawn(keep_time(Arc::downgrade(&driver)));
             tasks.spawn(take_in(driver.clone(), bus.clone(), address, inbox, outlets::from_bus));
             tasks.spawn(watch_runners(driver.clone(), directory.clone(), watch, told));
+            tasks.spawn(actors::watch(driver.clone(), directory.clone(), actor_watch));
+            tasks.spawn(actors::change(driver.clone(), directory.clone(), changes));
             let shared = Shared { driver, admission, hyper, progress, max_chunk, max_message, head_within, patience };
             let shared = Arc::new(shared);
             Ok(Inner { id, shared, directory: directory.clone(), directory_told, _tasks: tasks })

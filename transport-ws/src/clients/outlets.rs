@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use underpass_core::bus::{Bus, Delivery as BusDelivery, Subject};
+use underpass_core::directory::ActorChange;
 use underpass_core::gateway::{Action, Event};
 use underpass_core::http::{Body, ResponseHead};
 use underpass_core::{Failure, Gateway, RequestKey};
@@ -49,6 +50,8 @@ pub(super) struct Outlets<B> {
     pub(super) bus: B,
     /// A request is in here until its last action, or until its client has gone.
     pub(super) requests: HashMap<RequestKey, Outlet>,
+    /// To the directory. The gateway has one change per actor under way.
+    pub(super) actors: Sender<ActorChange>,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -107,6 +110,11 @@ impl<B: Bus> driver::Outlets for Outlets<B> {
             Action::ResumeSource { key } => {
                 if let Some(outlet) = self.requests.get(&key) {
                     effects.wake(outlet.gate.open());
+                }
+            }
+            Action::Actor(change) => {
+                if let Ok(waker) = self.actors.push(change) {
+                    effects.wake(waker);
                 }
             }
             Action::Drained => self.progress.machine_drained(),

@@ -1,165 +1,110 @@
-//! A published runner whose actors have state, over real sockets, with a directory and a store.
+//! Requests for actors with state, from a client's socket to the bus. The relay, and who starts actors, are the
+//! story's own.
 
-use std::net::SocketAddr;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use underpass_core::bus::{Address, Bus, ConnectionId, Delivery, Inbox, Publication, RelayId, Subject};
+use underpass_core::directory::{
+    Abilities, ActorChange, ActorKey, ActorRecord, ActorState, ChangeOutcome, Directory, Revision, RunnerChange,
+    RunnerId, RunnerKey, RunnerRecord, RunnerState,
+};
+use underpass_core::protocol::tunnel::to_client::{Kind, RequestStart};
+use underpass_core::protocol::tunnel::to_server::{Kind as Answer, ResponseStart};
+use underpass_core::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage};
+use underpass_core::protocol::{Dialect, Map, ToGateway, ToRunner};
+use underpass_transport_mem::{Config as BusConfig, MemBus, MemDirectory};
+use underpass_transport_ws::clients::{self, Clients};
+use uuid::Uuid;
 
-use futures_util::{SinkExt, StreamExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::Message as WireMessage;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
-use underpass_core::Frame;
-use underpass_core::directory::{ActorChange, ActorKey, ActorRecord, ActorState, ChangeOutcome, Directory, Pool};
-use underpass_core::protocol::any::{self, Message, Schema, Union};
-use underpass_core::protocol::control::ActorCheckpoint;
-use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponse, KvResponseData};
-use underpass_core::protocol::to_server::{ActorState as Life, Event, EventWrapper, Init, Pong};
-use underpass_core::protocol::{Dialect, Memory, ToClient, ToServer, Version};
-use underpass_transport_mem::{MemBus, MemDirectory, MemKv};
-use underpass_transport_ws::runners::Runners;
+use crate::tunnel::{client, empty, eventually, pool, text, within};
 
-use crate::tunnel::{eventually, within};
+const RUNNER: RunnerId = RunnerId(Uuid::from_u128(7));
 
-type Dialled = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-/// A relay with a store.
-struct Relay {
-    relay: Runners<MemBus, MemDirectory>,
-    directory: MemDirectory,
-    address: SocketAddr,
-    serving: tokio::task::JoinHandle<()>,
-}
-
-impl Relay {
-    async fn start() -> Self {
-        let (bus, directory) = (MemBus::new(Default::default()).unwrap(), MemDirectory::new());
-        let relay = Runners::start_with_store(Default::default(), bus, directory.clone(), MemKv::new()).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn({
-            let relay = relay.clone();
-            async move { relay.serve(listener).await }
-        });
-        Relay { relay, directory, address, serving }
-    }
-
-    async fn dial(&self, version: Version) -> Dialled {
-        let query = format!("protocol_version={}&namespace=default&runner_key=published", version.number());
-        let url = format!("ws://{}/runners/connect?{query}", self.address);
-        let mut request = url.into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", "rivet".parse().unwrap());
-        within(connect_async(request)).await.unwrap().0
-    }
-
-    /// A gateway needs an actor.
-    async fn want(&self, key: &ActorKey) {
-        let record = ActorRecord::wanted(None, 1_700_000_000_000);
-        let change = ActorChange { key: key.clone(), expected: None, record };
-        assert!(matches!(self.directory.change_actor(change).await, ChangeOutcome::Stored(_)));
-    }
-
-    fn state(&self, key: &ActorKey) -> Option<ActorState> {
-        let actors = self.directory.actors();
-        actors.into_iter().find(|(actor, _)| actor == key).map(|(_, versioned)| versioned.record.state)
-    }
-
-    async fn end(self) {
-        within(self.relay.drain()).await;
-        within(self.serving).await.unwrap();
+fn record() -> RunnerRecord {
+    RunnerRecord {
+        id: RUNNER,
+        slots: 1,
+        protocol_version: 7,
+        abilities: Abilities::default(),
+        connection: Some(ConnectionId { relay: RelayId(Uuid::from_u128(1)), number: 1 }),
+        moving: None,
+        state: RunnerState::Ready,
     }
 }
 
-fn key() -> ActorKey {
-    ActorKey { pool: Pool { namespace: "default".into(), name: "games".into() }, actor_id: "chess".into() }
+/// The next message of a request that comes to the relay.
+async fn hears<I: Inbox>(inbox: &mut I) -> ToClientTunnelMessage {
+    let mut deliveries = Vec::new();
+    while deliveries.is_empty() {
+        within(inbox.receive(&mut deliveries)).await.unwrap();
+    }
+    match deliveries.remove(0) {
+        Delivery::Frame { frame, .. } => match ToRunner::decode_framed(&frame, Dialect::Underpass).unwrap() {
+            ToRunner::TunnelMessage(message) => message,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
 }
 
-fn init() -> ToServer {
-    let (name, version, total_slots) = ("games".into(), 1, 1);
-    ToServer::Init(Init { name, version, total_slots, prepopulate_actor_names: None, metadata: None })
-}
+#[tokio::test]
+async fn a_request_has_its_actor_started_and_waits_for_it() {
+    let bus = MemBus::new(BusConfig::default()).unwrap();
+    let directory = MemDirectory::new();
+    let mut inbox = bus.attach(Address::Relay(RelayId(Uuid::from_u128(1)))).await.unwrap();
+    let clients = Clients::start(clients::Config::default(), bus.clone(), directory.clone()).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/gateway/someone/hello", listener.local_addr().unwrap());
+    let mut serving = JoinSet::new();
+    serving.spawn({
+        let clients = clients.clone();
+        async move { clients.serve(listener).await }
+    });
 
-fn runs() -> ToServer {
-    let checkpoint = ActorCheckpoint { actor_id: key().actor_id, generation: 1, index: 0 };
-    ToServer::Events(vec![EventWrapper { checkpoint, inner: Event::ActorStateUpdate { state: Life::Running } }])
-}
+    let key = RunnerKey { pool: pool(), key: "runner".into() };
+    let runner = RunnerChange { key, expected: None, record: Some(record()) };
+    let ChangeOutcome::Stored(_) = directory.change_runner(runner).await else { panic!("the runner is the first") };
+    within(clients.runner_ready(&pool())).await;
 
-fn kv(request_id: u32, data: KvRequestData) -> ToServer {
-    ToServer::KvRequest(KvRequest { actor_id: key().actor_id, request_id, data })
-}
+    serving.spawn(async move {
+        let answer = within(client().request(::http::Request::get(url).body(empty()).unwrap())).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(text(answer).await, "hello");
+    });
 
-async fn says(socket: &mut Dialled, message: &ToServer) {
-    within(socket.send(WireMessage::Binary(message.encode().into_bytes()))).await.unwrap();
-}
-
-/// What the relay says next; its pings are answered.
-async fn hears(socket: &mut Dialled) -> ToClient {
-    loop {
-        let WireMessage::Binary(bytes) = within(socket.next()).await.unwrap().unwrap() else { panic!("no message") };
-        match ToClient::decode(&Frame::from(bytes), Dialect::Published).unwrap() {
-            ToClient::Ping(ping) => says(socket, &ToServer::Pong(Pong { ts: ping.ts })).await,
-            message => return message,
+    let key = ActorKey { pool: pool(), actor_id: "someone".into() };
+    eventually("the actor is wanted", || !directory.actors().is_empty()).await;
+    let (wanted, versioned) = directory.actors().remove(0);
+    assert_eq!((wanted, versioned.record.state), (key.clone(), ActorState::Wanted));
+    assert!(versioned.record.created_at > 1_700_000_000_000, "{versioned:?}");
+    let becomes = async |expected: Revision, state| {
+        let record = Some(ActorRecord { state, ..versioned.record.clone() });
+        match directory.change_actor(ActorChange { key: key.clone(), expected: Some(expected), record }).await {
+            ChangeOutcome::Stored(revision) => revision,
+            other => panic!("{other:?}"),
         }
+    };
+    let starting = becomes(versioned.revision, ActorState::Starting(RUNNER)).await;
+    becomes(starting, ActorState::Running(RUNNER)).await;
+
+    let ToClientTunnelMessage { message_id, message_kind } = hears(&mut inbox).await;
+    match message_kind {
+        Kind::RequestStart(RequestStart { actor_id, path, .. }) => {
+            assert_eq!((&*actor_id, &*path), ("someone", "/hello"))
+        }
+        other => panic!("{other:?}"),
     }
-}
+    let start = ResponseStart { status: 200, headers: Map::default(), body: Some("hello".into()), stream: false };
+    let answer = ToServerTunnelMessage { message_id, message_kind: Answer::ResponseStart(start) };
+    let frame = ToGateway::TunnelMessage(answer).encode_framed();
+    bus.publish(Publication { to: Subject::Gateway(clients.id()), reply_to: None, frame }).unwrap();
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_actor_is_started_where_it_is_wanted_and_keeps_what_it_keeps() {
-    let relay = Relay::start().await;
-    let mut socket = relay.dial(Version::V7).await;
-    says(&mut socket, &init()).await;
-    assert!(matches!(hears(&mut socket).await, ToClient::Init(_)));
-    relay.want(&key()).await;
-    let ToClient::Commands(commands) = hears(&mut socket).await else { panic!("no start") };
-    assert_eq!((&*commands[0].checkpoint.actor_id, commands[0].checkpoint.generation), ("chess", 1));
-    says(&mut socket, &runs()).await;
-    eventually("it runs", || matches!(relay.state(&key()), Some(ActorState::Running(_)))).await;
-
-    let (keys, values) = (["white"].iter().collect(), ["to move"].iter().collect());
-    says(&mut socket, &kv(1, KvRequestData::Put { keys, values })).await;
-    says(&mut socket, &kv(2, KvRequestData::Get { keys: ["white", "black"].iter().collect() })).await;
-    let mut answers = Vec::new();
-    for _ in 0..2 {
-        let ToClient::KvResponse(KvResponse { request_id, data }) = hears(&mut socket).await else { panic!("none") };
-        answers.push((request_id, data));
+    eventually("the request has ended", || clients.stats().answered == 1).await;
+    assert_eq!((clients.stats().waiting, clients.stats().actors_wanted), (0, 1));
+    within(clients.drain()).await;
+    while let Some(ended) = within(serving.join_next()).await {
+        ended.unwrap();
     }
-    answers.sort_by_key(|(request_id, _)| *request_id);
-    let [(1, KvResponseData::Put), (2, KvResponseData::Get(found))] = &answers[..] else { panic!("{answers:?}") };
-    assert_eq!(found.values, ["to move"].iter().collect());
-
-    says(&mut socket, &ToServer::Stopping).await;
-    assert!(matches!(hears(&mut socket).await, ToClient::Commands(_)));
-    within(socket.close(None)).await.unwrap();
-    eventually("its runner has gone", || relay.directory.runners().is_empty()).await;
-    eventually("it has stopped", || relay.state(&key()).is_some_and(|state| state.runner().is_none())).await;
-    relay.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_old_runner_is_ready_when_its_socket_answers_a_ping() {
-    let relay = Relay::start().await;
-    let mut socket = relay.dial(Version::V3).await;
-    let message = Message::ToServer(any::ToServer::V7(init()));
-    let frame = message.translate(Version::V3, &mut Memory::stand_alone()).unwrap().encode().into_bytes();
-    within(socket.send(WireMessage::Binary(frame))).await.unwrap();
-    let WireMessage::Binary(greeting) = within(socket.next()).await.unwrap().unwrap() else { panic!("no message") };
-    let schema = Schema::new(Union::ToClient, Version::V3).unwrap();
-    let greeting = schema.decode(&Frame::from(greeting)).unwrap();
-    assert!(matches!(greeting, Message::ToClient(any::ToClient::V3(_))));
-    // Reading answers pings.
-    assert!(matches!(within(socket.next()).await, Some(Ok(WireMessage::Ping(_)))));
-    let reading = tokio::spawn(async move { while socket.next().await.is_some() {} });
-    eventually("it is ready", || relay.relay.stats().ready == 1).await;
-    reading.abort();
-    eventually("it has gone", || relay.relay.stats().connections == 0).await;
-    relay.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runner_that_sends_text_is_closed_1003() {
-    let relay = Relay::start().await;
-    let mut socket = relay.dial(Version::V7).await;
-    within(socket.send(WireMessage::text("hello"))).await.unwrap();
-    let WireMessage::Close(Some(close)) = within(socket.next()).await.unwrap().unwrap() else { panic!("no close") };
-    assert_eq!((u16::from(close.code), close.reason.contains("text")), (1003, true));
-    assert!(within(socket.next()).await.is_none());
-    relay.end().await;
+    drop(clients);
+    eventually("nothing is watched any more", || directory.watches() == 0).await;
 }

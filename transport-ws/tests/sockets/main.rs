@@ -2,6 +2,7 @@
 
 mod actors;
 mod drops;
+mod hosting;
 mod http;
 mod moves;
 mod runners;
