@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use thiserror::Error;
 use underpass_core::ConfigError;
 use underpass_core::protocol::any::NoSuchUnion;
+use underpass_store_redb::OpenError;
 use underpass_transport_ws::runner::StopReason;
 use underpass_transport_ws::{clients, runner, runners};
 
@@ -34,6 +35,8 @@ pub(crate) enum Error {
     Runners(#[from] runners::StartError),
     #[error("the runner does not start: {0}")]
     Runner(#[from] runner::StartError),
+    #[error("the key-value store does not open: {0}")]
+    Store(#[from] OpenError),
     #[error("the bus does not start: {0}")]
     Bus(#[from] ConfigError),
     #[error("the relay at {relay} refused this runner: {}", refusal(*code, message))]

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -31,6 +32,8 @@ Examples:
   underpass up --listen 0.0.0.0:80 --runners 0.0.0.0:8081 --token \"$SECRET\"
       Takes clients and runners from other machines; runners must bring the token. Nothing of it is encrypted: for a
       network that is not yours, put it behind a tunnel or a proxy that does TLS.
+  underpass up --data /var/lib/underpass
+      Keeps on disk what actors put into their key-value stores. What was acknowledged survives any end of the process.
   underpass up --listen 127.0.0.1:0 --runners 127.0.0.1:0
       Takes any free ports; the line on standard output says which.
 
@@ -129,6 +132,9 @@ pub(crate) struct Up {
     /// Where runners dial in by WebSocket; port 0 takes any
     #[arg(long, env = "UNDERPASS_RUNNERS", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub(crate) runners: String,
+    /// The directory in which actors' key-value stores are kept; without it, in memory
+    #[arg(long, env = "UNDERPASS_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) shared: Shared,
 }

@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::TcpListener;
 use underpass_core::directory::Pool;
 use underpass_core::http::Admission;
-use underpass_core::runner;
-use underpass_transport_mem::{MemBus, MemDirectory};
+use underpass_core::kv::KvStore;
+use underpass_core::{relay, runner, supervisor};
+use underpass_store_redb::RedbKv;
+use underpass_transport_mem::{MemBus, MemDirectory, MemKv};
 use underpass_transport_ws::clients::{self, Clients};
 use underpass_transport_ws::runner as runner_end;
 use underpass_transport_ws::runners::{self, Runners};
@@ -18,8 +20,22 @@ use crate::shutdown::Shutdown;
 use crate::{Ended, announce, tell};
 
 /// Runs until it is asked to end.
-pub(crate) async fn run(Up { listen, runners, shared }: Up) -> Result<Ended, Error> {
-    shared.check()?;
+pub(crate) async fn run(options: Up) -> Result<Ended, Error> {
+    options.shared.check()?;
+    match &options.data {
+        Some(directory) => {
+            // It blocks, before there is anything that it could hold up.
+            let store = RedbKv::open(directory, underpass_store_redb::Config::default())?;
+            let first_generation = store.newest_generation().saturating_add(1);
+            serve(options, store, first_generation).await
+        }
+        None => serve(options, MemKv::new(), 1).await,
+    }
+}
+
+/// Actors keep what they keep in a store, whose users were all of generations before the first one.
+async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Result<Ended, Error> {
+    let Up { listen, runners, data: _, shared } = options;
     let Shared { to, token, namespace } = shared;
     let mut shutdown = Shutdown::new()?;
     let (for_clients, gateway_address) = bind(&listen).await?;
@@ -27,8 +43,10 @@ pub(crate) async fn run(Up { listen, runners, shared }: Up) -> Result<Ended, Err
 
     let bus = MemBus::new(underpass_transport_mem::Config::default())?;
     let directory = MemDirectory::new();
-    let config = runners::Config { token: token.clone(), ..runners::Config::default() };
-    let relay = Runners::start(config, bus.clone(), directory.clone()).await?;
+    let supervisor = supervisor::Config { first_generation, ..supervisor::Config::default() };
+    let config = relay::Config { supervisor, ..relay::Config::default() };
+    let config = runners::Config { relay: config, token: token.clone(), ..runners::Config::default() };
+    let relay = Runners::start_with_store(config, bus.clone(), directory.clone(), store).await?;
     let admission = Admission { namespace: namespace.clone().into(), ..Admission::default() };
     let config = clients::Config { admission, ..clients::Config::default() };
     let gateway = Clients::start(config, bus, directory).await?;
@@ -76,7 +94,10 @@ pub(crate) async fn run(Up { listen, runners, shared }: Up) -> Result<Ended, Err
         let _ = tokio::join!(serving_clients, serving_runners);
     };
     tokio::select! {
-        () = drained => Ok(Ended::Drained),
+        () = drained => {
+            tracing::info!(gateway = ?gateway.stats(), relay = ?relay.stats(), "drained");
+            Ok(Ended::Drained)
+        }
         () = shutdown.wanted() => Ok(Ended::AtOnce),
     }
 }

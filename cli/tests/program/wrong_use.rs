@@ -49,6 +49,12 @@ fn a_port_in_use() {
 }
 
 #[test]
+fn a_place_for_data_that_is_no_directory() {
+    let line = complaint(underpass(&["up", "--data", env!("CARGO_BIN_EXE_underpass")], &[]));
+    assert!(line.starts_with("the key-value store does not open: cannot use "), "{line}");
+}
+
+#[test]
 fn a_token_that_cannot_travel_is_not_repeated() {
     let line = complaint(underpass(&["up", "--token", "my secret"], &[]));
     assert!(line.starts_with("the token may have letters") && !line.contains("my secret"), "{line}");
