@@ -26,6 +26,25 @@ async def a_body_of_a_mebibyte_goes_each_way(house):
 
 
 @story
+async def a_body_of_unknown_length_reaches_the_runner_whole(house):
+    async def pieces():
+        for number in range(20):
+            yield pattern(64 * 1024)
+            await asyncio.sleep(0.01)
+
+    answer = await house.client.ok("bodies", "/echo", "POST", data=pieces())
+    expect(answer.body == pattern(64 * 1024) * 20, len(answer.body))
+
+
+@story
+async def a_body_that_is_too_large_for_a_whole_one_is_refused(house):
+    answer = await house.client.ask("bodies", "/echo", "POST", data=pattern(21 * MIB))
+    expect((answer.status, answer.code) == (413, "body_too_large"), answer)
+    body = pattern(19 * MIB)
+    expect((await house.client.ok("bodies", "/echo", "POST", data=body)).body == body)
+
+
+@story
 async def handlers_say_404_and_fail_with_500(house):
     expect((await house.client.ask("wrong", "/nowhere")).status == 404)
     expect((await house.client.ask("wrong", "/throws")).status == 500)
