@@ -1,7 +1,7 @@
 //! The whole tunnel in one process, over real sockets.
 
-mod actors;
 mod drops;
+mod hosts;
 mod http;
 mod moves;
 mod runners;
