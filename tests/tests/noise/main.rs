@@ -1,6 +1,7 @@
 //! Each machine in much noise: it never panics, keeps its promises, and when all is over it holds nothing.
 
 mod gateway;
+mod hosting;
 mod relay;
 mod runner;
 mod supervisor;

@@ -109,10 +109,9 @@ fn an_actor_that_crashes_has_its_requests_aborted_before_its_record_changes() {
     hosting.asks(1, of_request(0), start(None)).asks(1, socket(), websocket_open());
     hosting.heard(1);
     hosting.tells(1, says("default", 1, stopped(StopCode::Error)));
-    let mut saw = hosting.saw();
-    assert!(matches!(saw.pop(), Some(Action::LogActors(_))) || saw.iter().any(|a| matches!(a, Action::LogActors(_))));
-    saw.retain(|action| !matches!(action, Action::LogActors(_)));
-    assert_eq!(saw[0], publishes(1, of_request(0), Answer::ResponseAbort));
+    let saw = hosting.saw();
+    let (told, ends): (Vec<_>, Vec<_>) = saw.into_iter().partition(|action| matches!(action, Action::LogActors(_)));
+    assert_eq!((told.len(), ends), (1, vec![publishes(1, of_request(0), Answer::ResponseAbort), socket_hibernates(0)]));
     assert_eq!(hosting.heard(1), [piece(MessageId { message_index: 1, ..of_request(0) }, Piece::RequestAbort)]);
     let stats = hosting.story.machine.stats();
     assert_eq!((stats.routes, stats.ends.actor_stopped), (0, 2));
@@ -167,6 +166,28 @@ fn another_connection_of_the_same_runner_evicts_the_first_and_keeps_its_actors()
     hosting.cuts(1);
     hosting.asks(2, of_request(0), start(None));
     assert_eq!(hosting.heard(2), [piece(of_request(0), start(None))]);
+    hosting.ends();
+}
+
+#[test]
+fn nothing_of_a_strangers_answer_reaches_the_client_and_the_true_answer_does() {
+    let mut hosting = with_actor();
+    hosting.takes_in(2, "stranger", Version::V7);
+    hosting.asks(1, of_request(0), start(None)).asks(1, socket(), websocket_open());
+    hosting.saw();
+    for (id, kind) in [
+        (of_request(0), response_start(200, None, false)),
+        (socket(), Answer::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: false })),
+        (socket(), Answer::WebSocketMessage(message(b"false", true))),
+        (of_request(0), Answer::ResponseAbort),
+    ] {
+        hosting.answers(2, id, kind);
+    }
+    assert_eq!((hosting.saw(), hosting.story.machine.stats().unrouted), (vec![], 4));
+    hosting.passes(Duration::from_secs(1));
+    let answer = response_start(200, Some(b"true"), false);
+    hosting.answers(1, of_request(0), answer.clone());
+    assert_eq!(hosting.saw(), [publishes(1, of_request(0), answer)]);
     hosting.ends();
 }
 

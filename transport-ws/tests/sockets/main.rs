@@ -2,7 +2,7 @@
 
 mod actors;
 mod drops;
-mod hosting;
+mod hosts;
 mod http;
 mod moves;
 mod runners;
