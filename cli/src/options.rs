@@ -37,7 +37,8 @@ Examples:
 When all is listening, one line goes to standard output:
   ready gateway=http://127.0.0.1:8080 runners=ws://127.0.0.1:8081
 Ctrl-C (or SIGTERM) takes no new requests and finishes what is open, however long that takes; a second one ends at
-once. Its own runner is in the pool `default`.
+once. SIGUSR1 has it tell its counters on standard error, a line of JSON for each machine. Its own runner is in the
+pool `default`.
 
 Which actor a client means: /gateway/ACTOR/rest reaches ACTOR as /rest; so do the headers
 x-rivet-target: actor and x-rivet-actor: ACTOR; anything else reaches the actor `default`.
@@ -55,7 +56,8 @@ Examples:
 
 When the relay has taken it in, one line goes to standard output:
   ready runner=KEY relay=ws://127.0.0.1:8081
-It keeps dialling while the relay is away. Ctrl-C finishes what is open; a second one ends at once.";
+It keeps dialling while the relay is away. Ctrl-C finishes what is open; a second one ends at once. SIGUSR1 has it tell
+its counters on standard error, a line of JSON.";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:

@@ -1,7 +1,9 @@
 //! Counters and gauges of a gateway.
 
+use serde::Serialize;
+
 /// What a gateway holds and has counted. Gauges first; the others only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Requests open.
     pub open: usize,

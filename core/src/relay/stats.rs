@@ -1,7 +1,9 @@
 //! Counters and gauges of a relay.
 
+use serde::Serialize;
+
 /// What a relay holds and has counted. Gauges first; the others only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Connections open.
     pub connections: usize,

@@ -1,7 +1,9 @@
 //! Counters and gauges of a runner.
 
+use serde::Serialize;
+
 /// What a runner holds and has counted. Gauges first; the others only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Whether the relay has taken it in.
     pub ready: bool,
