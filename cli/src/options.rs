@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
@@ -148,6 +149,9 @@ pub(crate) struct Runner {
     /// unless given
     #[arg(long, env = "UNDERPASS_KEY", value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: Option<String>,
+    /// How long the relay may say nothing, in seconds, before it is taken for gone and dialled anew
+    #[arg(long, env = "UNDERPASS_SILENCE", value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    pub(crate) silence: Duration,
     #[command(flatten)]
     pub(crate) shared: Shared,
 }
@@ -228,6 +232,15 @@ impl Shared {
     }
 }
 
+/// A time in seconds, which may have a fraction.
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) | Err(_) => Err("it must be more than 0"),
+    }
+}
+
 /// Prints help where it was asked for, and else one line of what is wrong.
 pub(crate) fn explain(error: &clap::Error) -> ExitCode {
     match error.kind() {
@@ -292,6 +305,10 @@ mod tests {
         assert_eq!(
             wrong(&["runner"]),
             "the following required arguments were not provided: --relay <URL> (see --help)"
+        );
+        assert_eq!(
+            wrong(&["runner", "--relay", "ws://a", "--silence", "0"]),
+            "invalid value '0' for '--silence <SECONDS>': it must be more than 0 (see --help)"
         );
         assert_eq!(wrong(&["up", "--nonsense"]), "unexpected argument '--nonsense' found (see --help)");
     }

@@ -27,6 +27,7 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
         runner: runner::Config {
             namespace: options.shared.namespace.into(),
             name: options.name.into(),
+            relay_silent: options.silence,
             ..runner::Config::default()
         },
         relay_url: relay.clone(),
