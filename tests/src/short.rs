@@ -56,6 +56,9 @@ pub fn relay(action: &relay::Action) -> String {
                     ToGateway::TunnelMessage(message) => {
                         format!("→gateway {}", answer(message.message_id, &message.message_kind))
                     }
+                    ToGateway::ConnectionEnded(connection) => format!("→gateway ConnectionEnded {}", connection.number),
+                    ToGateway::Refused(refused) => format!("→gateway Refused {:?}", refused.reason),
+                    ToGateway::RouteOpen(_) => "→gateway RouteOpen".into(),
                 }
             }
         },

@@ -2,15 +2,16 @@
 
 use super::request::State;
 use super::{Action, End, Gateway};
-use crate::bus::{PublishError, Rejected};
+use crate::bus::{ConnectionId, Publication, PublishError, Rejected, Subject};
 use crate::failure::FailureCode;
 use crate::frame::Frame;
 use crate::http::{Body, Close, Headers, Message, ResponseHead, split_fields};
 use crate::machine::RequestKey;
 use crate::machine::flow::Order;
-use crate::protocol::tunnel::ToServerTunnelMessage;
+use crate::protocol::to_gateway::{Refused, RefusedReason, RouteOpen};
 use crate::protocol::tunnel::to_server::{Kind, ResponseChunk, ResponseStart, WebSocketClose, WebSocketMessage};
-use crate::protocol::{Dialect, ToGateway, ToRunner};
+use crate::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage, to_client};
+use crate::protocol::{Dialect, MessageId, ToGateway, ToRunner};
 use crate::time::Time;
 
 impl Gateway {
@@ -21,8 +22,58 @@ impl Gateway {
             Ok(ToGateway::TunnelMessage(message)) => self.tunnel_message(message, now),
             // Pings are not sent yet, so there is none to answer.
             Ok(ToGateway::Pong(_)) => self.counted.stale += 1,
+            Ok(ToGateway::ConnectionEnded(connection)) => self.connection_ended(connection.into()),
+            Ok(ToGateway::Refused(refused)) => self.refused(refused),
+            Ok(ToGateway::RouteOpen(route)) => self.route_open(route),
             Err(_) => self.counted.malformed += 1,
         }
+    }
+
+    /// A relay says that a connection of its ended.
+    fn connection_ended(&mut self, connection: ConnectionId) {
+        for key in self.runners.requests_of(connection) {
+            self.lose(key, FailureCode::RunnerLost, "the runner's connection ended");
+        }
+    }
+
+    /// A relay did not carry an opening to its runner.
+    fn refused(&mut self, Refused { gateway_id, request_id, reason }: Refused) {
+        if gateway_id != self.id {
+            self.counted.foreign += 1;
+            return;
+        }
+        let Some(key) = self.by_id.get(&request_id).copied() else {
+            self.counted.stale += 1;
+            return;
+        };
+        let (code, message) = match reason {
+            RefusedReason::ConnectionEnded => (FailureCode::RunnerLost, "the runner's connection ended"),
+            RefusedReason::Draining => (FailureCode::Draining, "the runner takes nothing new"),
+            RefusedReason::Full => (FailureCode::Overloaded, "the runner has as many requests as it may"),
+        };
+        self.lose(key, code, message);
+    }
+
+    /// A relay has a route for a request: one that is not open here was ended, and the relay did not hear of it.
+    fn route_open(&mut self, RouteOpen { gateway_id, request_id, connection }: RouteOpen) {
+        if gateway_id != self.id {
+            self.counted.foreign += 1;
+            return;
+        }
+        let connection = ConnectionId::from(connection);
+        let open = self.by_id.get(&request_id).and_then(|key| self.requests.get(*key));
+        if open.is_some_and(|request| request.connection == connection) {
+            return;
+        }
+        self.counted.stale += 1;
+        let message_id = MessageId { gateway_id, request_id, message_index: 0 };
+        let message_kind = to_client::Kind::RequestAbort;
+        let abort = ToRunner::TunnelMessage(ToClientTunnelMessage { message_id, message_kind });
+        self.actions.push_back(Action::Publish(Publication {
+            to: Subject::Connection(connection),
+            reply_to: None,
+            frame: abort.encode_framed(),
+        }));
     }
 
     fn tunnel_message(&mut self, message: ToServerTunnelMessage, now: Time) {

@@ -128,6 +128,7 @@ impl Relay {
             protocol_version: hello.protocol_version,
             abilities,
             connection: Some(ConnectionId { relay: self.id, number }),
+            moving: None,
             // Until its pong it takes none.
             state: RunnerState::Full,
         };

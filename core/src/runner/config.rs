@@ -21,7 +21,8 @@ pub struct Config {
     pub total_slots: u32,
     /// Whether its actors keep nothing, so that any runner of the pool may answer.
     pub stateless: bool,
-    /// Bytes that each side may send per request and direction beyond what the other has granted; at most 2³⁰.
+    /// Bytes that each side may send per request and direction beyond what the other has granted; at most 2 MiB less 64 bytes. A chunk or a message
+    /// counts for at least 64, so that the numbers of a direction, which wrap, tell apart all that can be on its way.
     pub credit: u32,
     /// Requests open at once; more are answered `overloaded`.
     pub max_requests: usize,
