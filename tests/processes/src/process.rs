@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Longer than a process takes to be ready, or to tell its counters.
@@ -18,7 +19,8 @@ const SOON: Duration = Duration::from_secs(20);
 pub struct Process {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
-    stderr: Lines<BufReader<ChildStderr>>,
+    /// What it wrote to standard error: counters. The rest is read, so that it can go on writing, and forgotten.
+    counters: mpsc::UnboundedReceiver<HashMap<String, Value>>,
 }
 
 /// What a process can be sent.
@@ -59,8 +61,17 @@ impl Process {
         let mut child = command.spawn().map_err(|error| io::Error::other(format!("{}: {error}", program.display())))?;
         let missing = || io::Error::other("no pipe");
         let stdout = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
-        let stderr = BufReader::new(child.stderr.take().ok_or_else(missing)?).lines();
-        Ok(Process { child, stdout, stderr })
+        let mut stderr = BufReader::new(child.stderr.take().ok_or_else(missing)?).lines();
+        let (told, counters) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stderr.next_line().await {
+                if let Ok(counters) = serde_json::from_str(&line) {
+                    // Nobody may want to know any more.
+                    told.send(counters).ok();
+                }
+            }
+        });
+        Ok(Process { child, stdout, counters })
     }
 
     /// Waits for the line `ready NAME=VALUE …` on its standard output.
@@ -70,7 +81,7 @@ impl Process {
     pub async fn ready(&mut self) -> io::Result<HashMap<String, String>> {
         let line = timeout(SOON, self.stdout.next_line()).await??.unwrap_or_default();
         let Some(pairs) = line.strip_prefix("ready ") else {
-            return Err(io::Error::other(format!("not ready: {line:?} {:?}", self.stderr.next_line().await)));
+            return Err(io::Error::other(format!("not ready: {line:?}")));
         };
         let pairs = pairs.split(' ').filter_map(|pair| pair.split_once('='));
         Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
@@ -94,10 +105,8 @@ impl Process {
         self.signal(Signal::Counters).await?;
         let mut counters = HashMap::new();
         while counters.len() < machines {
-            let line = timeout(SOON, self.stderr.next_line()).await??;
-            let line = line.ok_or_else(|| io::Error::other("the process has ended"))?;
-            // What is logged comes between.
-            counters.extend(serde_json::from_str::<HashMap<String, Value>>(&line).unwrap_or_default());
+            let told = timeout(SOON, self.counters.recv()).await?;
+            counters.extend(told.ok_or_else(|| io::Error::other("the process has ended"))?);
         }
         Ok(counters)
     }
