@@ -103,8 +103,28 @@ pub(crate) enum Turn {
 impl Outflow {
     /// With the credit that its receiver announced, if it did.
     pub(crate) fn new(credit: Option<u32>) -> Self {
-        let allowance = credit.map(|initial| Allowance { initial, sent: 0, granted: 0 });
-        Outflow { next: 0, allowance, waiting: VecDeque::new(), held: 0, ended: false, source: Source::Running }
+        let mut outflow = Outflow {
+            next: 0,
+            allowance: None,
+            waiting: VecDeque::new(),
+            held: 0,
+            ended: false,
+            source: Source::Running,
+        };
+        outflow.begin(credit);
+        outflow
+    }
+
+    /// Begins with a receiver, and the credit that it announced, if it did: what waited for that may go.
+    pub(crate) fn begin(&mut self, credit: Option<u32>) {
+        self.next = 0;
+        self.allowance = credit.map(|initial| Allowance { initial, sent: 0, granted: 0 });
+    }
+
+    /// Drops what waits: it will be offered again, to another receiver.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.held = 0;
     }
 
     /// The number of the message that is being sent.
@@ -317,7 +337,6 @@ impl Inflow {
     }
 
     /// The total that was told last, to be told again, since a grant can get lost.
-    #[allow(dead_code)]
     pub(crate) fn told(&self) -> Option<u32> {
         self.grants.as_ref().map(|grants| grants.told).filter(|told| *told > 0 && !self.ended)
     }

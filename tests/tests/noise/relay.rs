@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use underpass_core::bus::{Rejected, Subject};
+use underpass_core::bus::{ConnectionId, PublishError, Rejected, RelayId, Subject};
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerState, Versioned};
 use underpass_core::protocol::tunnel::to_server;
 use underpass_core::protocol::{
@@ -13,9 +13,12 @@ use underpass_core::protocol::{
 use underpass_core::{Frame, Machine, Relay, Time, relay};
 use underpass_tests::given;
 use underpass_tests::noise::Noise;
-use underpass_tests::wire::{GATEWAY, abilities, message_id, record, relay_id, to_server};
+use underpass_tests::wire::{GATEWAY, abilities, connection, message_id, record, relay_id, to_server};
 
-use super::{EVENTS, REASONS, SEEDS, holds_nothing, passes};
+use super::{EVENTS, SEEDS, holds_nothing, passes};
+
+/// A gateway of which less is heard.
+const OTHER: GatewayId = GatewayId(*b"tawo");
 
 /// A relay, its adapter, and what was ever asked of whom.
 struct Connections {
@@ -31,6 +34,7 @@ struct Connections {
     revision: u64,
     asked: BTreeSet<(u64, RequestId)>,
     published: VecDeque<underpass_core::bus::Publication>,
+    drained: bool,
 }
 
 impl Connections {
@@ -39,6 +43,10 @@ impl Connections {
             max_connections: 6,
             max_routes_per_connection: 12,
             max_tombstones: 20,
+            max_ending: 10,
+            refresh: Duration::from_secs(5),
+            gateway_silent: Duration::from_secs(25),
+            drain_limit: Some(Duration::from_secs(20)),
             ..given::relay::small_config()
         };
         Connections {
@@ -52,6 +60,7 @@ impl Connections {
             revision: 0,
             asked: BTreeSet::new(),
             published: VecDeque::new(),
+            drained: false,
         }
     }
 
@@ -65,6 +74,8 @@ impl Connections {
         let mut id = message_id(request, self.noise.below(4) as u16);
         if self.noise.once_in(60) {
             id.gateway_id = GatewayId::ZERO;
+        } else if self.noise.once_in(4) {
+            id.gateway_id = OTHER;
         }
         id
     }
@@ -76,7 +87,18 @@ impl Connections {
             return ChangeOutcome::Stored(revision);
         }
         let record = |number| record(number, abilities(15), RunnerState::Ready);
-        match self.noise.below(5) {
+        match self.noise.below(7) {
+            5 => {
+                let mut moved = record(number + 1);
+                moved.moving = Some(connection(number));
+                ChangeOutcome::Conflict(Some(Versioned { revision, record: moved }))
+            }
+            6 => {
+                let mut moving = record(number);
+                moving.connection = Some(ConnectionId { relay: RelayId(uuid::Uuid::from_u128(0xef)), number });
+                moving.state = RunnerState::Moving;
+                ChangeOutcome::Conflict(Some(Versioned { revision, record: moving }))
+            }
             0 => ChangeOutcome::Unavailable,
             1 => ChangeOutcome::Conflict(None),
             2 => ChangeOutcome::Conflict(Some(Versioned { revision, record: record(number) })),
@@ -117,8 +139,11 @@ impl Connections {
             2 => Event::PeerBlocked { connection: self.connection() },
             3..7 => Event::PeerWritable { connection: self.connection() },
             7 => match self.published.pop_front() {
-                Some(publication) if self.noise.once_in(5) => {
-                    Event::PublishFailed(Rejected { publication, reason: self.noise.pick(&REASONS) })
+                Some(publication) if self.noise.once_in(3) => {
+                    let refused = [PublishError::Full, PublishError::TooLarge, PublishError::Disconnected];
+                    let deaf = self.noise.once_in(20);
+                    let reason = if deaf { PublishError::NoResponders } else { self.noise.pick(&refused) };
+                    Event::PublishFailed(Rejected { publication, reason })
                 }
                 Some(_) | None => Event::Tick,
             },
@@ -138,6 +163,7 @@ impl Connections {
             }
             12..18 => self.runner_says(|_| given::relay::pong().encode().into_bytes()),
             18 if self.noise.once_in(30) => self.runner_says(|_| ToServer::Stopping.encode().into_bytes()),
+            18 if self.noise.once_in(200) => Event::NoResponders { gateway: self.noise.pick(&[GATEWAY, OTHER]) },
             18 => {
                 let id = self.id();
                 let ping = to_runner::Ping { gateway_id: id.gateway_id, request_id: id.request_id, ts: 0 };
@@ -203,6 +229,12 @@ impl Connections {
         assert!(stats.tombstones <= 20 && stats.connections <= 7 + self.open.len(), "{stats:?}");
         // 200 bytes a connection, and what tells runners of ends and the relay's pings besides.
         assert!(stats.buffered <= self.open.len() * 2_000, "{stats:?}");
+        // Each route ends once.
+        let relay::Ends { by_runner, by_gateway, connection_ended, gateway_lost, overloaded, bus_lost, draining } =
+            stats.ends;
+        let ended = by_runner + by_gateway + connection_ended + gateway_lost + overloaded + bus_lost + draining;
+        assert_eq!(stats.opened, ended + (stats.routes - stats.ending) as u64, "{stats:?}");
+        assert!(stats.ending <= 10, "{stats:?}");
     }
 
     fn take(&mut self) {
@@ -230,7 +262,8 @@ impl Connections {
                     *count += 1;
                     assert_eq!(*count, 1, "two changes at a time");
                 }
-                Action::Log { .. } | Action::Drained => {}
+                Action::Log { .. } => {}
+                Action::Drained => assert!(!core::mem::replace(&mut self.drained, true), "drained twice"),
             }
         }
     }
@@ -248,8 +281,8 @@ impl Connections {
         };
         assert_eq!(message.message_id.gateway_id, gateway);
         let asked = self.asked.contains(&(from.number, message.message_id.request_id));
-        let may_be_mutated =
-            gateway != GATEWAY || !message.message_id.request_id.0.windows(2).all(|two| two[0] == two[1]);
+        let may_be_mutated = ![GATEWAY, OTHER].contains(&gateway)
+            || !message.message_id.request_id.0.windows(2).all(|two| two[0] == two[1]);
         assert!(
             asked || may_be_mutated || message.message_kind == to_server::Kind::ResponseAbort,
             "a stranger's answer: {message:?}"
@@ -269,10 +302,13 @@ impl Connections {
         self.now += Duration::from_secs(60);
         self.handle(relay::Event::Tick);
         self.handle(relay::Event::Drain);
+        assert!(self.drained, "it has drained");
         holds_nothing(&self.relay);
         let stats = self.relay.stats();
         assert!(stats.opened > 500 && stats.to_gateways > 300 && stats.to_runners > 500, "too quiet: {stats:?}");
         assert!(stats.late > 100 && stats.unrouted > 100 && stats.malformed > 50, "too quiet: {stats:?}");
+        assert!(stats.aborts_retried > 50 && stats.gateways_lost > 10 && stats.refreshed > 10, "too quiet: {stats:?}");
+        assert!(stats.ends.bus_lost > 3 && stats.ends.gateway_lost > 10, "too quiet: {stats:?}");
     }
 }
 
@@ -280,7 +316,11 @@ impl Connections {
 fn a_relay_in_noise_answers_no_stranger_and_holds_nothing_when_all_is_over() {
     for seed in SEEDS {
         let mut connections = Connections::new(seed);
-        for _ in 0..EVENTS {
+        for event in 0..EVENTS {
+            // Some drain before the noise is over.
+            if seed % 2 == 0 && event == EVENTS * 9 / 10 {
+                connections.handle(relay::Event::Drain);
+            }
             connections.step();
         }
         connections.over();

@@ -73,7 +73,19 @@ async fn tell(counters: impl Fn() -> Value) -> std::io::Result<()> {
 
 fn gateway_config(pace: u32) -> gateway::Config {
     let mut config = gateway::Config::default();
-    for time in [&mut config.response_start, &mut config.websocket_open, &mut config.websocket_close] {
+    for time in [
+        &mut config.response_start,
+        &mut config.websocket_open,
+        &mut config.websocket_close,
+        &mut config.actor_start,
+        &mut config.grace,
+        &mut config.try_again,
+        &mut config.ping_interval,
+        &mut config.pong,
+        &mut config.runner_unseen,
+        &mut config.abort_again,
+        &mut config.abort_give_up,
+    ] {
         *time /= pace;
     }
     config
@@ -81,7 +93,17 @@ fn gateway_config(pace: u32) -> gateway::Config {
 
 fn relay_config(pace: u32) -> relay::Config {
     let mut config = relay::Config::default();
-    for time in [&mut config.ping_interval, &mut config.pong] {
+    for time in [
+        &mut config.init,
+        &mut config.ping_interval,
+        &mut config.pong,
+        &mut config.directory_retry,
+        &mut config.refresh,
+        &mut config.gateway_silent,
+        &mut config.abort_again,
+        &mut config.abort_give_up,
+        &mut config.tombstone,
+    ] {
         *time /= pace;
     }
     config
