@@ -89,7 +89,7 @@ fn print_table(title: &str, outcomes: &Outcomes, told: impl Fn(&Outcome) -> &Tol
     for party in Party::ALL {
         for fault in Fault::ALL {
             let cells = Phase::ALL.map(|phase| match outcomes.get(&Case { party, fault, phase }) {
-                Some(Ok(outcome)) => cell(told(outcome)),
+                Some(Ok(outcome)) => told(outcome).to_string(),
                 Some(Err(_)) => "failed".to_owned(),
                 None => String::new(),
             });
@@ -99,14 +99,6 @@ fn print_table(title: &str, outcomes: &Outcomes, told: impl Fn(&Outcome) -> &Tol
         }
     }
     println!();
-}
-
-fn cell(told: &Told) -> String {
-    match told {
-        Told::After { time, what } => format!("{:.3} {what}", time.as_secs_f64()),
-        Told::AfterGoingOn { time, what } => format!("+{:.3} {what}", time.as_secs_f64()),
-        Told::Nothing => "nothing".to_owned(),
-    }
 }
 
 /// Prints what should not be so; how much that is.

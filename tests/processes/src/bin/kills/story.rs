@@ -1,5 +1,6 @@
 //! What shall be heard of each fault, and how soon.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
@@ -52,6 +53,15 @@ pub(crate) enum By {
     Within(Duration),
     /// At once when the stopped process goes on, since nobody else could tell.
     WhenItGoesOn,
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            By::Within(time) => write!(f, "within {time:?} and {AT_ONCE:?}"),
+            By::WhenItGoesOn => write!(f, "within {AT_ONCE:?} of its going on"),
+        }
+    }
 }
 
 /// One thing that happens to one request.
@@ -174,7 +184,9 @@ pub(crate) async fn tell(case: Case, pace: u32) -> Result<Outcome, Failure> {
         match (by, told) {
             (By::Within(_), Told::After { .. }) | (By::WhenItGoesOn, Told::AfterGoingOn { .. }) => {}
             (By::WhenItGoesOn, Told::After { .. } | Told::Nothing)
-            | (By::Within(_), Told::AfterGoingOn { .. } | Told::Nothing) => faults.push(format!("the {who}: {by:?}")),
+            | (By::Within(_), Told::AfterGoingOn { .. } | Told::Nothing) => {
+                faults.push(format!("the {who} should have heard {by}, and heard {told}"))
+            }
         }
     }
     if case.is_sent_again() && client_heard.is_none_or(|heard| heard.what != format!("200 {ANSWER}")) {
@@ -200,6 +212,17 @@ fn tell_since(at: Instant, heard: &Option<Heard>) -> Told {
     match heard {
         Some(heard) => Told::After { time: heard.at.saturating_duration_since(at), what: heard.what.clone() },
         None => Told::Nothing,
+    }
+}
+
+/// In seconds; + counts from when the stopped process went on.
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Told::After { time, what } => write!(f, "{:.3} {what}", time.as_secs_f64()),
+            Told::AfterGoingOn { time, what } => write!(f, "+{:.3} {what}", time.as_secs_f64()),
+            Told::Nothing => f.write_str("nothing"),
+        }
     }
 }
 
