@@ -26,7 +26,7 @@ impl fmt::Display for RunnerId {
 }
 
 /// Runners of one kind: they share its requests.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pool {
     /// The namespace that the runners connected to.
     pub namespace: ByteString,
@@ -35,7 +35,7 @@ pub struct Pool {
 }
 
 /// What a runner is known by when it comes again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunnerKey {
     /// Where it belongs.
     pub pool: Pool,
@@ -44,7 +44,7 @@ pub struct RunnerKey {
 }
 
 /// What a runner can do beyond the published protocol. All off for a published one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Abilities {
     /// Which words its connection knows.
     pub dialect: Dialect,
@@ -59,7 +59,7 @@ pub struct Abilities {
 }
 
 /// Whether a runner takes new requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RunnerState {
     /// It does.
     Ready,
@@ -72,7 +72,7 @@ pub enum RunnerState {
 }
 
 /// What the directory says of a runner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerRecord {
     /// Its id.
     pub id: RunnerId,
@@ -91,11 +91,11 @@ pub struct RunnerRecord {
 }
 
 /// The count of a record's changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Revision(pub u64);
 
 /// A record and its revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versioned<Record> {
     /// Its count of changes.
     pub revision: Revision,
@@ -104,7 +104,7 @@ pub struct Versioned<Record> {
 }
 
 /// A compare-and-set of a runner's record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerChange {
     /// Whose.
     pub key: RunnerKey,
@@ -115,7 +115,7 @@ pub struct RunnerChange {
 }
 
 /// What became of a [`RunnerChange`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChangeOutcome {
     /// It was made; the revision that it made.
     Stored(Revision),
@@ -126,7 +126,7 @@ pub enum ChangeOutcome {
 }
 
 /// A runner's record as a watcher sees it: as it is now, or gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerSeen {
     /// Whose.
     pub key: RunnerKey,

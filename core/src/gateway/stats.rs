@@ -1,9 +1,11 @@
 //! Counters and gauges of a gateway.
 
+use serde::{Serialize, Serializer};
+
 use crate::failure::FailureCode;
 
 /// What a gateway holds and has counted. Gauges first; the others only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Requests open.
     pub open: usize,
@@ -53,7 +55,7 @@ pub struct Stats {
 }
 
 /// How often the deadlines of a gateway's [`Config`](super::Config) passed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are the configuration's")]
 pub struct Timeouts {
     pub response_start: u64,
@@ -89,5 +91,12 @@ impl core::fmt::Debug for Failures {
             shown.field(code.as_str(), &self.with(code));
         }
         shown.finish()
+    }
+}
+
+/// A map of all codes.
+impl Serialize for Failures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(FailureCode::ALL.into_iter().map(|code| (code.as_str(), self.with(code))))
     }
 }

@@ -1,7 +1,9 @@
 //! Counters and gauges of a relay.
 
+use serde::Serialize;
+
 /// What a relay holds and has counted. Gauges first; the others only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Connections open.
     pub connections: usize,
@@ -50,7 +52,7 @@ pub struct Stats {
 }
 
 /// How routes ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ends {
     /// By the runner: its answer's last piece, a close, an abort.
     pub by_runner: u64,
@@ -69,7 +71,7 @@ pub struct Ends {
 }
 
 /// Deadlines that passed, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timeouts {
     /// No Init came: connections dropped.
     pub init: u64,
