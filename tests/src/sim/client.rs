@@ -24,6 +24,8 @@ pub enum Step {
     Send,
     /// It reads the oldest piece that it has not read.
     Read,
+    /// It closes its WebSocket.
+    Close,
     /// It goes away without a word.
     Leave,
     /// It goes away if it has seen nothing new for too long.
@@ -187,6 +189,10 @@ impl Client {
             Step::Send if self.is_paused => self.owes = true,
             Step::Send => self.send(key, turn),
             Step::Read => self.read(key, turn),
+            Step::Close => {
+                turn.events.push(Event::WebSocketClose { key, close: Close::new(1000, "done") });
+                self.ended(End::Closed);
+            }
             Step::Leave => {
                 turn.events.push(Event::ClientGone { key });
                 self.ended(End::Left);
@@ -226,9 +232,8 @@ impl Client {
     fn close_if_done(&mut self, turn: &mut Turn) {
         let Wish::WebSocket(WebSocketPlan { closer: Closer::Client, up, down, .. }) = &self.plan.wish else { return };
         let is_done = self.pieces_sent == up.lengths.len() && self.messages == down.lengths.len();
-        if let Some(key) = self.key.filter(|_| is_done && self.stage == Stage::Begun) {
-            turn.events.push(Event::WebSocketClose { key, close: Close::new(1000, "done") });
-            self.ended(End::Closed);
+        if is_done && self.stage == Stage::Begun {
+            turn.later.push((Duration::ZERO, Step::Close));
         }
     }
 

@@ -190,6 +190,7 @@ impl Kind {
             Kind::Forge | Kind::Acknowledge | Kind::Repeat => &[],
             Kind::Stall => &[
                 Code::NoRunner,
+                Code::Draining,
                 Code::RunnerLost,
                 Code::PingTimeout,
                 Code::RunnerFailed,
@@ -221,6 +222,8 @@ impl Kind {
                 Code::NoRunner,
                 Code::RunnerLost,
                 Code::RunnerFailed,
+                // A connection that is given up takes nothing new.
+                Code::Draining,
                 Code::MessageLost,
                 Code::BusLost,
                 Code::PingTimeout,

@@ -71,14 +71,7 @@ impl World<'_> {
             What::DirectoryCutOff(host) => {
                 self.at(host, |world, node| world.network.cut_off_from_directory(node, true));
             }
-            What::Drain(host) => {
-                match host {
-                    Host::Gateway(index) => self.gateways[index].returns_after = Some(lasts),
-                    Host::Relay(index) => self.relays[index].returns_after = Some(lasts),
-                    Host::Runner(index) => self.runners[index].returns_after = Some(lasts),
-                }
-                self.drain(host);
-            }
+            What::Drain(host) => self.drain(host, Some(lasts)),
             What::SecondRunner(of) => {
                 let count = self.schedule.fleet.hosts.runners;
                 let place = (1..)

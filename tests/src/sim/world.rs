@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 use underpass_core::failure::RequestName;
-use underpass_core::{Machine, RequestKey, Time};
+use underpass_core::{FailureCode, Machine, RequestKey, Time};
 use underpass_transport_mem::sim::{Happening, Network, Node, Random};
 
 use super::checks::{Violation, Wire};
@@ -226,19 +226,19 @@ impl<'a> World<'a> {
             Phase::DrainRunners => {
                 self.nothing_is_open();
                 for index in 0..self.runners.len() {
-                    self.drain(Host::Runner(index));
+                    self.drain(Host::Runner(index), None);
                 }
                 self.remind(Duration::from_secs(10), Own::Phase(Phase::DrainRelays));
             }
             Phase::DrainRelays => {
                 for index in 0..self.relays.len() {
-                    self.drain(Host::Relay(index));
+                    self.drain(Host::Relay(index), None);
                 }
                 self.remind(Duration::from_secs(10), Own::Phase(Phase::DrainGateways));
             }
             Phase::DrainGateways => {
                 for index in 0..self.gateways.len() {
-                    self.drain(Host::Gateway(index));
+                    self.drain(Host::Gateway(index), None);
                 }
                 self.remind(Duration::from_secs(15), Own::Phase(Phase::Rest));
             }
@@ -252,15 +252,13 @@ impl<'a> World<'a> {
         let Some(end) = client.end() else { return };
         let plan = &client.plan;
         let is_probe = self.schedule.probes.iter().any(|probe| probe.number == number);
+        let is_tight = self.schedule.fleet.is_tight;
         let may = match end {
             End::Whole | End::Closed => true,
+            End::Failed(FailureCode::Overloaded) if is_tight => true,
             _ if is_probe => false,
             End::Left => plan.leaves.is_some(),
-            End::Failed(code) => {
-                plan.may_fail_with(code)
-                    || (self.schedule.fleet.is_tight && code == underpass_core::FailureCode::Overloaded)
-                    || self.seen.iter().any(|kind| kind.may_cause(code))
-            }
+            End::Failed(code) => plan.may_fail_with(code) || self.seen.iter().any(|kind| kind.may_cause(code)),
             End::LostHeart => self.seen.iter().any(|kind| kind.may_keep_waiting()),
             End::GatewayDied => self.seen.contains(&Kind::CrashGateway) || self.seen.contains(&Kind::Drain),
         };

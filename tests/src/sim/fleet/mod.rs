@@ -15,7 +15,7 @@ pub(super) use relay::RelayProcess;
 pub(super) use runner::RunnerProcess;
 
 use super::client::End;
-use super::faults::{Host, Kind};
+use super::faults::Host;
 use super::trace::About;
 use super::world::{Own, World};
 
@@ -79,6 +79,7 @@ impl World<'_> {
             Host::Gateway(index) => {
                 let Some(process) = self.gateways[index].process.take() else { return };
                 self.gateways[index].is_draining = false;
+                self.gateways[index].returns_after = None;
                 self.network.detach(Address::Gateway(process.machine.id()));
                 let mut cut_short: Vec<u32> = process.clients.into_values().collect();
                 cut_short.sort_unstable();
@@ -92,6 +93,7 @@ impl World<'_> {
             Host::Relay(index) => {
                 let Some(process) = self.relays[index].process.take() else { return };
                 self.relays[index].is_draining = false;
+                self.relays[index].returns_after = None;
                 self.network.detach(Address::Relay(process.machine.id()));
                 for connection in process.connections {
                     self.wire.connection_ends(connection);
@@ -100,6 +102,7 @@ impl World<'_> {
             Host::Runner(index) => {
                 self.runners[index].process = None;
                 self.runners[index].is_draining = false;
+                self.runners[index].returns_after = None;
             }
         }
     }
@@ -117,25 +120,25 @@ impl World<'_> {
         }
     }
 
-    /// A process is asked to finish.
-    pub(super) fn drain(&mut self, host: Host) {
+    /// A process is asked to finish, and comes back so much later, or not at all.
+    pub(super) fn drain(&mut self, host: Host, returns_after: Option<Duration>) {
         if self.node(host).is_none() {
             return;
-        }
-        if !self.is_calm() {
-            self.seen.insert(Kind::Drain);
         }
         match host {
             Host::Gateway(index) => {
                 self.gateways[index].is_draining = true;
+                self.gateways[index].returns_after = returns_after;
                 self.tell_gateway(index, About::Nobody, underpass_core::gateway::Event::Drain);
             }
             Host::Relay(index) => {
                 self.relays[index].is_draining = true;
+                self.relays[index].returns_after = returns_after;
                 self.tell_relay(index, About::Nobody, underpass_core::relay::Event::Drain);
             }
             Host::Runner(index) => {
                 self.runners[index].is_draining = true;
+                self.runners[index].returns_after = returns_after;
                 self.tell_runner(index, About::Nobody, underpass_core::runner::Event::Drain);
             }
         }

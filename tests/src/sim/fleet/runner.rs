@@ -124,7 +124,9 @@ impl World<'_> {
         match (action, known, key) {
             (Action::Dial, ..) => {
                 note(self, About::Nobody);
-                let Some(relay) = self.some_relay() else { return };
+                let Some(relay) = self.some_relay() else {
+                    return self.hand_to_runner(index, About::Nobody, Event::Disconnected { close: None });
+                };
                 let socket = self.network.dial(node, relay);
                 if let Some(process) = self.runners[index].process.as_mut() {
                     process.socket = Some(socket);
