@@ -1,4 +1,4 @@
-//! A bus as real ones are: in order per publisher, at most once.
+//! A bus as real ones are: in order per publisher, at most once; and if it is told to, one that brings frames again.
 
 use core::time::Duration;
 
@@ -58,6 +58,9 @@ pub enum Reach {
     CutOff,
 }
 
+/// How much later a frame that comes twice comes again, at most.
+const MOST_LATE: Duration = Duration::from_secs(8);
+
 /// The bus and its traffic.
 #[derive(Debug)]
 pub(super) struct Bus {
@@ -78,6 +81,12 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
+    /// A frame is on its way to its subscriber.
+    fn take(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes;
+    }
+
     /// A frame was handed to its subscriber.
     pub(super) fn handed(&mut self, frame: &Frame) {
         self.messages -= 1;
@@ -146,16 +155,17 @@ impl<Own> Network<Own> {
                 Overflow::Drop => Ok(()),
             };
         }
-        let copies = if self.random.per_million(self.bus.twice) { 2 } else { 1 };
         let way = self.bus.ways.entry((from, to)).or_default();
-        for _ in 0..copies {
-            inbox.messages += 1;
-            inbox.bytes += bytes;
-            let at = way.carry(self.now, bytes, &config.path, &mut self.random);
-            let Publication { to: subject, ref frame, .. } = publication;
-            self.timeline
-                .push(at, Pending::Tell(Happening::Delivered { node: to, from, to: subject, frame: frame.clone() }));
+        let at = way.carry(self.now, bytes, &config.path, &mut self.random);
+        inbox.take(bytes);
+        let Publication { to: subject, frame, .. } = publication;
+        if self.random.per_million(self.bus.twice) {
+            inbox.take(bytes);
+            // It is brought again when nobody acknowledged it in time: behind what came later.
+            let again = at + Duration::from_micros(self.random.spread(1, MOST_LATE.as_micros() as u64));
+            self.tell(again, Happening::Delivered { node: to, from, to: subject, frame: frame.clone() });
         }
+        self.tell(at, Happening::Delivered { node: to, from, to: subject, frame });
         Ok(())
     }
 

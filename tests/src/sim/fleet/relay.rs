@@ -53,8 +53,10 @@ impl World<'_> {
                 (about, Event::FromBus { connection: to.number, frame })
             }
             Happening::Accepted { socket, from, .. } => {
-                process.connections.insert(ConnectionId { relay: id, number: number(socket) });
+                // One that is no more by now never says who it is.
                 let Some(hello) = self.hello_of(from) else { return };
+                let Some(process) = self.relays[index].process.as_mut() else { return };
+                process.connections.insert(ConnectionId { relay: id, number: number(socket) });
                 (About::Nobody, Event::Connected { connection: number(socket), hello })
             }
             Happening::Message { socket, frame, .. } => {
@@ -62,6 +64,9 @@ impl World<'_> {
             }
             Happening::Ended { socket, .. } => {
                 let connection = ConnectionId { relay: id, number: number(socket) };
+                if !process.connections.contains(&connection) {
+                    return;
+                }
                 self.wire.connection_ends(connection);
                 (About::Nobody, Event::Disconnected { connection: number(socket) })
             }
