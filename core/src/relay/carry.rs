@@ -86,9 +86,13 @@ impl Relay {
 
     fn open_route(&mut self, id: RouteId, kind: RouteKind, message_id: MessageId, frame: Frame) {
         match self.routes.standing(id) {
-            // The bus delivered it twice.
+            // The bus delivered it twice: the second time perhaps when it had been answered, since ids do not come again.
             Standing::Open => return,
-            Standing::Closed | Standing::Unknown => {}
+            Standing::Closed => {
+                self.counted.late += 1;
+                return;
+            }
+            Standing::Unknown => {}
         }
         let number = id.connection;
         let Some(connection) = self.connections.get_mut(&number) else { return };

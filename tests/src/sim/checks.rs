@@ -34,6 +34,8 @@ pub struct Wire {
     open: HashSet<(ConnectionId, RequestName)>,
     /// All names that a request ever had.
     names: HashMap<RequestName, ConnectionId>,
+    /// Those that ever came to a connection: the bus may bring an opening again.
+    brought: HashSet<(ConnectionId, RequestName)>,
 }
 
 /// What a frame on the bus is about.
@@ -71,7 +73,9 @@ impl Wire {
         };
         let name = name(message_id);
         if opens(&word) {
-            self.open.insert((to, name));
+            if self.brought.insert((to, name)) {
+                self.open.insert((to, name));
+            }
         } else if closes(&word) {
             self.open.remove(&(to, name));
         }

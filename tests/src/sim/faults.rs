@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use underpass_core::FailureCode;
-use underpass_transport_mem::sim::{Random, Reach};
+use underpass_transport_mem::sim::{Losses, Random, Reach};
 
 /// A place where a process runs, and runs again when it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,10 +31,7 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// The bus loses frames.
-    Lose {
-        /// Of a million.
-        per_million: u32,
-    },
+    Lose(Losses),
     /// The bus brings frames twice.
     Repeat {
         /// Of a million.
@@ -91,8 +88,10 @@ pub enum What {
 /// The kinds of [`What`], to say which of them a seed may use, and which it has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// [`What::Lose`].
-    Lose,
+    /// [`What::Lose`], to gateways.
+    LoseAnswers,
+    /// [`What::Lose`], to relays.
+    LoseRequests,
     /// [`What::Repeat`].
     Repeat,
     /// [`What::Bus`], known.
@@ -141,8 +140,9 @@ pub enum Profile {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 18] = [
-        Kind::Lose,
+    pub const ALL: [Kind; 19] = [
+        Kind::LoseAnswers,
+        Kind::LoseRequests,
         Kind::Repeat,
         Kind::BusAway,
         Kind::BusCutOff,
@@ -165,8 +165,9 @@ impl Kind {
     /// Whether the machines, as they are, recover from it: a lost abort is not noticed yet, nor a gateway that is gone.
     pub fn mends(self) -> bool {
         match self {
-            Kind::Lose | Kind::BusAway | Kind::BusCutOff | Kind::CrashGateway => false,
-            Kind::Repeat
+            Kind::LoseRequests | Kind::BusAway | Kind::BusCutOff | Kind::CrashGateway => false,
+            Kind::LoseAnswers
+            | Kind::Repeat
             | Kind::Cut
             | Kind::HalfOpen
             | Kind::Stall
@@ -197,7 +198,7 @@ impl Kind {
                 Code::ResponseStartTimeout,
                 Code::WebSocketOpenTimeout,
             ],
-            Kind::Lose | Kind::BusAway | Kind::BusCutOff => &[
+            Kind::LoseAnswers | Kind::LoseRequests | Kind::BusAway | Kind::BusCutOff => &[
                 Code::NoRunner,
                 Code::RunnerLost,
                 Code::RunnerFailed,
@@ -237,7 +238,8 @@ impl Kind {
     /// Whether a client or a handler may wait in vain for something that nobody knows to be lost.
     pub fn may_keep_waiting(self) -> bool {
         match self {
-            Kind::Lose
+            Kind::LoseAnswers
+            | Kind::LoseRequests
             | Kind::BusAway
             | Kind::BusCutOff
             | Kind::Pause
@@ -263,7 +265,8 @@ impl What {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
-            What::Lose { .. } => Kind::Lose,
+            What::Lose(Losses { to_relays: 0, .. }) => Kind::LoseAnswers,
+            What::Lose(_) => Kind::LoseRequests,
             What::Repeat { .. } => Kind::Repeat,
             What::Bus { reach: Reach::Away, .. } => Kind::BusAway,
             What::Bus { reach: Reach::CutOff | Reach::Whole, .. } => Kind::BusCutOff,
@@ -320,7 +323,8 @@ impl Fault {
         let pick = random.any();
         let one_of = |random: &mut Random, count: usize| random.below(count as u64) as usize;
         let what = match kind {
-            Kind::Lose => What::Lose { per_million: random.spread(100, 300_000) as u32 },
+            Kind::LoseAnswers => What::Lose(Losses { to_gateways: random.spread(100, 300_000) as u32, to_relays: 0 }),
+            Kind::LoseRequests => What::Lose(Losses { to_gateways: 0, to_relays: random.spread(100, 300_000) as u32 }),
             Kind::Repeat => What::Repeat { per_million: random.spread(1_000, 500_000) as u32 },
             Kind::BusAway => What::Bus { host: hosts.any_inside(random), reach: Reach::Away },
             Kind::BusCutOff => What::Bus { host: hosts.any_inside(random), reach: Reach::CutOff },
@@ -341,7 +345,8 @@ impl Fault {
         };
         let lasts = match kind {
             Kind::Jump => Duration::from_millis(random.spread(10, 3_600_000)),
-            Kind::Lose
+            Kind::LoseAnswers
+            | Kind::LoseRequests
             | Kind::Repeat
             | Kind::BusAway
             | Kind::BusCutOff

@@ -7,7 +7,7 @@ use underpass_core::failure::RequestName;
 use underpass_core::protocol::tunnel::ToServerTunnelMessage;
 use underpass_core::protocol::tunnel::to_server::{Kind as Word, ResponseStart, WebSocketMessageAck};
 use underpass_core::protocol::{Map, MessageId, ToServer};
-use underpass_transport_mem::sim::{Node, Reach, SocketId};
+use underpass_transport_mem::sim::{Losses, Node, Reach, SocketId};
 
 use super::faults::{Fault, Host, What};
 use super::fleet::Slot;
@@ -23,7 +23,7 @@ impl Fault {
     pub(super) fn repeats(&self) -> u32 {
         match self.what {
             What::Forge { .. } | What::Acknowledge { .. } => 30,
-            What::Lose { .. }
+            What::Lose(_)
             | What::Repeat { .. }
             | What::Bus { .. }
             | What::Cut { .. }
@@ -55,7 +55,7 @@ impl World<'_> {
             self.remind(AGAIN, Own::Begin(index, again - 1));
         }
         match fault.what {
-            What::Lose { per_million } => self.network.lose(per_million),
+            What::Lose(losses) => self.network.lose(losses),
             What::Repeat { per_million } => self.network.repeat(per_million),
             What::Bus { host, reach } => self.at(host, |world, node| world.network.reaches_bus(node, reach)),
             What::Cut { pick } => self.at_socket(pick, |world, socket| world.network.cut(socket)),
@@ -96,7 +96,7 @@ impl World<'_> {
             return;
         }
         match &self.schedule.faults[index].what {
-            What::Lose { .. } => self.network.lose(0),
+            What::Lose(_) => self.network.lose(Losses::default()),
             What::Repeat { .. } => self.network.repeat(0),
             What::Bus { host, .. } => self.at(*host, |world, node| world.network.reaches_bus(node, Reach::Whole)),
             What::Pause(host) => self.at(*host, |world, node| world.network.resume(node)),
@@ -119,7 +119,7 @@ impl World<'_> {
 
     /// All faults end, and what went comes back.
     pub(super) fn mend(&mut self) {
-        self.network.lose(0);
+        self.network.lose(Losses::default());
         self.network.repeat(0);
         self.network.directory_away(false);
         for place in 1..self.hosts.len() {

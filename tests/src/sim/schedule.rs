@@ -115,8 +115,9 @@ impl Fleet {
         let pools = if hosts.runners > 1 && random.once_in(3) { 2 } else { 1 };
         // Those that number nothing can't tell a loss or a repeat.
         let may_be_old = kinds.contains(&Kind::Acknowledge) || random.once_in(4);
-        let numbers_matter =
-            kinds.iter().any(|kind| matches!(kind, Kind::Lose | Kind::Repeat | Kind::BusAway | Kind::BusCutOff));
+        let numbers_matter = kinds.iter().any(|kind| {
+            matches!(kind, Kind::LoseAnswers | Kind::LoseRequests | Kind::Repeat | Kind::BusAway | Kind::BusCutOff)
+        });
         let elders = (0..hosts.runners).map(|_| may_be_old && !numbers_matter && random.once_in(2)).collect();
         let all = hosts.gateways + hosts.relays + hosts.runners;
         let skews = (0..all).map(|_| if random.once_in(2) { 0 } else { random.between(0, 2_000) as i32 - 1_000 });

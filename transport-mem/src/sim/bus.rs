@@ -58,6 +58,24 @@ pub enum Reach {
     CutOff,
 }
 
+/// Of a million frames, how many the bus loses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Of those to gateways.
+    pub to_gateways: u32,
+    /// Of those to relays.
+    pub to_relays: u32,
+}
+
+impl Losses {
+    fn of(self, address: Address) -> u32 {
+        match address {
+            Address::Gateway(_) => self.to_gateways,
+            Address::Relay(_) => self.to_relays,
+        }
+    }
+}
+
 /// How much later a frame that comes twice comes again, at most.
 const MOST_LATE: Duration = Duration::from_secs(8);
 
@@ -67,9 +85,9 @@ pub(super) struct Bus {
     config: BusConfig,
     subscribers: HashMap<Address, Node>,
     ways: HashMap<(Node, Node), Way>,
-    /// In a million frames.
-    pub(super) lost: u32,
-    pub(super) twice: u32,
+    losses: Losses,
+    /// Of a million frames, how many come again.
+    twice: u32,
 }
 
 /// A process as the bus sees it.
@@ -96,7 +114,7 @@ impl Inbox {
 
 impl Bus {
     pub(super) fn new(config: BusConfig) -> Self {
-        Bus { config, subscribers: HashMap::new(), ways: HashMap::new(), lost: 0, twice: 0 }
+        Bus { config, subscribers: HashMap::new(), ways: HashMap::new(), losses: Losses::default(), twice: 0 }
     }
 }
 
@@ -111,9 +129,9 @@ impl<Own> Network<Own> {
         self.bus.subscribers.remove(&address);
     }
 
-    /// Of a million frames, so many are lost from now on.
-    pub fn lose(&mut self, per_million: u32) {
-        self.bus.lost = per_million;
+    /// The bus loses so much from now on.
+    pub fn lose(&mut self, losses: Losses) {
+        self.bus.losses = losses;
     }
 
     /// Of a million frames, so many arrive twice from now on.
@@ -141,12 +159,13 @@ impl<Own> Network<Own> {
         if bytes > self.bus.config.largest_message {
             return Err(Rejected { publication, reason: PublishError::TooLarge });
         }
-        let Some(to) = self.bus.subscribers.get(&publication.to.address()).copied() else {
+        let address = publication.to.address();
+        let Some(to) = self.bus.subscribers.get(&address).copied() else {
             return self.nobody_listens(from, publication);
         };
         let config = &self.bus.config;
         let inbox = &mut self.processes[to.0 as usize].inbox;
-        if inbox.reach != Reach::Whole || self.random.per_million(self.bus.lost) {
+        if inbox.reach != Reach::Whole || self.random.per_million(self.bus.losses.of(address)) {
             return Ok(());
         }
         if inbox.messages >= config.inbox_messages || inbox.bytes + bytes > config.inbox_bytes {

@@ -45,7 +45,7 @@ use underpass_core::directory::{ChangeOutcome, RunnerChange, RunnerSeen};
 use underpass_core::http::Close;
 use underpass_core::{Frame, Time};
 
-pub use bus::{BusConfig, Overflow, Reach, Silence};
+pub use bus::{BusConfig, Losses, Overflow, Reach, Silence};
 pub use directory::DirectoryConfig;
 pub use path::Path;
 pub use random::Random;
