@@ -36,6 +36,8 @@ pub struct Wire {
     names: HashMap<RequestName, ConnectionId>,
     /// Those that ever came to a connection: the bus may bring an opening again.
     brought: HashSet<(ConnectionId, RequestName)>,
+    /// Connections that are no more: what their relay says of them is its own word.
+    ended: HashSet<ConnectionId>,
 }
 
 /// What a frame on the bus is about.
@@ -107,12 +109,14 @@ impl Wire {
             | to_server::Kind::Credit(_) => false,
         };
         let is_open = if ends { self.open.remove(&(of, name)) } else { self.open.contains(&(of, name)) };
+        let is_refused = self.ended.contains(&of) && self.brought.contains(&(of, name));
         let wrong = || format!("a frame of request {name} came to its gateway from {of} without a route");
-        (about, if is_open { Ok(()) } else { Err(wrong()) })
+        (about, if is_open || is_refused { Ok(()) } else { Err(wrong()) })
     }
 
     /// A connection ended, and all that may be answered on it.
     pub fn connection_ends(&mut self, connection: ConnectionId) {
+        self.ended.insert(connection);
         self.open.retain(|(on, _)| *on != connection);
     }
 
