@@ -16,13 +16,7 @@ fn options(from: u64, count: u64) -> Options {
         traces: false,
         timing: false,
         keeps_going: false,
-    }
-}
-
-#[track_caller]
-fn passes(seed: u64) {
-    if run(&Schedule::of(seed, Profile::Mending), false).violation.is_some() {
-        panic!("{}", report::failure(seed, Profile::Mending));
+        first_only: false,
     }
 }
 
@@ -75,26 +69,66 @@ fn one_seed_in_eight_has_no_faults_and_there_each_client_gets_what_its_plan_says
     }
 }
 
-/// Seeds that found something, by what they found.
+/// What the simulator found once. A seed means something else when its generator changes, so what it came down to is
+/// told here, and tried with many seeds of the network.
 mod found {
-    use super::passes;
+    use std::time::Duration;
 
-    /// A bus brought the opening of a POST again behind its answer: a second handler had it, and its route stayed.
-    #[test]
-    fn an_opening_that_came_again_was_delivered_again() {
-        passes(4_468);
+    use underpass_tests::sim::faults::{Fault, Host, Hosts, What};
+    use underpass_tests::sim::workload::{Answer, BodyPlan, ClientPlan, HttpPlan, Wish};
+    use underpass_tests::sim::{Schedule, run};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn post(number: u32, at: Duration) -> ClientPlan {
+        let http = HttpPlan {
+            method: "POST",
+            body: BodyPlan::None,
+            thinking: Duration::ZERO,
+            is_hasty: false,
+            reading: Duration::ZERO,
+            answer: Answer::Clean(BodyPlan::Whole(10)),
+        };
+        let (reading, leaves) = (Duration::ZERO, None);
+        ClientPlan { number, at, gateway: 0, pool: 0, wish: Wish::Http(http), reading, leaves }
     }
 
+    #[track_caller]
+    fn passes(schedule: impl Fn(u64) -> Schedule) {
+        for seed in 0..100 {
+            assert_eq!(run(&schedule(seed), false).violation, None, "seed {seed}");
+        }
+    }
+
+    /// A bus brought the opening of a POST again behind its answer (seeds 4468 and 18399 of their time): a second
+    /// handler had it, and its route stayed.
     #[test]
-    fn an_opening_that_came_again_left_a_request_open() {
-        passes(18_399);
+    fn an_opening_that_comes_again_is_delivered_once() {
+        passes(|seed| {
+            let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 1, runners: 1 });
+            schedule.clients = (0..20).map(|number| post(number, 3 * SECOND)).collect();
+            let what = What::Repeat { per_million: 500_000 };
+            schedule.faults = vec![Fault { at: SECOND, lasts: 9 * SECOND, what }];
+            schedule
+        });
     }
 
     /// A half-open connection whose entry waited for the directory took its own successor over, and so stopped a runner
-    /// that was well.
+    /// that was well, for good (seed 26295 of its time).
     #[test]
     #[ignore = "a connection that comes late to the directory still evicts the one that came after it"]
-    fn a_connection_that_was_given_up_evicted_its_successor() {
-        passes(26_295);
+    fn a_connection_that_was_given_up_does_not_evict_its_successor() {
+        passes(|seed| {
+            let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 2, runners: 1 });
+            // The directory is back when the runner has found another relay.
+            schedule.fleet.busy = 11 * SECOND;
+            let away = What::DirectoryCutOff(Host::Relay(0));
+            schedule.faults = vec![
+                Fault { at: SECOND, lasts: 20 * SECOND, what: away },
+                Fault { at: SECOND, lasts: Duration::ZERO, what: What::Cut { pick: 0 } },
+                Fault { at: 3 * SECOND, lasts: Duration::ZERO, what: What::HalfOpen { pick: 0 } },
+            ];
+            schedule
+        });
     }
 }

@@ -85,6 +85,20 @@ impl Schedule {
         Schedule { seed, fleet, clients, probes, faults }
     }
 
+    /// A fleet on a good network, to which nobody comes and nothing happens, but what is put in.
+    pub fn quiet(seed: u64, hosts: Hosts) -> Schedule {
+        let mut fleet = Fleet::any(&mut Random::stream(0, 1), &[]);
+        let all = hosts.gateways + hosts.relays + hosts.runners;
+        fleet.hosts = hosts;
+        fleet.pools = 1;
+        fleet.elders = vec![false; hosts.runners];
+        fleet.skews = vec![0; all];
+        fleet.busy = Duration::from_secs(20);
+        fleet.network = sim::Config::default();
+        fleet.network.sockets.largest_message = fleet.relay.max_frame;
+        Schedule { seed, fleet, clients: Vec::new(), probes: Vec::new(), faults: Vec::new() }
+    }
+
     /// When the last fault must have ended.
     pub fn calm(&self) -> Duration {
         WARM + self.fleet.busy

@@ -21,6 +21,8 @@ pub struct Options {
     pub timing: bool,
     /// Whether to go on after a seed has failed.
     pub keeps_going: bool,
+    /// Whether only the first seed that fails is told, and why.
+    pub first_only: bool,
 }
 
 /// Which seeds.
@@ -63,6 +65,7 @@ impl Options {
             traces: false,
             timing: false,
             keeps_going: false,
+            first_only: false,
         };
         let (mut first, mut number) = (0, 2_000);
         let mut one = None;
@@ -80,6 +83,7 @@ impl Options {
                 "--all-faults" => options.profile = Profile::All,
                 "--trace" => options.traces = true,
                 "--timing" => options.timing = true,
+                "--first" => options.first_only = true,
                 "--keep-going" => options.keeps_going = true,
                 _ => return Err(format!("{word} is not known")),
             }
@@ -109,6 +113,16 @@ impl Options {
     pub fn many(&self) -> bool {
         let started = Instant::now();
         let found = self.find();
+        if self.first_only {
+            if let Some(seed) = found.failed.first() {
+                let violation = run(&Schedule::of(*seed, self.profile), false).violation;
+                println!(
+                    "first: {seed}\nwhy: {}",
+                    violation.map_or_else(String::new, |violation| violation.to_string())
+                );
+            }
+            return found.failed.is_empty();
+        }
         for seed in &found.failed {
             if !self.keeps_going {
                 println!("{}", report::failure(*seed, self.profile));

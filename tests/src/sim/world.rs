@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hashbrown::HashMap;
 use underpass_core::failure::RequestName;
@@ -100,17 +101,13 @@ pub(super) struct World<'a> {
     pub(super) handler_turn: handler::Turn,
 }
 
-/// Lets a schedule happen. With `keeps_lines`, its trace can be read.
+/// Lets a schedule happen. With `keeps_lines`, its trace can be read. A panic is something found, too.
 pub fn run(schedule: &Schedule, keeps_lines: bool) -> Outcome {
     let mut world = World::new(schedule, keeps_lines);
-    world.begin();
-    while world.violation.is_none()
-        && let Some(happening) = world.network.next()
-    {
-        world.happens(happening);
-        if world.trace.inputs > MOST_EVENTS {
-            world.wrong(About::Nobody, || "the world never comes to rest".into());
-        }
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.goes_on())) {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+        world.wrong(About::Nobody, || format!("a panic: {text}"));
     }
     world.finish()
 }
@@ -166,6 +163,19 @@ impl<'a> World<'a> {
         }
         self.remind(self.schedule.calm(), Own::Phase(Phase::Calm));
         self.remind(Duration::from_millis(500), Own::Look);
+    }
+
+    /// From the first start to the last rest, or to the first thing that must not be.
+    fn goes_on(&mut self) {
+        self.begin();
+        while self.violation.is_none()
+            && let Some(happening) = self.network.next()
+        {
+            self.happens(happening);
+            if self.trace.inputs > MOST_EVENTS {
+                self.wrong(About::Nobody, || "the world never comes to rest".into());
+            }
+        }
     }
 
     pub(super) fn remind(&mut self, after: Duration, own: Own) {
