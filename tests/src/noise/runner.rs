@@ -152,7 +152,7 @@ impl Handlers {
                     continue;
                 }
                 Action::Disconnect(_) => {
-                    assert_eq!(self.socket, Socket::Open, "no socket to close");
+                    assert!(matches!(self.socket, Socket::Open | Socket::Dialling), "no socket to close");
                     self.socket = Socket::Closing;
                     continue;
                 }
