@@ -135,9 +135,10 @@ pub(crate) struct Up {
 
 #[derive(Debug, Args)]
 pub(crate) struct Runner {
-    /// The relay to dial
-    #[arg(long, env = "UNDERPASS_RELAY", value_name = "URL")]
-    pub(crate) relay: RelayUrl,
+    /// The relay to dial; given again or with commas, several that are dialled in turn: the next one when a connection
+    /// fails or breaks, and when a relay drains
+    #[arg(long, env = "UNDERPASS_RELAY", value_name = "URL", required = true, value_delimiter = ',')]
+    pub(crate) relay: Vec<RelayUrl>,
     /// The pool to join; runners of one pool share its requests
     #[arg(long, env = "UNDERPASS_NAME", value_name = "POOL", default_value = "default")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
@@ -274,6 +275,20 @@ mod tests {
                 assert_eq!(argument.get_env().unwrap().to_str().unwrap(), expected);
             }
         }
+    }
+
+    #[test]
+    fn a_runner_can_have_several_relays() {
+        let relays = |arguments: &[&str]| {
+            let options = Options::try_parse_from(["underpass", "runner"].iter().chain(arguments));
+            match options.unwrap().command {
+                Command::Runner(runner) => runner.relay.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(relays(&["--relay", "ws://a"]), ["ws://a"]);
+        assert_eq!(relays(&["--relay", "ws://a", "--relay", "ws://b:1"]), ["ws://a", "ws://b:1"]);
+        assert_eq!(relays(&["--relay", "ws://a,ws://b:1"]), ["ws://a", "ws://b:1"]);
     }
 
     #[test]

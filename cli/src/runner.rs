@@ -18,7 +18,8 @@ use crate::{Ended, announce, tell};
 pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
     options.shared.check()?;
     let mut shutdown = Shutdown::new()?;
-    let relay = options.relay.to_string();
+    let relay_urls: Vec<String> = options.relay.iter().map(ToString::to_string).collect();
+    let relay = relay_urls.join(",");
     let key = options.key.unwrap_or_else(random_key);
     let config = Config {
         runner: runner::Config {
@@ -26,7 +27,7 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
             name: options.name.into(),
             ..runner::Config::default()
         },
-        relay_url: relay.clone(),
+        relay_urls,
         key: Some(key.clone()),
         token: options.shared.token,
         ..Config::default()

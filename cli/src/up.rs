@@ -47,7 +47,7 @@ pub(crate) async fn run(Up { listen, runners, shared }: Up) -> Result<Ended, Err
     let pool = Pool { namespace: config.namespace.clone(), name: config.name.clone() };
     let config = runner_end::Config {
         runner: config,
-        relay_url: relay_url.clone(),
+        relay_urls: vec![relay_url.clone()],
         key: Some(key.clone()),
         token,
         ..runner_end::Config::default()

@@ -157,8 +157,8 @@ fn gateway_thread(inbox: Receiver<Job<Gateway>>, relay: &Mailbox<Relay>, answers
                 }
                 gateway::Action::ResponseStart { key, head, body: Body::None } => answer(key, head, Bytes::new()),
                 gateway::Action::ResponseStart { key, head, body: Body::Whole(body) } => answer(key, head, body),
-                // This example collects what is streamed. A real one passes each chunk on, and says `Consumed` for it when
-                // its client has taken it, so that the handler may send more.
+                // This example collects what is streamed. A real one passes each chunk on, and says `Consumed` for it
+                // when its client has taken it, so that the handler may send more.
                 gateway::Action::ResponseStart { key, head, body: Body::Stream } => {
                     begun.insert(key, (head, Vec::new()));
                 }
@@ -307,34 +307,40 @@ fn relay_thread(
 fn runner_thread(relay: SocketAddr) {
     let runner = Runner::new(runner::Config::default(), "only".into(), 3, Time::ZERO);
     let (mailbox, inbox) = mailbox();
-    let mut socket: Option<TcpStream> = None;
+    let sockets: Arc<Mutex<HashMap<u64, TcpStream>>> = Arc::default();
     run(
         runner.expect("the default configuration works"),
         &inbox,
         || runner::Event::Tick,
         |action| match action {
-            runner::Action::Dial => {
+            runner::Action::Dial { connection } => {
                 match TcpStream::connect(relay).and_then(|stream| Ok((stream.try_clone()?, stream))) {
                     Ok((reader, writer)) => {
-                        socket = Some(writer);
-                        mailbox.tell(runner::Event::Connected { dialect: Dialect::Underpass });
-                        let mailbox = mailbox.clone();
+                        sockets.lock().unwrap().insert(connection, writer);
+                        mailbox.tell(runner::Event::Connected { connection, dialect: Dialect::Underpass });
+                        let (mailbox, sockets) = (mailbox.clone(), sockets.clone());
                         thread::spawn(move || {
                             while let Ok(frame) = read_frame(&reader) {
-                                mailbox.tell(runner::Event::Received { frame: Frame::from(frame) });
+                                mailbox.tell(runner::Event::Received { connection, frame: Frame::from(frame) });
                             }
-                            mailbox.tell(runner::Event::Disconnected { close: None });
+                            sockets.lock().unwrap().remove(&connection);
+                            mailbox.tell(runner::Event::Disconnected { connection, close: None });
                         });
                     }
-                    Err(_) => mailbox.tell(runner::Event::Disconnected { close: None }),
+                    Err(_) => mailbox.tell(runner::Event::Disconnected { connection, close: None }),
                 }
             }
-            runner::Action::Send(frame) => {
-                if let Some(socket) = &socket {
+            runner::Action::Send { connection, frame } => {
+                if let Some(socket) = sockets.lock().unwrap().get(&connection) {
                     let _ = write_frame(socket, &frame);
                 }
             }
-            runner::Action::Disconnect(_) => drop(socket.take()),
+            runner::Action::Disconnect { connection, .. } => {
+                if let Some(socket) = sockets.lock().unwrap().get(&connection) {
+                    // Its reader finds out, and says so.
+                    let _ = socket.shutdown(std::net::Shutdown::Both);
+                }
+            }
             // The handler. It could be slow: then it would have a thread of its own, and answer through the mailbox.
             runner::Action::Request { key, actor_id, head, .. } => {
                 let text = format!("{} {} for {actor_id}, over the tunnel\n", head.method, head.path);

@@ -11,7 +11,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::frame::Frame;
-use crate::protocol::GatewayId;
+use crate::protocol::{GatewayId, to_gateway};
 
 /// A relay, as long as its process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +24,18 @@ pub struct ConnectionId {
     pub relay: RelayId,
     /// Which of that relay's, counted by its adapter.
     pub number: u64,
+}
+
+impl From<to_gateway::Connection> for ConnectionId {
+    fn from(to_gateway::Connection { relay, number }: to_gateway::Connection) -> Self {
+        ConnectionId { relay: RelayId(Uuid::from_bytes(relay)), number }
+    }
+}
+
+impl From<ConnectionId> for to_gateway::Connection {
+    fn from(ConnectionId { relay, number }: ConnectionId) -> Self {
+        to_gateway::Connection { relay: relay.0.into_bytes(), number }
+    }
 }
 
 /// To whom a frame goes.

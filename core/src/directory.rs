@@ -67,6 +67,8 @@ pub enum RunnerState {
     Full,
     /// It finishes what it has.
     Draining,
+    /// Its relay drains: the runner finishes what it has there, and comes again at another relay. That is no takeover.
+    Moving,
 }
 
 /// What the directory says of a runner.
@@ -82,6 +84,8 @@ pub struct RunnerRecord {
     pub abilities: Abilities,
     /// Where it is; none while it is away.
     pub connection: Option<ConnectionId>,
+    /// Where it was before its relay drained, until what is open there has ended.
+    pub moving: Option<ConnectionId>,
     /// Whether it takes new requests.
     pub state: RunnerState,
 }

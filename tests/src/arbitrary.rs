@@ -166,7 +166,14 @@ impl<'de> Deserializer<'de> for &mut Choices<'_> {
         members: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        const PRIVATE: [&str; 3] = ["ToClientDraining", "ToClientCredit", "ToServerCredit"];
+        const PRIVATE: [&str; 6] = [
+            "ToClientDraining",
+            "ToClientCredit",
+            "ToServerCredit",
+            "ToGatewayConnectionEnded",
+            "ToGatewayRefused",
+            "ToGatewayRouteOpen",
+        ];
         let published = members.iter().filter(|member| !PRIVATE.contains(member)).count();
         let place = usize::from(self.byte()) % published;
         visitor.visit_enum(Member { choices: self, place })

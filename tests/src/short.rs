@@ -15,7 +15,10 @@ pub fn gateway(action: &gateway::Action) -> String {
                 ToRunner::TunnelMessage(message) => {
                     format!("→runner {}", piece(message.message_id, &message.message_kind))
                 }
-                other => format!("→relay {other:?}"),
+                ToRunner::Ping(_) => "→relay Ping".into(),
+                other @ (ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_)) => {
+                    format!("→relay {other:?}")
+                }
             }
         }
         Action::ResponseStart { head, body: content, .. } => format!("→client answer {}{}", head.status, body(content)),
@@ -56,13 +59,18 @@ pub fn relay(action: &relay::Action) -> String {
                     ToGateway::TunnelMessage(message) => {
                         format!("→gateway {}", answer(message.message_id, &message.message_kind))
                     }
+                    ToGateway::ConnectionEnded(connection) => format!("→gateway ConnectionEnded {}", connection.number),
+                    ToGateway::Refused(refused) => format!("→gateway Refused {:?}", refused.reason),
+                    ToGateway::RouteOpen(_) => "→gateway RouteOpen".into(),
                 }
             }
         },
         Action::Directory { change, .. } => match &change.record {
             None => "record removed".into(),
             Some(record) if record.connection.is_none() => "record away".into(),
-            Some(record) => format!("record {:?}", record.state),
+            Some(record) => {
+                format!("record {:?}{}", record.state, if record.moving.is_some() { " moving" } else { "" })
+            }
         },
         Action::Log { notice, .. } => {
             let notice = format!("{notice:?}");
@@ -76,8 +84,8 @@ pub fn relay(action: &relay::Action) -> String {
 pub fn runner(action: &runner::Action) -> String {
     use runner::Action;
     match action {
-        Action::Dial => "dial".into(),
-        Action::Send(frame) => match ToServer::decode(frame, Dialect::Underpass).expect("a frame for a relay") {
+        Action::Dial { connection } => format!("dial {connection}"),
+        Action::Send { frame, .. } => match ToServer::decode(frame, Dialect::Underpass).expect("a frame for a relay") {
             ToServer::TunnelMessage(message) => {
                 format!("→gateway {}", answer(message.message_id, &message.message_kind))
             }
@@ -88,7 +96,7 @@ pub fn runner(action: &runner::Action) -> String {
                 format!("→relay {other:?}")
             }
         },
-        Action::Disconnect(close) => format!("hang up {}", closed(close)),
+        Action::Disconnect { connection, close } => format!("hang up {connection} {}", closed(close)),
         Action::Ready { .. } => "ready".into(),
         Action::Request { body: content, .. } => format!("→handler request{}", body(content)),
         Action::RequestChunk { bytes, finish, .. } => format!("→handler chunk {}{}", bytes.len(), last(*finish)),

@@ -28,9 +28,23 @@ impl Table {
     pub fn event<M: Machine>(
         &mut self,
         event: &str,
+        story: Story<M>,
+        happens: impl FnOnce(&mut Story<M>) -> Result<(), ApiMisuse>,
+        short: fn(&M::Action) -> String,
+    ) where
+        M::Action: Debug + PartialEq,
+    {
+        self.event_or(event, story, happens, short, || "");
+    }
+
+    /// The same, with the reason that there is if the machine does nothing that shows.
+    pub fn event_or<M: Machine>(
+        &mut self,
+        event: &str,
         mut story: Story<M>,
         happens: impl FnOnce(&mut Story<M>) -> Result<(), ApiMisuse>,
         short: fn(&M::Action) -> String,
+        why_not: impl FnOnce() -> &'static str,
     ) where
         M::Action: Debug + PartialEq,
     {
@@ -41,7 +55,11 @@ impl Table {
             Ok(()) => {
                 let mut wanted: Vec<String> = story.actions().iter().map(short).collect();
                 wanted.extend(moved(&before, &counters(&story.machine.stats())));
-                if wanted.is_empty() { "nothing".into() } else { wanted.join(", ") }
+                if wanted.is_empty() {
+                    ["nothing", why_not()].join(": ").trim_end_matches(": ").into()
+                } else {
+                    wanted.join(", ")
+                }
             }
         };
         writeln!(self.text, "{event:<46}| {cell}").expect("a string takes all");
@@ -74,16 +92,27 @@ impl Table {
     }
 }
 
-/// The fields of plain data, by name.
+/// The fields of plain data, by name; those of data within it behind the name of that.
 fn counters(stats: &impl Debug) -> Vec<(String, String)> {
     let text = format!("{stats:?}");
     let (_, fields) = text.split_once('{').unwrap_or_default();
-    fields
-        .trim_end_matches('}')
-        .split(',')
-        .filter_map(|field| field.split_once(':'))
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-        .collect()
+    let mut within = String::new();
+    let mut counters = Vec::new();
+    for field in fields.split(',') {
+        let Some((name, mut value)) = field.split_once(':') else { continue };
+        let mut name = format!("{within}{}", name.trim());
+        if let Some((_, first)) = value.split_once('{') {
+            within = format!("{name}.");
+            let (inner, first) = first.split_once(':').unwrap_or_default();
+            name = format!("{within}{}", inner.trim());
+            value = first;
+        }
+        if value.contains('}') {
+            within.clear();
+        }
+        counters.push((name, value.trim_matches([' ', '}']).to_owned()));
+    }
+    counters
 }
 
 /// What changed, in brackets.

@@ -103,7 +103,13 @@ impl AtRest for Gateway {
 
     fn holds(&self) -> Vec<(&'static str, usize)> {
         let stats = self.stats();
-        vec![("requests", stats.open), ("deadlines", stats.deadlines), ("bytes", stats.buffered)]
+        vec![
+            ("requests", stats.open),
+            ("waiting", stats.waiting),
+            ("ending", stats.ending),
+            ("deadlines", stats.deadlines),
+            ("bytes", stats.buffered),
+        ]
     }
 }
 
@@ -132,7 +138,12 @@ impl AtRest for Runner {
 
     fn holds(&self) -> Vec<(&'static str, usize)> {
         let stats = self.stats();
-        vec![("requests", stats.open), ("deadlines", stats.deadlines), ("bytes", stats.buffered)]
+        vec![
+            ("connections", stats.connections),
+            ("requests", stats.open),
+            ("deadlines", stats.deadlines),
+            ("bytes", stats.buffered),
+        ]
     }
 }
 

@@ -259,8 +259,28 @@ fn to_runner() -> impl Strategy<Value = ToRunner> {
 }
 
 fn to_gateway() -> impl Strategy<Value = ToGateway> {
+    use to_gateway::{Connection, Refused, RefusedReason, RouteOpen};
     let pong = (request_id(), any::<i64>()).prop_map(|(request_id, ts)| to_gateway::Pong { request_id, ts });
-    prop_oneof![pong.prop_map(ToGateway::Pong), to_server_tunnel_message().prop_map(ToGateway::TunnelMessage)]
+    let connection = || (any::<[u8; 16]>(), any::<u64>()).prop_map(|(relay, number)| Connection { relay, number });
+    let reason =
+        proptest::sample::select(vec![RefusedReason::ConnectionEnded, RefusedReason::Draining, RefusedReason::Full]);
+    let refused = (gateway_id(), request_id(), reason).prop_map(|(gateway_id, request_id, reason)| Refused {
+        gateway_id,
+        request_id,
+        reason,
+    });
+    let route = (gateway_id(), request_id(), connection()).prop_map(|(gateway_id, request_id, connection)| RouteOpen {
+        gateway_id,
+        request_id,
+        connection,
+    });
+    prop_oneof![
+        pong.prop_map(ToGateway::Pong),
+        to_server_tunnel_message().prop_map(ToGateway::TunnelMessage),
+        connection().prop_map(ToGateway::ConnectionEnded),
+        refused.prop_map(ToGateway::Refused),
+        route.prop_map(ToGateway::RouteOpen),
+    ]
 }
 
 fn to_serverless_server() -> impl Strategy<Value = ToServerlessServer> {

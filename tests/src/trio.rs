@@ -1,6 +1,6 @@
 //! A gateway, a relay and a runner, joined in memory and in virtual time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use underpass_core::bus::{Rejected, Subject};
@@ -8,8 +8,9 @@ use underpass_core::directory::{
     ChangeOutcome, Revision, RunnerChange, RunnerKey, RunnerRecord, RunnerSeen, Versioned,
 };
 use underpass_core::gateway::{self, Open};
+use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
-use underpass_core::{ApiMisuse, Frame, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
+use underpass_core::{ApiMisuse, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
 
 use crate::wire::{GATEWAY, relay_id};
 
@@ -25,9 +26,8 @@ pub struct Trio {
     /// The runner.
     pub runner: Runner,
     now: Time,
-    /// The number of the runner's connection, if it is open.
-    connection: Option<u64>,
-    connections: u64,
+    /// The numbers of the runner's connections that are open: at the relay the same as at the runner.
+    connections: BTreeSet<u64>,
     records: BTreeMap<RunnerKey, Versioned<RunnerRecord>>,
     revision: u64,
     in_flight: VecDeque<InFlight>,
@@ -52,8 +52,7 @@ impl Trio {
             relay: Relay::new(relay, relay_id(), 2, Time::ZERO).expect("a relay's configuration"),
             runner: Runner::new(runner, "key".into(), 3, Time::ZERO).expect("a runner's configuration"),
             now: Time::ZERO,
-            connection: None,
-            connections: 0,
+            connections: BTreeSet::new(),
             records: BTreeMap::new(),
             revision: 0,
             in_flight: VecDeque::new(),
@@ -119,25 +118,31 @@ impl Trio {
         std::mem::take(&mut self.notices)
     }
 
-    /// The number of the runner's connection.
+    /// The number of the runner's connection; of its newer one, if it has two.
     #[track_caller]
     pub fn connection(&self) -> u64 {
-        self.connection.expect("the runner is connected")
+        *self.connections.last().expect("the runner is connected")
     }
 
-    /// The socket between runner and relay breaks; both are told.
+    /// The socket between runner and relay breaks; both are told. If there are two, it is the newer one.
     #[track_caller]
     pub fn cut(&mut self) -> &mut Self {
-        let connection = self.connection.take().expect("the runner is connected");
+        let broken = self.connection();
+        self.connections.remove(&broken);
         self.in_flight.retain(|thing| match thing {
-            InFlight::Runner(runner::Event::Received { .. }) => false,
-            InFlight::Relay(relay::Event::FromRunner { .. }) => false,
+            InFlight::Runner(runner::Event::Received { connection, .. }) => *connection != broken,
+            InFlight::Relay(relay::Event::FromRunner { connection, .. }) => *connection != broken,
             InFlight::Gateway(_) | InFlight::Relay(_) | InFlight::Runner(_) => true,
         });
-        self.in_flight.push_back(InFlight::Relay(relay::Event::Disconnected { connection }));
-        self.in_flight.push_back(InFlight::Runner(runner::Event::Disconnected { close: None }));
+        self.ended(broken, None);
         self.drive();
         self
+    }
+
+    /// Tells both ends that a socket has ended.
+    fn ended(&mut self, connection: u64, close: Option<Close>) {
+        self.in_flight.push_back(InFlight::Relay(relay::Event::Disconnected { connection }));
+        self.in_flight.push_back(InFlight::Runner(runner::Event::Disconnected { connection, close }));
     }
 
     /// Carries everything until nothing moves. Time stands still.
@@ -245,15 +250,13 @@ impl Trio {
     fn for_relay(&mut self, action: relay::Action) {
         match action {
             relay::Action::Send { connection, frame } => {
-                if self.connection == Some(connection) {
-                    self.in_flight.push_back(InFlight::Runner(runner::Event::Received { frame }));
+                if self.connections.contains(&connection) {
+                    self.in_flight.push_back(InFlight::Runner(runner::Event::Received { connection, frame }));
                 }
             }
             relay::Action::Close { connection, close } => {
-                if self.connection == Some(connection) {
-                    self.connection = None;
-                    self.in_flight.push_back(InFlight::Runner(runner::Event::Disconnected { close: Some(close) }));
-                    self.in_flight.push_back(InFlight::Relay(relay::Event::Disconnected { connection }));
+                if self.connections.remove(&connection) {
+                    self.ended(connection, Some(close));
                 }
             }
             relay::Action::Publish(publication) => match publication.to {
@@ -295,21 +298,23 @@ impl Trio {
 
     fn for_runner(&mut self, action: runner::Action) {
         match action {
-            runner::Action::Dial => {
-                self.connections += 1;
-                let connection = self.connections;
-                self.connection = Some(connection);
+            runner::Action::Dial { connection } => {
+                self.connections.insert(connection);
                 let hello = self.runner.hello();
                 self.in_flight.push_back(InFlight::Relay(relay::Event::Connected { connection, hello }));
                 let dialect = Dialect::Underpass;
-                self.in_flight.push_back(InFlight::Runner(runner::Event::Connected { dialect }));
+                self.in_flight.push_back(InFlight::Runner(runner::Event::Connected { connection, dialect }));
             }
-            runner::Action::Send(frame) => self.runner_sends(frame),
-            runner::Action::Disconnect(_) => {
-                if let Some(connection) = self.connection.take() {
-                    self.in_flight.push_back(InFlight::Relay(relay::Event::Disconnected { connection }));
+            runner::Action::Send { connection, frame } => {
+                if self.connections.contains(&connection) {
+                    let frame = frame.into_bytes();
+                    self.in_flight.push_back(InFlight::Relay(relay::Event::FromRunner { connection, frame }));
                 }
-                self.in_flight.push_back(InFlight::Runner(runner::Event::Disconnected { close: None }));
+            }
+            runner::Action::Disconnect { connection, .. } => {
+                if self.connections.remove(&connection) {
+                    self.ended(connection, None);
+                }
             }
             other @ (runner::Action::Ready { .. }
             | runner::Action::Request { .. }
@@ -321,13 +326,6 @@ impl Trio {
             | runner::Action::PauseSource { .. }
             | runner::Action::ResumeSource { .. }
             | runner::Action::Stopped(_)) => self.handler_saw.push(other),
-        }
-    }
-
-    fn runner_sends(&mut self, frame: Frame) {
-        if let Some(connection) = self.connection {
-            let frame = frame.into_bytes();
-            self.in_flight.push_back(InFlight::Relay(relay::Event::FromRunner { connection, frame }));
         }
     }
 }

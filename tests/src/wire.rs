@@ -50,6 +50,7 @@ pub fn record(number: u64, abilities: Abilities, state: RunnerState) -> RunnerRe
         protocol_version: 7,
         abilities,
         connection: Some(connection(number)),
+        moving: None,
         state,
     }
 }

@@ -102,7 +102,7 @@ fn bodies_stream_in_both_directions_each_chunk_as_it_comes() {
 
 #[test]
 fn a_large_body_is_cut_and_arrives_whole() {
-    let mut trio = with_credit(u32::MAX >> 2);
+    let mut trio = with_credit((1 << 21) - 64);
     let body: Bytes = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
     let key = trio.open(open("POST", "/", Body::Whole(body.clone())));
     let saw = trio.handler_saw();
@@ -336,7 +336,7 @@ fn a_client_whose_socket_is_cut_closes_1006_at_the_handler() {
 #[test]
 fn a_runner_that_is_lost_fails_its_requests_and_comes_back() {
     let mut trio = trio();
-    let request = trio.open(open("GET", "/", Body::None));
+    let request = trio.open(open("POST", "/", Body::None));
     let handed_request = handed(&trio.handler_saw());
     let (socket, handed_socket) = open_socket(&mut trio);
     trio.handler_saw();
@@ -362,6 +362,23 @@ fn a_runner_that_is_lost_fails_its_requests_and_comes_back() {
     let key = handed(&trio.handler_saw());
     trio.handler(runner::Event::ResponseStart { key, head: status(200), body: Body::None });
     assert_eq!(trio.client_saw().len(), 1);
+    trio.finish();
+}
+
+#[test]
+fn a_get_whose_runner_is_lost_is_sent_again_when_it_comes_back() {
+    let mut trio = trio();
+    let request = trio.open(open("GET", "/", Body::None));
+    let first = handed(&trio.handler_saw());
+    trio.cut();
+    assert_eq!(trio.client_saw(), [], "it waits");
+    assert_eq!(trio.handler_saw(), [Handler::Aborted { key: first }]);
+    trio.advance(Duration::from_millis(200));
+    let saw = trio.handler_saw();
+    assert!(matches!(saw[..], [Handler::Ready { .. }, Handler::Request { .. }]));
+    let second = handed(&saw[1..]);
+    trio.handler(runner::Event::ResponseStart { key: second, head: status(200), body: Body::None });
+    assert!(matches!(trio.client_saw()[..], [Client::ResponseStart { key, .. }] if key == request));
     trio.finish();
 }
 
@@ -401,12 +418,13 @@ fn a_runner_with_a_full_outbox_makes_its_handlers_wait() {
     let key = trio.open(open("GET", "/", Body::None));
     let handler = handed(&trio.handler_saw());
     trio.handler(runner::Event::ResponseStart { key: handler, head: status(200), body: Body::Stream });
-    trio.handler(runner::Event::PeerBlocked);
+    let connection = trio.connection();
+    trio.handler(runner::Event::PeerBlocked { connection });
     trio.client_saw();
     trio.handler(runner::Event::ResponseChunk { key: handler, bytes: chunk(b"late"), finish: false });
     assert_eq!(trio.handler_saw(), [Handler::PauseSource { key: handler }]);
     assert_eq!(trio.client_saw(), []);
-    trio.handler(runner::Event::PeerWritable);
+    trio.handler(runner::Event::PeerWritable { connection });
     assert_eq!(trio.handler_saw(), [Handler::ResumeSource { key: handler }]);
     assert_eq!(trio.client_saw(), [Client::ResponseChunk { key, bytes: chunk(b"late"), finish: false }]);
     trio.handler(runner::Event::ResponseChunk { key: handler, bytes: Bytes::new(), finish: true });

@@ -209,6 +209,7 @@ mod tests {
             protocol_version: 7,
             abilities: Abilities::default(),
             connection: None,
+            moving: None,
             state: RunnerState::Ready,
         }
     }

@@ -2,13 +2,25 @@
 
 use core::time::Duration;
 
+use super::ending::{self, EndingKey};
+use super::runners::LinkKey;
+use super::{pings, request};
 use crate::error::ConfigError;
 use crate::frame::FRAME_OVERHEAD;
+use crate::machine::RequestKey;
+use crate::machine::deadline::Deadlines;
+
+/// The deadlines of requests, of connections, and of ends that are not out.
+type AllDeadlines = (
+    Deadlines<request::Deadline, RequestKey>,
+    Deadlines<pings::Deadline, LinkKey>,
+    Deadlines<ending::Deadline, EndingKey>,
+);
 
 /// Limits and deadlines of a gateway. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Requests open at once; more are refused as `overloaded`.
+    /// Requests open at once, with those whose end the bus has not taken; more are refused as `overloaded`.
     pub max_requests: usize,
     /// Requests open at once to one runner; more go to others, or are refused as `overloaded`.
     pub max_requests_per_runner: usize,
@@ -24,6 +36,12 @@ pub struct Config {
     pub max_header_bytes: usize,
     /// Bytes held for one request and direction; past them the request fails.
     pub max_buffered: usize,
+    /// The largest whole body of a request that is kept until the answer begins, so that the request can be sent again.
+    pub max_kept_body: usize,
+    /// Requests that wait for a runner at once; more fail without waiting.
+    pub max_waiting: usize,
+    /// To how many runners a request is sent, one after another, at most.
+    pub max_tries: u32,
     /// The largest frame that the bus carries.
     pub bus_largest_message: usize,
     /// From a request's opening to the beginning of its answer, then `response_start_timeout`.
@@ -32,6 +50,31 @@ pub struct Config {
     pub websocket_open: Duration,
     /// How long messages that a client sent before its close may wait for the handler; then the close overtakes them.
     pub websocket_close: Duration,
+    /// How long more of a streamed request body may be awaited of its client, then `idle_timeout`; none for ever.
+    pub idle_request_body: Option<Duration>,
+    /// How long more of a streamed answer may be awaited of the runner, once the client has taken all that came, then
+    /// `idle_timeout`; none for ever.
+    pub idle_response_body: Option<Duration>,
+    /// How long a request waits for its actor's start, then `actor_start_timeout`.
+    pub actor_start: Duration,
+    /// How long a request that may be sent again waits for another runner; then its first failure stands.
+    pub grace: Duration,
+    /// How often requests that wait look for a runner, besides when the directory tells of one.
+    pub try_again: Duration,
+    /// Between two pings to a runner's connection that has requests of this gateway.
+    pub ping_interval: Duration,
+    /// From the first ping without an answer to `ping_timeout` for all requests of its connection.
+    pub pong: Duration,
+    /// How long after the directory's last word of a runner it gets no new requests.
+    pub runner_unseen: Duration,
+    /// Between two attempts to publish the end of a request that the bus did not take.
+    pub abort_again: Duration,
+    /// From the first of these attempts to the last.
+    pub abort_give_up: Duration,
+    /// Over which time open WebSockets are closed when the gateway drains.
+    pub drain_window: Duration,
+    /// How long after the drain's beginning what is open fails as `draining`; none for never.
+    pub drain_limit: Option<Duration>,
 }
 
 impl Default for Config {
@@ -45,10 +88,25 @@ impl Default for Config {
             max_message: 32 * 1024 * 1024,
             max_header_bytes: 64 * 1024,
             max_buffered: 33 * 1024 * 1024,
+            max_kept_body: 1024 * 1024,
+            max_waiting: 10_000,
+            max_tries: 3,
             bus_largest_message: 33 * 1024 * 1024,
             response_start: Duration::from_secs(300),
             websocket_open: Duration::from_secs(15),
             websocket_close: Duration::from_secs(10),
+            idle_request_body: None,
+            idle_response_body: None,
+            actor_start: Duration::from_secs(30),
+            grace: Duration::from_secs(5),
+            try_again: Duration::from_millis(250),
+            ping_interval: Duration::from_secs(3),
+            pong: Duration::from_secs(30),
+            runner_unseen: Duration::from_secs(20),
+            abort_again: Duration::from_millis(250),
+            abort_give_up: Duration::from_secs(10),
+            drain_window: Duration::from_secs(5),
+            drain_limit: None,
         }
     }
 }
@@ -59,11 +117,13 @@ impl Config {
             ("max_requests", self.max_requests),
             ("max_requests_per_runner", self.max_requests_per_runner),
             ("max_chunk", self.max_chunk),
+            ("max_tries", self.max_tries as usize),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));
             }
         }
+        self.validate_waits()?;
         let framed = |payload: usize| payload.saturating_add(self.max_header_bytes).saturating_add(FRAME_OVERHEAD);
         for (bound, bound_bytes) in
             [("max_buffered", self.max_buffered), ("bus_largest_message", self.bus_largest_message)]
@@ -76,6 +136,59 @@ impl Config {
                 if bound_bytes < needed {
                     return Err(ConfigError::BoundBelowLargest { bound, bound_bytes, largest, needed });
                 }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn deadlines(&self) -> AllDeadlines {
+        use request::Deadline;
+        let optional = [
+            (Deadline::IdleRequestBody, self.idle_request_body),
+            (Deadline::IdleResponseBody, self.idle_response_body),
+        ];
+        let of_requests = [
+            (Deadline::ResponseStart, self.response_start),
+            (Deadline::WebSocketOpen, self.websocket_open),
+            (Deadline::WebSocketClose, self.websocket_close),
+            (Deadline::ActorStart, self.actor_start),
+            (Deadline::Grace, self.grace),
+        ]
+        .into_iter()
+        .chain(optional.into_iter().filter_map(|(deadline, wait)| Some((deadline, wait?))));
+        // Of those that are due at the same instant, the one that ends something comes first.
+        let of_links = [(pings::Deadline::Pong, self.pong), (pings::Deadline::PingInterval, self.ping_interval)];
+        let of_endings = [(ending::Deadline::GiveUp, self.abort_give_up), (ending::Deadline::Again, self.abort_again)];
+        (Deadlines::new(of_requests), Deadlines::new(of_links), Deadlines::new(of_endings))
+    }
+
+    fn validate_waits(&self) -> Result<(), ConfigError> {
+        for (name, wait) in [
+            ("response_start", Some(self.response_start)),
+            ("websocket_open", Some(self.websocket_open)),
+            ("websocket_close", Some(self.websocket_close)),
+            ("idle_request_body", self.idle_request_body),
+            ("idle_response_body", self.idle_response_body),
+            ("actor_start", Some(self.actor_start)),
+            ("grace", Some(self.grace)),
+            ("try_again", Some(self.try_again)),
+            ("ping_interval", Some(self.ping_interval)),
+            ("pong", Some(self.pong)),
+            ("runner_unseen", Some(self.runner_unseen)),
+            ("abort_again", Some(self.abort_again)),
+            ("abort_give_up", Some(self.abort_give_up)),
+        ] {
+            // What is less than the clock's tick would be due for ever.
+            if wait.is_some_and(|wait| wait.as_micros() == 0) {
+                return Err(ConfigError::Zero(name));
+            }
+        }
+        for (smaller, larger) in [
+            (("ping_interval", self.ping_interval), ("pong", self.pong)),
+            (("abort_again", self.abort_again), ("abort_give_up", self.abort_give_up)),
+        ] {
+            if smaller.1 >= larger.1 {
+                return Err(ConfigError::Order { smaller: smaller.0, larger: larger.0 });
             }
         }
         Ok(())

@@ -55,6 +55,10 @@ pub enum Event {
     },
     /// The directory tells of a runner.
     Directory(RunnerSeen),
+    /// Nothing is heard of the directory: no runner is held gone for its silence.
+    DirectoryAway,
+    /// The directory is heard of again: it has as long as ever to tell of each runner.
+    DirectoryBack,
     /// The client sent more of a body that was opened as [`Body::Stream`].
     RequestChunk {
         /// Whose.
@@ -91,7 +95,7 @@ pub enum Event {
         /// Whose.
         key: RequestKey,
     },
-    /// Take nothing new; say [`Action::Drained`] when what is open has ended.
+    /// Take nothing new; say [`Action::Drained`] when what is open has ended. WebSockets are closed, one after another.
     Drain,
 }
 

@@ -3,13 +3,21 @@
 //! [`Gateway::open`] takes a request in; what its client does then comes in as [`Event`]s, what its handler does comes
 //! in as frames from the bus, and what to do about both comes out as [`Action`]s.
 
+mod again;
 mod client;
 mod config;
+mod drain;
+mod ending;
 mod event;
+mod link;
+mod opening;
+mod pings;
+mod relays;
 mod request;
 mod runners;
 mod stats;
 mod tunnel;
+mod waits;
 
 use std::collections::VecDeque;
 
@@ -18,22 +26,25 @@ use thiserror::Error;
 
 pub use config::Config;
 pub use event::{Action, Event, Open, OpenKind};
-pub use stats::Stats;
+pub use stats::{Failures, Stats, Timeouts};
 
-use self::request::{Deadline, Request, State};
-use self::runners::Runners;
-use crate::bus::{ConnectionId, Publication, Subject};
-use crate::directory::Pool;
+use self::again::WaitingRoom;
+use self::drain::Draining;
+use self::ending::{EndingKey, Endings};
+use self::request::{Request, State};
+use self::runners::{LinkKey, Runners};
+use self::waits::Came;
+use crate::bus::{Publication, Subject};
+use crate::directory::{Pool, RunnerSeen};
 use crate::error::{ApiMisuse, ConfigError};
 use crate::failure::{Failure, FailureCode, RequestName};
-use crate::http::Close;
 use crate::machine::deadline::Deadlines;
 use crate::machine::flow::{Piece, Turn};
 use crate::machine::random::Random;
 use crate::machine::table::Table;
 use crate::machine::{Machine, RequestKey};
 use crate::protocol::tunnel::ToClientTunnelMessage;
-use crate::protocol::tunnel::to_client::{self, Credit, RequestChunk};
+use crate::protocol::tunnel::to_client::{self, RequestChunk};
 use crate::protocol::{GatewayId, MessageId, RequestId, ToRunner};
 use crate::time::{Time, WallClock};
 
@@ -49,21 +60,21 @@ pub struct Gateway {
     id: GatewayId,
     wall: WallClock,
     requests: Table<Request>,
+    /// Those that a runner was sent.
     by_id: HashMap<RequestId, RequestKey>,
     next_id: u32,
     runners: Runners,
-    deadlines: Deadlines<Deadline, RequestKey>,
+    /// The connection of each ping that is outstanding, by the request that it names.
+    pings: HashMap<RequestId, LinkKey>,
+    waiting: WaitingRoom,
+    endings: Endings,
+    deadlines: Deadlines<request::Deadline, RequestKey>,
+    link_deadlines: Deadlines<pings::Deadline, LinkKey>,
+    ending_deadlines: Deadlines<ending::Deadline, EndingKey>,
     actions: VecDeque<Action>,
     draining: Draining,
     /// The gauges in it are filled in when it is asked for.
     counted: Stats,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Draining {
-    No,
-    Yes,
-    Done,
 }
 
 /// How a request ended.
@@ -86,11 +97,8 @@ impl Gateway {
         }
         let mut wall = WallClock::default();
         wall.set(now, 0);
-        let deadlines = Deadlines::new([
-            (Deadline::ResponseStart, config.response_start),
-            (Deadline::WebSocketOpen, config.websocket_open),
-            (Deadline::WebSocketClose, config.websocket_close),
-        ]);
+        let (deadlines, link_deadlines, ending_deadlines) = config.deadlines();
+        let runners = Runners::new(config.runner_unseen, now);
         Ok(Gateway {
             config,
             id,
@@ -98,8 +106,13 @@ impl Gateway {
             requests: Table::new(),
             by_id: HashMap::new(),
             next_id: Random::new(seed).next_u32(),
-            runners: Runners::default(),
+            runners,
+            pings: HashMap::new(),
+            waiting: WaitingRoom::default(),
+            endings: Endings::default(),
             deadlines,
+            link_deadlines,
+            ending_deadlines,
             actions: VecDeque::new(),
             draining: Draining::No,
             counted: Stats::default(),
@@ -126,28 +139,32 @@ impl Gateway {
     }
 
     fn tick(&mut self, now: Time) {
-        while let Some((deadline, key)) = self.deadlines.pop_due(now) {
-            if let Some(request) = self.requests.get_mut(key) {
-                request.deadline = None;
-            }
-            match deadline {
-                Deadline::ResponseStart => {
-                    self.fail(key, FailureCode::ResponseStartTimeout, "no answer began in time");
-                }
-                Deadline::WebSocketOpen => {
-                    self.fail(key, FailureCode::WebSocketOpenTimeout, "the handler did not take the WebSocket in time");
-                }
-                Deadline::WebSocketClose => {
-                    self.send(key, to_client::Kind::WebSocketClose(Close::abnormal().into_wire()));
-                    self.end(key, End::ClientGone);
-                }
-            }
+        while let Some((deadline, link)) = self.link_deadlines.pop_due(now) {
+            self.link_due(deadline, link, now);
         }
+        while let Some((deadline, key)) = self.deadlines.pop_due(now) {
+            self.request_due(deadline, key);
+        }
+        while let Some((deadline, key)) = self.ending_deadlines.pop_due(now) {
+            self.ending_due(deadline, key, now);
+        }
+        self.look_if_due(now);
+        self.go_on_draining(now);
     }
 
-    /// Publishes a message of a request.
+    /// The directory tells of a runner: what it has lost is set back, and those that wait look whether it is ready.
+    fn seen(&mut self, seen: RunnerSeen, now: Time) {
+        let pool = seen.key.pool.clone();
+        for link in self.runners.seen(seen, now) {
+            self.link_removed(link, now);
+        }
+        self.look(&pool, now);
+    }
+
+    /// Publishes a message of a request to its runner, if one has it.
     fn send(&mut self, key: RequestKey, kind: to_client::Kind) {
         let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(place) = request.place else { return };
         let message_index = match &kind {
             to_client::Kind::Credit(_) => 0,
             to_client::Kind::RequestStart(_)
@@ -160,7 +177,7 @@ impl Gateway {
         let message_id = MessageId { gateway_id: self.id, request_id: request.id, message_index };
         let message = ToRunner::TunnelMessage(ToClientTunnelMessage { message_id, message_kind: kind });
         self.actions.push_back(Action::Publish(Publication {
-            to: Subject::Connection(request.connection),
+            to: Subject::Connection(place.connection),
             reply_to: Some(Subject::Gateway(self.id)),
             frame: message.encode_framed(),
         }));
@@ -168,7 +185,8 @@ impl Gateway {
 
     /// Sends what may be sent of what waits toward the runner, and tells the client's pace.
     fn flush(&mut self, key: RequestKey, now: Time) {
-        while let Some(piece) = self.requests.get_mut(key).and_then(|request| request.up.pop(false)) {
+        let nobody = self.requests.get(key).is_none_or(|request| request.place.is_none());
+        while let Some(piece) = self.requests.get_mut(key).and_then(|request| request.up.pop(nobody)) {
             let kind = match piece {
                 Piece::Chunk { bytes, finish } => to_client::Kind::RequestChunk(RequestChunk { body: bytes, finish }),
                 Piece::Message(message) => to_client::Kind::WebSocketMessage(message.into_wire()),
@@ -177,104 +195,67 @@ impl Gateway {
             self.send(key, kind);
         }
         let Some(request) = self.requests.get_mut(key) else { return };
-        if request.state.is_websocket() && request.up.is_done() {
+        if request.is_websocket() && request.up.is_done() {
             return self.end(key, End::ClientGone);
         }
-        match request.up.turn(false) {
+        match request.up.turn(nobody) {
             Some(Turn::Pause) => self.actions.push_back(Action::PauseSource { key }),
             Some(Turn::Resume) => self.actions.push_back(Action::ResumeSource { key }),
             None => {}
         }
         self.await_response(key, now);
-    }
-
-    /// The client took so many bytes.
-    fn consumed(&mut self, key: RequestKey, bytes: usize) {
-        let Some(request) = self.requests.get_mut(key) else { return };
-        if let Some(total) = request.down.consumed(bytes) {
-            self.send(key, to_client::Kind::Credit(Credit { total }));
-        }
+        self.await_body(key, Came::Nothing, now);
     }
 
     /// Ends a request with a failure, at both ends.
     fn fail(&mut self, key: RequestKey, code: FailureCode, message: &'static str) {
-        let Some(request) = self.requests.get(key) else { return };
-        let failure = Failure { code, message: message.into(), request: Some(self.name(request.id)) };
-        if request.state.is_known_to_runner() {
-            let kind = if request.state.is_websocket() {
-                to_client::Kind::WebSocketClose(failure.close().into_wire())
-            } else {
-                to_client::Kind::RequestAbort
-            };
-            self.send(key, kind);
-        }
-        self.end_with(key, failure);
+        self.tell_runner(key, code);
+        self.lose(key, code, message);
     }
 
-    /// Ends a request whose runner can't be told.
+    /// Tells the runner of a request, if one has it, that it is over.
+    fn tell_runner(&mut self, key: RequestKey, code: FailureCode) {
+        let Some(request) = self.requests.get(key) else { return };
+        let kind = if request.is_websocket() {
+            let failure = Failure { code, message: "".into(), request: Some(self.name(request.id)) };
+            to_client::Kind::WebSocketClose(failure.close().into_wire())
+        } else {
+            to_client::Kind::RequestAbort
+        };
+        self.send(key, kind);
+    }
+
+    /// Ends a request with a failure, of which its runner can't be told, or need not.
     fn lose(&mut self, key: RequestKey, code: FailureCode, message: &'static str) {
         let Some(request) = self.requests.get(key) else { return };
-        let failure = Failure { code, message: message.into(), request: Some(self.name(request.id)) };
-        self.end_with(key, failure);
-    }
-
-    fn end_with(&mut self, key: RequestKey, failure: Failure) {
         // A client that has closed has had its end.
-        if self.requests.get(key).is_some_and(|request| matches!(request.state, State::ClosingWebSocket)) {
+        if matches!(request.state, State::ClosingWebSocket) {
             return self.end(key, End::ClientGone);
         }
+        let failure = Failure { code, message: message.into(), request: Some(self.name(request.id)) };
+        self.counted.failures.count(code);
         self.actions.push_back(Action::Failed { key, failure });
         self.end(key, End::Failed);
     }
 
     fn end(&mut self, key: RequestKey, end: End) {
         let Some(request) = self.requests.remove(key) else { return };
-        self.by_id.remove(&request.id);
-        if let Some(armed) = request.deadline {
+        for armed in [request.deadline, request.idle_up, request.idle_down].into_iter().flatten() {
             self.deadlines.cancel(armed);
         }
-        self.leave(request.connection, request.link, request.place);
+        if let Some(place) = request.place {
+            self.by_id.remove(&request.id);
+            self.detach(place);
+        }
+        if let (State::Waiting(waiting), Some(open)) = (request.state, request.opening) {
+            self.stop_waiting(&open.target.pool, waiting);
+        }
         match end {
             End::Answered => self.counted.answered += 1,
             End::ClientGone => self.counted.client_gone += 1,
             End::Failed => self.counted.failed += 1,
         }
         self.note_drained();
-    }
-
-    /// Takes a request off its link, unless the link is gone.
-    fn leave(&mut self, connection: ConnectionId, link: runners::LinkKey, place: usize) {
-        if !self.runners.names(link, connection) {
-            return;
-        }
-        if let Some(moved) = self.runners.detach(link, place)
-            && let Some(request) = self.requests.get_mut(moved)
-        {
-            request.place = place;
-        }
-    }
-
-    fn drain(&mut self) {
-        if self.draining != Draining::No {
-            return;
-        }
-        self.draining = Draining::Yes;
-        let sockets: Vec<RequestKey> = self.requests.keys().collect();
-        for key in sockets {
-            let Some(request) = self.requests.get(key) else { continue };
-            // One that its client has closed goes on to its end, which has a deadline.
-            if request.state.is_websocket() && !matches!(request.state, State::ClosingWebSocket) {
-                self.fail(key, FailureCode::Draining, "this gateway is going away");
-            }
-        }
-        self.note_drained();
-    }
-
-    fn note_drained(&mut self) {
-        if self.draining == Draining::Yes && self.requests.len() == 0 {
-            self.draining = Draining::Done;
-            self.actions.push_back(Action::Drained);
-        }
     }
 
     /// An id that no request in flight has.
@@ -299,23 +280,17 @@ impl Machine for Gateway {
             Event::Tick => {}
             Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
             Event::Received { frame } => self.received(&frame, now),
-            Event::PublishFailed(rejected) => self.publish_failed(&rejected),
-            Event::NoResponders { to } => {
-                for key in self.runners.requests_of(to) {
-                    self.lose(key, FailureCode::RunnerLost, "nobody holds the runner's connection");
-                }
-            }
-            Event::Directory(seen) => {
-                for key in self.runners.seen(seen) {
-                    self.lose(key, FailureCode::RunnerLost, "the runner's connection ended");
-                }
-            }
+            Event::PublishFailed(rejected) => self.publish_failed(rejected, now),
+            Event::NoResponders { to } => self.nobody_holds(to, now),
+            Event::Directory(seen) => self.seen(seen, now),
+            Event::DirectoryAway => self.runners.directory_away(),
+            Event::DirectoryBack => self.runners.directory_back(now),
             Event::RequestChunk { key, bytes, finish } => self.request_chunk(key, bytes, finish, now)?,
             Event::WebSocketMessage { key, message } => self.websocket_message(key, message, now)?,
             Event::WebSocketClose { key, close } => self.websocket_close(key, close, now)?,
-            Event::Consumed { key, bytes } => self.consumed(key, bytes),
+            Event::Consumed { key, bytes } => self.consumed(key, bytes, now),
             Event::ClientGone { key } => self.client_gone(key),
-            Event::Drain => self.drain(),
+            Event::Drain => self.drain(now),
         }
         self.tick(now);
         Ok(())
@@ -326,14 +301,28 @@ impl Machine for Gateway {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        if self.actions.is_empty() { self.deadlines.next_due() } else { Some(Time::ZERO) }
+        if !self.actions.is_empty() {
+            return Some(Time::ZERO);
+        }
+        [
+            self.deadlines.next_due(),
+            self.link_deadlines.next_due(),
+            self.ending_deadlines.next_due(),
+            self.waiting.next_look(),
+            self.drain_due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn stats(&self) -> Stats {
-        let held = |key| self.requests.get(key).map_or(0, |request| request.up.held() + request.down.held());
+        let held = |key| self.requests.get(key).map_or(0, Request::held);
         Stats {
             open: self.requests.len(),
-            deadlines: self.deadlines.len(),
+            waiting: self.waiting.len(),
+            ending: self.endings.len(),
+            deadlines: self.deadlines.len() + self.link_deadlines.len() + self.ending_deadlines.len(),
             buffered: self.requests.keys().map(held).sum(),
             runners: self.runners.ready_in_all(),
             ..self.counted.clone()

@@ -2,10 +2,12 @@
 
 use bytes::BytesMut;
 
+use super::again::Setback;
+use super::event::{Open, OpenKind};
 use super::runners::LinkKey;
 use crate::bus::ConnectionId;
 use crate::directory::Abilities;
-use crate::http::{Message, RequestHead};
+use crate::http::{Body, Message};
 use crate::machine::deadline::Armed;
 use crate::machine::flow::{Inflow, Outflow};
 use crate::protocol::RequestId;
@@ -13,30 +15,53 @@ use crate::protocol::RequestId;
 /// A request that is open.
 #[derive(Debug)]
 pub(super) struct Request {
+    /// What it is called on the wire, where it was sent last.
     pub(super) id: RequestId,
-    /// Where it went. The link may be gone, then its requests are failed before anything else happens.
-    pub(super) connection: ConnectionId,
-    pub(super) abilities: Abilities,
-    pub(super) link: LinkKey,
-    /// Its place among the requests of its link.
-    pub(super) place: usize,
     pub(super) state: State,
-    pub(super) deadline: Option<Armed>,
+    /// What its client wants, as long as it may yet be sent to a runner.
+    pub(super) opening: Option<Box<Open>>,
+    /// Where it was sent; none while no runner has it.
+    pub(super) place: Option<Place>,
+    /// To how many runners it was sent.
+    pub(super) tries: u32,
+    /// Why it could not go on at the first of them.
+    pub(super) setback: Option<Setback>,
+    /// Where it could not go on last.
+    pub(super) avoid: Option<ConnectionId>,
+    /// What that runner can do.
+    pub(super) abilities: Abilities,
     /// Toward the runner.
     pub(super) up: Outflow,
     /// Toward the client.
     pub(super) down: Inflow,
+    /// Until the answer begins, or the WebSocket is taken, or its close overtakes what is in front of it.
+    pub(super) deadline: Option<Armed>,
+    /// Until more of the request's body is there.
+    pub(super) idle_up: Option<Armed>,
+    /// Until more of the answer's body is there.
+    pub(super) idle_down: Option<Armed>,
     /// Bytes of a streamed request body, so far.
     pub(super) body_bytes: u64,
     /// Whether the answer has a length but no body.
     pub(super) is_head: bool,
 }
 
+/// Where a request was sent. The link may be gone, then its requests are set back before anything else happens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) connection: ConnectionId,
+    pub(super) link: LinkKey,
+    /// Its place among the requests of its link.
+    pub(super) index: usize,
+}
+
 /// How far a request has come.
 #[derive(Debug)]
 pub(super) enum State {
-    /// Its runner takes whole bodies only, and this one's is not complete. The runner knows nothing yet.
-    Collecting(Collecting),
+    /// No runner can take it now.
+    Waiting(Waiting),
+    /// Its runner will take whole bodies only, and this one's is not complete. No runner knows anything yet.
+    Collecting(BytesMut),
     /// The runner has it; no answer yet. The body may still be on its way.
     AwaitingResponse,
     /// The answer has begun. How many bytes of its body are still to come, if its head says.
@@ -49,12 +74,13 @@ pub(super) enum State {
     ClosingWebSocket,
 }
 
-/// A request whose body is being collected.
+/// A request that waits for a runner.
 #[derive(Debug)]
-pub(super) struct Collecting {
-    pub(super) actor_id: bytestring::ByteString,
-    pub(super) head: RequestHead,
-    pub(super) body: BytesMut,
+pub(super) struct Waiting {
+    /// Its turn among those that wait.
+    pub(super) turn: u64,
+    /// Until when; none when that is over.
+    pub(super) limit: Option<Armed>,
 }
 
 /// The named deadlines of a request.
@@ -63,25 +89,104 @@ pub(super) enum Deadline {
     ResponseStart,
     WebSocketOpen,
     WebSocketClose,
+    IdleRequestBody,
+    IdleResponseBody,
+    ActorStart,
+    Grace,
 }
 
-impl State {
-    /// Whether the runner has heard of the request.
-    pub(super) fn is_known_to_runner(&self) -> bool {
-        match self {
-            State::Collecting(_) => false,
-            State::AwaitingResponse
-            | State::Responding { .. }
-            | State::AwaitingWebSocket { .. }
-            | State::OpenWebSocket
-            | State::ClosingWebSocket => true,
+impl Request {
+    pub(super) fn is_websocket(&self) -> bool {
+        match self.state {
+            State::Waiting(_) => self.opening.as_ref().is_some_and(|open| open.kind == OpenKind::WebSocket),
+            State::Collecting(_) | State::AwaitingResponse | State::Responding { .. } => false,
+            State::AwaitingWebSocket { .. } | State::OpenWebSocket | State::ClosingWebSocket => true,
         }
     }
 
-    pub(super) fn is_websocket(&self) -> bool {
+    /// It has waited as long as it may: the deadline that said so is no more.
+    pub(super) fn waited(&mut self) {
+        match &mut self.state {
+            State::Waiting(waiting) => waiting.limit = None,
+            State::Collecting(_)
+            | State::AwaitingResponse
+            | State::Responding { .. }
+            | State::AwaitingWebSocket { .. }
+            | State::OpenWebSocket
+            | State::ClosingWebSocket => {}
+        }
+    }
+
+    /// Whether nothing of the answer has come yet.
+    pub(super) fn is_unanswered(&self) -> bool {
+        match &self.state {
+            State::Waiting(_) | State::Collecting(_) | State::AwaitingResponse => true,
+            State::AwaitingWebSocket { early } => early.is_empty(),
+            State::Responding { .. } | State::OpenWebSocket | State::ClosingWebSocket => false,
+        }
+    }
+
+    /// Whether more of its body is awaited of its client now.
+    pub(super) fn awaits_body(&self) -> bool {
+        match self.state {
+            State::Collecting(_) | State::AwaitingResponse | State::Responding { .. } => !self.up.awaits_receiver(),
+            State::Waiting(_) | State::AwaitingWebSocket { .. } | State::OpenWebSocket | State::ClosingWebSocket => {
+                false
+            }
+        }
+    }
+
+    /// Whether more of its answer is awaited of the runner alone.
+    pub(super) fn awaits_answer(&self) -> bool {
+        match self.state {
+            State::Responding { .. } => self.down.held() == 0,
+            State::Waiting(_)
+            | State::Collecting(_)
+            | State::AwaitingResponse
+            | State::AwaitingWebSocket { .. }
+            | State::OpenWebSocket
+            | State::ClosingWebSocket => false,
+        }
+    }
+
+    /// Bytes held for it.
+    pub(super) fn held(&self) -> usize {
+        let kept = match self.opening.as_ref().map(|open| &open.kind) {
+            Some(OpenKind::Http(Body::Whole(body))) => body.len(),
+            Some(OpenKind::Http(Body::None | Body::Stream) | OpenKind::WebSocket) | None => 0,
+        };
+        let collected = match &self.state {
+            State::Collecting(body) => body.len(),
+            State::Waiting(_)
+            | State::AwaitingResponse
+            | State::Responding { .. }
+            | State::AwaitingWebSocket { .. }
+            | State::OpenWebSocket
+            | State::ClosingWebSocket => 0,
+        };
+        kept + collected + self.up.held() + self.down.held()
+    }
+}
+
+impl OpenKind {
+    /// Whether all of it is here, and no more of a body than `max_body` bytes.
+    pub(super) fn is_whole_within(&self, max_body: usize) -> bool {
         match self {
-            State::Collecting(_) | State::AwaitingResponse | State::Responding { .. } => false,
-            State::AwaitingWebSocket { .. } | State::OpenWebSocket | State::ClosingWebSocket => true,
+            OpenKind::Http(Body::None) | OpenKind::WebSocket => true,
+            OpenKind::Http(Body::Whole(body)) => body.len() <= max_body,
+            OpenKind::Http(Body::Stream) => false,
+        }
+    }
+}
+
+impl Open {
+    /// Whether it makes no difference if a runner hears of it and then another, too (RFC 9110, 9.2.2).
+    pub(super) fn is_idempotent(&self) -> bool {
+        match self.kind {
+            OpenKind::WebSocket => true,
+            OpenKind::Http(_) => {
+                matches!(&*self.head.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+            }
         }
     }
 }

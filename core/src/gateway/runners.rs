@@ -1,40 +1,57 @@
 //! What a gateway knows of runners: which there are, who takes the next request, and who has which.
 
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
 use slab::Slab;
 
+use super::link::Standing;
+pub(super) use super::link::{Link, LinkKey};
 use crate::bus::ConnectionId;
-use crate::directory::{Abilities, Pool, RunnerKey, RunnerRecord, RunnerSeen, RunnerState};
+use crate::directory::{Pool, RunnerKey, RunnerRecord, RunnerSeen};
 use crate::machine::RequestKey;
-
-/// The place of a [`Link`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LinkKey(usize);
-
-/// A runner's connection, as long as its record names it or requests of this gateway are open on it.
-#[derive(Debug)]
-pub(super) struct Link {
-    runner: RunnerKey,
-    pub(super) connection: ConnectionId,
-    pub(super) abilities: Abilities,
-    ready: bool,
-    /// Where this link stands in the order of its pool: grows with each request, so that runners with equally many
-    /// take turns.
-    turn: u64,
-    requests: Vec<RequestKey>,
-}
+use crate::time::Time;
 
 /// The runners that the directory tells of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Runners {
     links: Slab<Link>,
-    current: HashMap<RunnerKey, LinkKey>,
+    runners: HashMap<RunnerKey, Runner>,
     connections: HashMap<ConnectionId, LinkKey>,
-    /// Of each pool, those that take requests, the one with the fewest open first.
-    pools: HashMap<Pool, BTreeSet<(usize, u64, LinkKey)>>,
+    pools: HashMap<Pool, Runnable>,
     turns: u64,
+    /// How long after the last word of a runner it takes no requests.
+    unseen: Duration,
+    directory: Telling,
+}
+
+/// A runner that has a record.
+#[derive(Debug)]
+struct Runner {
+    stateless: bool,
+    /// Where it is.
+    current: Option<LinkKey>,
+    /// Where it was before its relay drained.
+    moving: Option<LinkKey>,
+}
+
+/// The runners of a pool.
+#[derive(Debug, Default)]
+struct Runnable {
+    /// Those that take requests, the one with the fewest open first.
+    ready: BTreeSet<(usize, u64, LinkKey)>,
+    /// How many keep no state between requests, ready or not.
+    stateless: usize,
+    /// How many have actors with state.
+    stateful: usize,
+}
+
+/// Whether the directory is heard of.
+#[derive(Clone, Copy, Debug)]
+enum Telling {
+    Since(Time),
+    Away,
 }
 
 /// Why no runner takes a request.
@@ -42,41 +59,131 @@ pub(super) struct Runners {
 pub(super) enum NoneReady {
     /// There is none.
     Absent,
+    /// There are only such that have actors with state.
+    Stateful,
     /// Each has as many as it may.
     Full,
 }
 
 impl Runners {
-    /// The directory says something new of a runner. Answers with the requests whose connection its record no longer
-    /// names.
-    pub(super) fn seen(&mut self, seen: RunnerSeen) -> Vec<RequestKey> {
-        let named = seen.record.and_then(|versioned| {
-            let connection = versioned.record.connection?;
-            Some((connection, versioned.record))
-        });
-        let before = self.current.get(&seen.key).copied();
-        let stays = before
-            .filter(|link| named.as_ref().is_some_and(|(connection, _)| self.links[link.0].connection == *connection));
-        let lost = match (before, stays) {
-            (Some(link), None) => self.remove(link),
-            (Some(_) | None, _) => Vec::new(),
-        };
-        if let Some((connection, record)) = named {
-            match stays {
-                Some(link) => self.change(link, |link| link.update(&record)),
-                None => self.insert(seen.key, connection, &record),
-            }
+    pub(super) fn new(unseen: Duration, now: Time) -> Self {
+        Runners {
+            links: Slab::new(),
+            runners: HashMap::new(),
+            connections: HashMap::new(),
+            pools: HashMap::new(),
+            turns: 0,
+            unseen,
+            directory: Telling::Since(now),
         }
-        lost
     }
 
-    /// The ready runner of a stateless pool with the fewest requests open.
-    pub(super) fn choose(&self, pool: &Pool, most: usize) -> Result<LinkKey, NoneReady> {
-        let first = self.pools.get(pool).and_then(|ready| ready.first());
-        match first {
-            None => Err(NoneReady::Absent),
-            Some((open, _, _)) if *open >= most => Err(NoneReady::Full),
-            Some((_, _, link)) => Ok(*link),
+    /// The directory says something of a runner. Answers with the links that its record no longer names.
+    pub(super) fn seen(&mut self, seen: RunnerSeen, now: Time) -> Vec<Link> {
+        let RunnerSeen { key, record } = seen;
+        let record = record.map(|versioned| versioned.record);
+        let before = self.runners.remove(&key);
+        let named = record.as_ref().map_or([None, None], |record| [record.connection, record.moving]);
+        let links = before.as_ref().map_or([None, None], |runner| [runner.current, runner.moving]);
+        let mut removed = Vec::new();
+        for link in links.into_iter().flatten() {
+            if !named.contains(&Some(self.links[link.0].connection)) {
+                removed.push(self.remove(link));
+            }
+        }
+        self.count(&key.pool, before.map(|runner| runner.stateless), -1);
+        if let Some(record) = record {
+            let stateless = record.abilities.stateless;
+            // From here on its pool has an entry.
+            self.count(&key.pool, Some(stateless), 1);
+            let runner = Runner {
+                stateless,
+                current: record.connection.and_then(|connection| self.current(&key, connection, &record, now)),
+                moving: record
+                    .moving
+                    .filter(|moving| Some(*moving) != record.connection)
+                    .and_then(|moving| self.moving(&key, moving, now)),
+            };
+            self.runners.insert(key, runner);
+        } else {
+            self.forget_if_empty(&key.pool);
+        }
+        removed
+    }
+
+    /// The connection that a record names; none if it is another runner's.
+    fn current(&mut self, key: &RunnerKey, id: ConnectionId, record: &RunnerRecord, now: Time) -> Option<LinkKey> {
+        let link = match self.connections.get(&id) {
+            Some(link) if self.links[link.0].runner == *key => *link,
+            Some(_) => return None,
+            None => {
+                let link = LinkKey(self.links.insert(Link::new(key.clone(), id, record, now)));
+                self.connections.insert(id, link);
+                link
+            }
+        };
+        self.change(link, |link| link.is_current(record, now));
+        Some(link)
+    }
+
+    /// The connection that a runner is leaving, if this gateway knew it.
+    fn moving(&mut self, key: &RunnerKey, id: ConnectionId, now: Time) -> Option<LinkKey> {
+        let link = self.connections.get(&id).copied().filter(|link| self.links[link.0].runner == *key)?;
+        self.change(link, |link| link.is_left(now));
+        Some(link)
+    }
+
+    fn count(&mut self, pool: &Pool, stateless: Option<bool>, by: isize) {
+        let Some(stateless) = stateless else { return };
+        let runnable = self.pools.entry(pool.clone()).or_default();
+        let count = if stateless { &mut runnable.stateless } else { &mut runnable.stateful };
+        *count = count.saturating_add_signed(by);
+    }
+
+    fn forget_if_empty(&mut self, pool: &Pool) {
+        let is_empty = |pool: &Runnable| pool.ready.is_empty() && pool.stateless + pool.stateful == 0;
+        if self.pools.get(pool).is_some_and(is_empty) {
+            self.pools.remove(pool);
+        }
+    }
+
+    /// The directory is heard of no more: nobody ages.
+    pub(super) fn directory_away(&mut self) {
+        self.directory = Telling::Away;
+    }
+
+    /// The directory is heard of again: everybody's time begins anew.
+    pub(super) fn directory_back(&mut self, now: Time) {
+        self.directory = Telling::Since(now);
+    }
+
+    /// The ready runner of a stateless pool with the fewest requests open, but not on the connection to avoid.
+    pub(super) fn choose(
+        &mut self,
+        pool: &Pool,
+        most: usize,
+        avoid: Option<ConnectionId>,
+        now: Time,
+    ) -> Result<LinkKey, NoneReady> {
+        loop {
+            let runnable = self.pools.get(pool).ok_or(NoneReady::Absent)?;
+            let usable = |(_, _, link): &&(usize, u64, LinkKey)| Some(self.links[link.0].connection) != avoid;
+            let Some((open, _, link)) = runnable.ready.iter().find(usable).copied() else {
+                let only_stateful = runnable.stateless == 0 && runnable.stateful > 0;
+                return Err(if only_stateful { NoneReady::Stateful } else { NoneReady::Absent });
+            };
+            if !self.is_unseen(link, now) {
+                return if open >= most { Err(NoneReady::Full) } else { Ok(link) };
+            }
+            // Runners age when they would be chosen, so that nobody need look at those that are idle.
+            self.change(link, |link| link.standing = Standing::Lost);
+        }
+    }
+
+    fn is_unseen(&self, link: LinkKey, now: Time) -> bool {
+        match self.directory {
+            Telling::Since(since) => now.since(self.links[link.0].seen.max(since)) >= self.unseen,
+            Telling::Away => false,
         }
     }
 
@@ -89,7 +196,11 @@ impl Runners {
         &self.links[link.0]
     }
 
-    /// A request was opened on a link. Answers with its place there.
+    pub(super) fn get_mut(&mut self, link: LinkKey) -> &mut Link {
+        &mut self.links[link.0]
+    }
+
+    /// A request was sent to a link. Answers with its place there.
     pub(super) fn attach(&mut self, link: LinkKey, request: RequestKey) -> usize {
         self.turns += 1;
         let turn = self.turns;
@@ -101,50 +212,35 @@ impl Runners {
     }
 
     /// The request at a place of a link ended. Answers with the one that has taken its place there, if any.
-    pub(super) fn detach(&mut self, link: LinkKey, place: usize) -> Option<RequestKey> {
+    pub(super) fn detach(&mut self, link: LinkKey, index: usize) -> Option<RequestKey> {
         self.change(link, |link| {
-            link.requests.swap_remove(place);
+            link.requests.swap_remove(index);
         });
-        self.links[link.0].requests.get(place).copied()
+        self.links[link.0].requests.get(index).copied()
     }
 
-    /// The requests open on a connection.
-    pub(super) fn requests_of(&self, connection: ConnectionId) -> Vec<RequestKey> {
-        self.connections.get(&connection).map(|link| self.links[link.0].requests.clone()).unwrap_or_default()
+    /// A connection is taken for gone. Answers with the requests that are open on it.
+    pub(super) fn lose(&mut self, connection: ConnectionId) -> Vec<RequestKey> {
+        let Some(link) = self.connections.get(&connection).copied() else { return Vec::new() };
+        self.change(link, |link| link.standing = Standing::Lost);
+        self.links[link.0].requests.clone()
     }
 
     /// How many of a pool take requests.
     pub(super) fn ready(&self, pool: &Pool) -> usize {
-        self.pools.get(pool).map_or(0, BTreeSet::len)
+        self.pools.get(pool).map_or(0, |pool| pool.ready.len())
     }
 
     /// How many take requests.
     pub(super) fn ready_in_all(&self) -> usize {
-        self.links.iter().filter(|(_, link)| link.ready).count()
+        self.links.iter().filter(|(_, link)| link.standing == Standing::Ready).count()
     }
 
-    fn insert(&mut self, runner: RunnerKey, connection: ConnectionId, record: &RunnerRecord) {
-        let mut link = Link {
-            runner: runner.clone(),
-            connection,
-            abilities: record.abilities,
-            ready: false,
-            turn: 0,
-            requests: Vec::new(),
-        };
-        link.update(record);
-        let key = LinkKey(self.links.insert(link));
-        self.current.insert(runner, key);
-        self.connections.insert(connection, key);
-        self.change(key, |_| ());
-    }
-
-    fn remove(&mut self, link: LinkKey) -> Vec<RequestKey> {
-        self.change(link, |link| link.ready = false);
+    fn remove(&mut self, link: LinkKey) -> Link {
+        self.change(link, |link| link.standing = Standing::Lost);
         let removed = self.links.remove(link.0);
-        self.current.remove(&removed.runner);
         self.connections.remove(&removed.connection);
-        removed.requests
+        removed
     }
 
     /// Changes a link and its standing in its pool.
@@ -153,26 +249,10 @@ impl Runners {
         let before = (link.requests.len(), link.turn, key);
         change(link);
         let after = (link.requests.len(), link.turn, key);
-        match self.pools.get_mut(&link.runner.pool) {
-            Some(ready) => {
-                ready.remove(&before);
-                if link.ready {
-                    ready.insert(after);
-                } else if ready.is_empty() {
-                    self.pools.remove(&link.runner.pool);
-                }
-            }
-            None if link.ready => {
-                self.pools.insert(link.runner.pool.clone(), BTreeSet::from([after]));
-            }
-            None => {}
+        let Some(pool) = self.pools.get_mut(&link.runner.pool) else { return };
+        pool.ready.remove(&before);
+        if link.standing == Standing::Ready {
+            pool.ready.insert(after);
         }
-    }
-}
-
-impl Link {
-    fn update(&mut self, record: &RunnerRecord) {
-        self.abilities = record.abilities;
-        self.ready = record.abilities.stateless && record.state == RunnerState::Ready;
     }
 }

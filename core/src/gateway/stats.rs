@@ -1,15 +1,22 @@
 //! Counters and gauges of a gateway.
 
+use crate::failure::FailureCode;
+
 /// What a gateway holds and has counted. Gauges first; the others only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Requests open.
     pub open: usize,
+    /// Of these, those that wait for a runner.
+    pub waiting: usize,
+    /// Requests that have ended, and whose end the bus has not taken yet.
+    pub ending: usize,
     /// Deadlines armed.
     pub deadlines: usize,
-    /// Bytes held for clients and runners.
+    /// Bytes held for clients and runners, and of bodies that are kept to be sent again.
     pub buffered: usize,
-    /// Runners known that take requests.
+    /// Runners known that take requests. One of which nothing was heard for too long is among them until a request
+    /// would go to it.
     pub runners: usize,
     /// Requests taken in.
     pub opened: u64,
@@ -21,6 +28,12 @@ pub struct Stats {
     pub client_gone: u64,
     /// Requests that failed.
     pub failed: u64,
+    /// Requests refused and failed, by code.
+    pub failures: Failures,
+    /// Deadlines that passed, by name.
+    pub timeouts: Timeouts,
+    /// Requests that were sent again, to another runner.
+    pub sent_again: u64,
     /// Frames that were malformed or of another version.
     pub malformed: u64,
     /// Frames that bear another gateway's id.
@@ -33,4 +46,48 @@ pub struct Stats {
     pub gaps: u64,
     /// Publications that the bus gave back.
     pub publish_failed: u64,
+    /// Ends of requests that were published again after the bus had given them back.
+    pub aborts_tried_again: u64,
+    /// Ends of requests that the bus never took.
+    pub aborts_given_up: u64,
+}
+
+/// How often the deadlines of a gateway's [`Config`](super::Config) passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the configuration's")]
+pub struct Timeouts {
+    pub response_start: u64,
+    pub websocket_open: u64,
+    pub websocket_close: u64,
+    pub idle_request_body: u64,
+    pub idle_response_body: u64,
+    pub actor_start: u64,
+    pub grace: u64,
+    pub pong: u64,
+    pub drain_limit: u64,
+}
+
+/// How often requests failed with each code.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Failures([u64; FailureCode::ALL.len()]);
+
+impl Failures {
+    /// How often with this one.
+    pub fn with(&self, code: FailureCode) -> u64 {
+        self.0[code as usize]
+    }
+
+    pub(super) fn count(&mut self, code: FailureCode) {
+        self.0[code as usize] += 1;
+    }
+}
+
+impl core::fmt::Debug for Failures {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut shown = f.debug_struct("Failures");
+        for code in FailureCode::ALL {
+            shown.field(code.as_str(), &self.with(code));
+        }
+        shown.finish()
+    }
 }

@@ -1,31 +1,19 @@
-//! What comes from a runner, and what the bus would not take to it.
+//! What comes from a runner: its answers.
 
 use super::request::State;
+use super::waits::Came;
 use super::{Action, End, Gateway};
-use crate::bus::{PublishError, Rejected};
 use crate::failure::FailureCode;
-use crate::frame::Frame;
 use crate::http::{Body, Close, Headers, Message, ResponseHead, split_fields};
 use crate::machine::RequestKey;
 use crate::machine::flow::Order;
+use crate::protocol::Dialect;
 use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Kind, ResponseChunk, ResponseStart, WebSocketClose, WebSocketMessage};
-use crate::protocol::{Dialect, ToGateway, ToRunner};
 use crate::time::Time;
 
 impl Gateway {
-    /// A frame from the bus.
-    pub(super) fn received(&mut self, frame: &Frame, now: Time) {
-        // Which words this one may use is known when its request is: private ones of others are out of turn then.
-        match ToGateway::decode_framed(frame, Dialect::Underpass) {
-            Ok(ToGateway::TunnelMessage(message)) => self.tunnel_message(message, now),
-            // Pings are not sent yet, so there is none to answer.
-            Ok(ToGateway::Pong(_)) => self.counted.stale += 1,
-            Err(_) => self.counted.malformed += 1,
-        }
-    }
-
-    fn tunnel_message(&mut self, message: ToServerTunnelMessage, now: Time) {
+    pub(super) fn tunnel_message(&mut self, message: ToServerTunnelMessage, now: Time) {
         let id = message.message_id;
         if id.gateway_id != self.id {
             self.counted.foreign += 1;
@@ -47,10 +35,10 @@ impl Gateway {
         }
         // An abort ends what it names whatever its number: a relay may have sent it in the runner's place.
         if message.message_kind == Kind::ResponseAbort {
-            return self.in_order(key, message.message_kind);
+            return self.in_order(key, message.message_kind, now);
         }
         match request.down.order(id.message_index) {
-            Order::Next => self.in_order(key, message.message_kind),
+            Order::Next => self.in_order(key, message.message_kind, now),
             Order::Repeat => self.counted.stale += 1,
             Order::Gap => {
                 self.counted.gaps += 1;
@@ -59,11 +47,11 @@ impl Gateway {
         }
     }
 
-    fn in_order(&mut self, key: RequestKey, kind: Kind) {
+    fn in_order(&mut self, key: RequestKey, kind: Kind, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };
         match (kind, &mut request.state) {
-            (Kind::ResponseStart(start), State::AwaitingResponse) => self.response_start(key, start),
-            (Kind::ResponseChunk(chunk), State::Responding { .. }) => self.response_chunk(key, chunk),
+            (Kind::ResponseStart(start), State::AwaitingResponse) => self.response_start(key, start, now),
+            (Kind::ResponseChunk(chunk), State::Responding { .. }) => self.response_chunk(key, chunk, now),
             (Kind::WebSocketOpen(_), State::AwaitingWebSocket { early }) => {
                 let early = core::mem::take(early);
                 self.websocket_opened(key, early);
@@ -103,7 +91,8 @@ impl Gateway {
                 | State::AwaitingWebSocket { .. }
                 | State::OpenWebSocket
                 | State::ClosingWebSocket
-                | State::Collecting(_),
+                | State::Collecting(_)
+                | State::Waiting(_),
             )
             | (
                 Kind::ResponseChunk(_),
@@ -111,7 +100,8 @@ impl Gateway {
                 | State::AwaitingWebSocket { .. }
                 | State::OpenWebSocket
                 | State::ClosingWebSocket
-                | State::Collecting(_),
+                | State::Collecting(_)
+                | State::Waiting(_),
             )
             | (
                 Kind::WebSocketOpen(_),
@@ -119,16 +109,18 @@ impl Gateway {
                 | State::ClosingWebSocket
                 | State::AwaitingResponse
                 | State::Responding { .. }
-                | State::Collecting(_),
+                | State::Collecting(_)
+                | State::Waiting(_),
             )
             | (
                 Kind::WebSocketMessage(_) | Kind::WebSocketMessageAck(_) | Kind::WebSocketClose(_),
-                State::AwaitingResponse | State::Responding { .. } | State::Collecting(_),
+                State::AwaitingResponse | State::Responding { .. } | State::Collecting(_) | State::Waiting(_),
             )
-            | (Kind::ResponseAbort, State::Collecting(_))
+            | (Kind::ResponseAbort, State::Collecting(_) | State::Waiting(_))
             | (
                 Kind::Credit(_),
-                State::Collecting(_)
+                State::Waiting(_)
+                | State::Collecting(_)
                 | State::AwaitingResponse
                 | State::Responding { .. }
                 | State::AwaitingWebSocket { .. }
@@ -141,7 +133,7 @@ impl Gateway {
         }
     }
 
-    fn response_start(&mut self, key: RequestKey, start: ResponseStart) {
+    fn response_start(&mut self, key: RequestKey, start: ResponseStart, now: Time) {
         let ResponseStart { status, headers, body, stream } = start;
         let header_bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         if !(200..=999).contains(&status) {
@@ -171,14 +163,17 @@ impl Gateway {
         }
         let deadline = request.deadline.take();
         request.state = State::Responding { left };
+        // What was answered is not sent again.
+        request.opening = None;
         if let Some(armed) = deadline {
             self.deadlines.cancel(armed);
         }
         let head = ResponseHead { status, headers };
         if stream {
             self.actions.push_back(Action::ResponseStart { key, head, body: Body::Stream });
+            self.await_answer(key, Came::Some, now);
             if let Some(body) = body.filter(|body| !body.is_empty()) {
-                self.response_chunk(key, ResponseChunk { body, finish: false });
+                self.response_chunk(key, ResponseChunk { body, finish: false }, now);
             }
         } else {
             let body = body.map_or(Body::None, Body::Whole);
@@ -187,7 +182,7 @@ impl Gateway {
         }
     }
 
-    fn response_chunk(&mut self, key: RequestKey, chunk: ResponseChunk) {
+    fn response_chunk(&mut self, key: RequestKey, chunk: ResponseChunk, now: Time) {
         let ResponseChunk { body, finish } = chunk;
         let Some(request) = self.requests.get_mut(key) else { return };
         if let State::Responding { left: Some(left) } = &mut request.state {
@@ -205,14 +200,18 @@ impl Gateway {
         if finish {
             self.actions.push_back(Action::ResponseChunk { key, bytes: body, finish });
             self.end(key, End::Answered);
-        } else if !body.is_empty() {
-            self.actions.push_back(Action::ResponseChunk { key, bytes: body, finish });
+        } else {
+            if !body.is_empty() {
+                self.actions.push_back(Action::ResponseChunk { key, bytes: body, finish });
+            }
+            self.await_answer(key, Came::Some, now);
         }
     }
 
     fn websocket_opened(&mut self, key: RequestKey, early: Vec<Message>) {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.state = State::OpenWebSocket;
+        request.opening = None;
         if let Some(armed) = request.deadline.take() {
             self.deadlines.cancel(armed);
         }
@@ -235,7 +234,8 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         match &mut request.state {
             State::AwaitingWebSocket { early } => early.push(message),
-            State::Collecting(_)
+            State::Waiting(_)
+            | State::Collecting(_)
             | State::AwaitingResponse
             | State::Responding { .. }
             | State::OpenWebSocket
@@ -258,25 +258,6 @@ impl Gateway {
             return false;
         }
         true
-    }
-
-    /// The bus gave a publication back: what it was about can't go on.
-    pub(super) fn publish_failed(&mut self, rejected: &Rejected) {
-        self.counted.publish_failed += 1;
-        let Ok(ToRunner::TunnelMessage(message)) =
-            ToRunner::decode_framed(&rejected.publication.frame, Dialect::Underpass)
-        else {
-            return;
-        };
-        let Some(key) = self.by_id.get(&message.message_id.request_id).copied() else { return };
-        match rejected.reason {
-            PublishError::NoResponders => {
-                self.lose(key, FailureCode::RunnerLost, "nobody holds the runner's connection");
-            }
-            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected => {
-                self.fail(key, FailureCode::BusLost, "the bus did not take a piece of the request");
-            }
-        }
     }
 }
 

@@ -7,11 +7,17 @@ use bytes::Bytes;
 use crate::http::{Close, Message};
 use crate::protocol::MessageIndex;
 
-/// The most credit that counts: half of what its counters can tell apart is left for messages.
-pub(crate) const MOST_CREDIT: u32 = 1 << 30;
+/// What a chunk or a message counts for at least, bytes: about what it takes in a queue. So credit bounds how many
+/// are on their way, and the numbers of a direction, which wrap, can tell them apart.
+const LEAST: usize = 64;
 
-/// What an empty message counts for while nobody reads: about what it takes in a queue, bytes.
-const EMPTY_MESSAGE: usize = 64;
+/// The most credit that there can be, bytes: with it, fewer messages are on their way than half the numbers.
+pub(crate) const MOST_CREDIT: u32 = (1 << 15) * LEAST as u32 - LEAST as u32;
+
+/// What so many bytes in one piece count for.
+fn weight(bytes: usize) -> usize {
+    bytes.max(LEAST)
+}
 
 /// What travels in one direction of a request behind its opening.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +46,8 @@ impl Piece {
     }
 }
 
-/// What a sender may send: so much at the start, and more as the receiver grants it. Counted in bytes, wrapping.
+/// What a sender may send: so much at the start, and more as the receiver grants it. Counted in bytes, each piece for
+/// at least [`LEAST`], wrapping.
 #[derive(Debug)]
 struct Allowance {
     initial: u32,
@@ -54,8 +61,10 @@ impl Allowance {
         end.wrapping_sub(self.sent) as i32 > 0
     }
 
-    fn spend(&mut self, bytes: usize) {
-        self.sent = self.sent.wrapping_add(bytes as u32);
+    fn spend(&mut self, piece: &Piece) {
+        if piece.needs_credit() {
+            self.sent = self.sent.wrapping_add(weight(piece.len()) as u32);
+        }
     }
 
     /// Only what was sent can have been consumed: a total beyond it, or behind the last one, is none.
@@ -94,8 +103,28 @@ pub(crate) enum Turn {
 impl Outflow {
     /// With the credit that its receiver announced, if it did.
     pub(crate) fn new(credit: Option<u32>) -> Self {
-        let allowance = credit.map(|initial| Allowance { initial, sent: 0, granted: 0 });
-        Outflow { next: 0, allowance, waiting: VecDeque::new(), held: 0, ended: false, source: Source::Running }
+        let mut outflow = Outflow {
+            next: 0,
+            allowance: None,
+            waiting: VecDeque::new(),
+            held: 0,
+            ended: false,
+            source: Source::Running,
+        };
+        outflow.begin(credit);
+        outflow
+    }
+
+    /// Begins with a receiver, and the credit that it announced, if it did: what waited for that may go.
+    pub(crate) fn begin(&mut self, credit: Option<u32>) {
+        self.next = 0;
+        self.allowance = credit.map(|initial| Allowance { initial, sent: 0, granted: 0 });
+    }
+
+    /// Drops what waits: it will be offered again, to another receiver.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.held = 0;
     }
 
     /// The number of the message that is being sent.
@@ -134,10 +163,9 @@ impl Outflow {
             return None;
         }
         let piece = self.waiting.pop_front()?;
-        let bytes = piece.len();
-        self.held -= bytes;
+        self.held -= piece.len();
         if let Some(allowance) = &mut self.allowance {
-            allowance.spend(bytes);
+            allowance.spend(&piece);
         }
         Some(piece)
     }
@@ -204,10 +232,17 @@ impl Outflow {
 pub(crate) struct Inflow {
     expected: MessageIndex,
     numbered: bool,
+    /// What was handed to the reader and not consumed: of each piece the bytes, and how many of them are left.
+    unread: VecDeque<Unread>,
     held: usize,
-    empty: usize,
     grants: Option<Grants>,
     ended: bool,
+}
+
+#[derive(Debug)]
+struct Unread {
+    bytes: usize,
+    left: usize,
 }
 
 #[derive(Debug)]
@@ -234,7 +269,7 @@ impl Inflow {
     /// With the credit that this end announced, if it did; and whether the sender numbers without gaps.
     pub(crate) fn new(credit: Option<u32>, numbered: bool) -> Self {
         let grants = credit.map(|initial| Grants { consumed: 0, told: 0, step: (initial / 4).max(1) });
-        Inflow { expected: 0, numbered, held: 0, empty: 0, grants, ended: false }
+        Inflow { expected: 0, numbered, unread: VecDeque::new(), held: 0, grants, ended: false }
     }
 
     /// Counts a message. Numbers wrap: what is less than half the range ahead is a gap, the rest was there before.
@@ -252,15 +287,12 @@ impl Inflow {
         }
     }
 
-    /// So many bytes were handed to the reader. Whether more are held now than `max`. Empty messages, which no credit
-    /// holds back, count for the room that each takes, until the reader next consumes anything.
+    /// A piece of so many bytes was handed to the reader. Whether more are held now than `max`.
     #[must_use]
     pub(crate) fn take(&mut self, bytes: usize, max: usize) -> bool {
-        self.held += bytes;
-        if bytes == 0 {
-            self.empty += EMPTY_MESSAGE;
-        }
-        self.held + self.empty > max
+        self.held += weight(bytes);
+        self.unread.push_back(Unread { bytes, left: bytes });
+        self.held > max
     }
 
     /// Nothing follows: no more need be granted.
@@ -272,13 +304,12 @@ impl Inflow {
         self.ended
     }
 
-    /// The reader consumed so many bytes. The total to grant, if it is time to tell.
+    /// The reader consumed so many bytes, or an empty message. The total to grant, if it is time to tell.
     pub(crate) fn consumed(&mut self, bytes: usize) -> Option<u32> {
-        let bytes = bytes.min(self.held);
-        self.held -= bytes;
-        self.empty = 0;
+        let ended = self.read(bytes);
+        self.held -= ended;
         let grants = self.grants.as_mut()?;
-        grants.consumed = grants.consumed.wrapping_add(bytes as u32);
+        grants.consumed = grants.consumed.wrapping_add(ended as u32);
         if self.ended || grants.consumed.wrapping_sub(grants.told) < grants.step {
             return None;
         }
@@ -286,7 +317,31 @@ impl Inflow {
         Some(grants.told)
     }
 
-    /// Bytes that the reader has not consumed.
+    /// Takes so many bytes, or an empty message, off what is unread: what the pieces that this ends count for.
+    fn read(&mut self, mut bytes: usize) -> usize {
+        let mut ended = 0;
+        while let Some(first) = self.unread.front_mut() {
+            let read = first.left.min(bytes);
+            first.left -= read;
+            bytes -= read;
+            if first.left > 0 {
+                break;
+            }
+            ended += weight(first.bytes);
+            self.unread.pop_front();
+            if bytes == 0 {
+                break;
+            }
+        }
+        ended
+    }
+
+    /// The total that was told last, to be told again, since a grant can get lost.
+    pub(crate) fn told(&self) -> Option<u32> {
+        self.grants.as_ref().map(|grants| grants.told).filter(|told| *told > 0 && !self.ended)
+    }
+
+    /// Bytes that the reader has not consumed, each piece counted for at least 64.
     pub(crate) fn held(&self) -> usize {
         self.held
     }
@@ -302,18 +357,18 @@ mod tests {
 
     #[test]
     fn a_sender_with_credit_left_sends_one_whole_message_and_then_waits() {
-        let mut out = Outflow::new(Some(10));
-        out.offer(chunk(9));
+        let mut out = Outflow::new(Some(100));
+        out.offer(chunk(99));
         out.offer(chunk(1_000));
         out.offer(chunk(1));
         assert!(out.pop(false).is_some() && out.pop(false).is_some());
         assert_eq!((out.pop(false), out.turn(false)), (None, Some(Turn::Pause)));
         out.grant(999);
-        assert_eq!((out.pop(false), out.turn(false)), (None, None), "10 + 999 is what was sent already");
+        assert_eq!((out.pop(false), out.turn(false)), (None, None), "100 + 999 is what was sent already");
         out.grant(1_000);
         assert!(out.pop(false).is_some());
-        assert_eq!(out.turn(false), None, "no credit is left");
-        out.grant(1_001);
+        assert_eq!(out.turn(false), None, "no credit is left: one byte counts for 64");
+        out.grant(1_064);
         assert_eq!(out.turn(false), Some(Turn::Resume));
     }
 
@@ -328,7 +383,7 @@ mod tests {
             let more = 1_u32 << 25;
             let allowance = out.allowance.as_mut().unwrap();
             allowance.sent = allowance.sent.wrapping_add(more);
-            granted = granted.wrapping_add(more + 1);
+            granted = granted.wrapping_add(more + LEAST as u32);
             out.grant(granted);
             assert_eq!(out.turn(false), None);
         }
@@ -336,15 +391,15 @@ mod tests {
 
     #[test]
     fn a_grant_of_what_was_never_sent_or_of_the_past_is_none() {
-        let mut out = Outflow::new(Some(10));
-        out.offer(chunk(10));
+        let mut out = Outflow::new(Some(100));
+        out.offer(chunk(100));
         let _ = out.pop(false);
         assert_eq!(out.turn(false), Some(Turn::Pause));
-        out.grant(11);
+        out.grant(101);
         assert_eq!(out.turn(false), None);
-        out.grant(10);
+        out.grant(100);
         assert_eq!(out.turn(false), Some(Turn::Resume));
-        out.grant(5);
+        out.grant(50);
         assert_eq!(out.turn(false), None);
     }
 
@@ -356,7 +411,7 @@ mod tests {
         out.offer(Piece::Close(Close::default()));
         assert!(out.pop(false).is_some());
         assert_eq!(out.pop(false), None, "the close stays behind the data");
-        out.grant(1);
+        out.grant(64);
         assert!(out.pop(false).is_some());
         assert_eq!(out.pop(false), Some(Piece::Close(Close::default())));
         assert!(out.is_done());
@@ -387,26 +442,52 @@ mod tests {
     }
 
     #[test]
-    fn empty_messages_that_nobody_reads_are_bounded_and_those_that_are_read_are_not() {
+    fn no_more_pieces_are_on_their_way_than_numbers_can_tell_apart() {
+        let mut out = Outflow::new(Some(MOST_CREDIT));
+        let sent = core::iter::from_fn(|| {
+            out.offer(Piece::Message(Message::Binary(Bytes::new())));
+            out.pop(false)
+        });
+        assert_eq!(sent.count(), 32_767);
+    }
+
+    #[test]
+    fn small_pieces_count_for_more_than_their_bytes_at_both_ends() {
+        let mut out = Outflow::new(Some(100));
         let mut inflow = Inflow::new(Some(100), true);
-        let most = 10 * EMPTY_MESSAGE;
-        assert!((0..10).all(|_| !inflow.take(0, most)) && inflow.take(0, most));
-        let mut inflow = Inflow::new(Some(100), true);
-        for _ in 0..100 {
-            assert!(!inflow.take(0, most));
-            assert_eq!(inflow.consumed(0), None);
+        for bytes in [0, 1, 0, 63, 64, 65, 1_000, 0, 3] {
+            let message = Message::Binary(Bytes::from(vec![0; bytes]));
+            out.offer(Piece::Message(message));
+            assert!(out.pop(false).is_some());
+            assert!(!inflow.take(bytes, 2_000));
+            out.grant(inflow.consumed(bytes).unwrap());
+            assert_eq!((inflow.held(), out.turn(false)), (0, None), "all that was sent was granted again");
         }
-        assert_eq!(inflow.held(), 0);
+    }
+
+    #[test]
+    fn an_empty_message_is_read_when_what_is_behind_it_is() {
+        let mut inflow = Inflow::new(Some(400), true);
+        for bytes in [0, 10, 0, 0] {
+            assert!(!inflow.take(bytes, 1_000));
+        }
+        assert_eq!((inflow.consumed(4), inflow.held()), (None, 3 * LEAST));
+        assert_eq!((inflow.consumed(6), inflow.held()), (Some(2 * LEAST as u32), 2 * LEAST));
+        assert_eq!((inflow.consumed(0), inflow.held()), (None, LEAST));
+        assert_eq!((inflow.consumed(0), inflow.held()), (Some(4 * LEAST as u32), 0));
+        assert_eq!((inflow.consumed(0), inflow.told()), (None, Some(4 * LEAST as u32)));
     }
 
     #[test]
     fn what_is_consumed_is_granted_in_steps() {
-        let mut inflow = Inflow::new(Some(100), true);
-        assert!(!inflow.take(60, 100));
-        assert_eq!(inflow.consumed(24), None);
-        assert_eq!(inflow.consumed(1), Some(25));
-        assert_eq!(inflow.consumed(1_000), Some(60), "no more than was held");
+        let mut inflow = Inflow::new(Some(400), true);
+        for bytes in [99, 64, 137] {
+            assert!(!inflow.take(bytes, 300));
+        }
+        assert_eq!((inflow.consumed(99), inflow.told()), (None, None));
+        assert_eq!((inflow.consumed(64), inflow.told()), (Some(163), Some(163)));
+        assert_eq!(inflow.consumed(1_000_000), Some(300), "no more than was held");
         assert_eq!(inflow.held(), 0);
-        assert!(inflow.take(101, 100));
+        assert!(inflow.take(301, 300));
     }
 }

@@ -69,6 +69,11 @@
 //! | [`ToClient::Draining`] | 6 of `ToClient` |
 //! | [`tunnel::to_client::Kind::Credit`] | 6 of `ToClientTunnelMessageKind` |
 //! | [`tunnel::to_server::Kind::Credit`] | 7 of `ToServerTunnelMessageKind` |
+//! | [`ToGateway::ConnectionEnded`] | 2 of `ToGateway` |
+//! | [`ToGateway::Refused`] | 3 of `ToGateway` |
+//! | [`ToGateway::RouteOpen`] | 4 of `ToGateway` |
+//!
+//! Those of `ToGateway` are between relays and gateways alone, whatever a runner's connection chose.
 
 pub mod any;
 mod bare;

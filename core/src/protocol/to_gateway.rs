@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::bare::{self, Reader, front};
 use super::bus;
-use super::ids::RequestId;
+use super::ids::{GatewayId, RequestId};
 use super::tunnel::{Dialect, ToServerTunnelMessage};
 use super::version::Version;
-use crate::error::PeerError;
+use crate::error::{Malformed, PeerError};
 use crate::frame::Frame;
 
 /// What the bus carries to a gateway. Version 7; on the bus, two bytes of version stand in front.
@@ -19,10 +19,22 @@ pub enum ToGateway {
     /// `ToServerTunnelMessage`: a piece of an answer.
     #[serde(rename = "ToServerTunnelMessage")]
     TunnelMessage(ToServerTunnelMessage),
+    /// `ToGatewayConnectionEnded`, private: a runner's connection ended, and with it what the gateway has open there.
+    #[serde(rename = "ToGatewayConnectionEnded")]
+    ConnectionEnded(Connection),
+    /// `ToGatewayRefused`, private: the relay did not carry an opening to its runner.
+    #[serde(rename = "ToGatewayRefused")]
+    Refused(Refused),
+    /// `ToGatewayRouteOpen`, private: the relay has this route; a gateway without that request aborts it.
+    #[serde(rename = "ToGatewayRouteOpen")]
+    RouteOpen(RouteOpen),
 }
 
 /// The tag of `ToServerTunnelMessage`.
 pub(super) const TUNNEL_MESSAGE: u8 = 1;
+
+/// The tags of the private kinds.
+const PRIVATE: core::ops::RangeInclusive<u8> = 2..=4;
 
 impl ToGateway {
     /// Reads the value alone, without the bus's version. Version 7.
@@ -62,6 +74,9 @@ impl ToGateway {
     }
 
     fn read<'f>(reader: &mut Reader<'f>, dialect: Dialect) -> Result<ToGateway, PeerError> {
+        if dialect == Dialect::Published && PRIVATE.into_iter().any(|tag| reader.is_tag(tag)) {
+            return Err(reader.malformed(Malformed::BadTag, reader.offset(), "a word of the published protocol"));
+        }
         let message = if reader.is_tag(TUNNEL_MESSAGE) {
             ToGateway::TunnelMessage(ToServerTunnelMessage::read(reader, dialect)?)
         } else {
@@ -80,4 +95,48 @@ pub struct Pong {
     pub request_id: RequestId,
     /// The ping's, milliseconds since the Unix epoch.
     pub ts: i64,
+}
+
+/// A runner's connection, as [`ConnectionId`](crate::bus::ConnectionId) names it. Private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The UUID of the relay that holds it.
+    pub relay: [u8; 16],
+    /// Which of that relay's.
+    pub number: u64,
+}
+
+/// `ToGatewayRefused`. Private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// Whose request it is.
+    pub gateway_id: GatewayId,
+    /// Which; its runner never heard of it.
+    pub request_id: RequestId,
+    /// Why.
+    pub reason: RefusedReason,
+}
+
+/// Why a relay did not carry an opening to its runner. Private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RefusedReason {
+    /// The runner's connection has ended.
+    ConnectionEnded,
+    /// The runner takes nothing new.
+    Draining,
+    /// The runner, or what waits for it, is at its limit.
+    Full,
+}
+
+/// `ToGatewayRouteOpen`. Private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteOpen {
+    /// Whose request it is.
+    pub gateway_id: GatewayId,
+    /// Which.
+    pub request_id: RequestId,
+    /// On which connection.
+    pub connection: Connection,
 }

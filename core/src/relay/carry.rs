@@ -3,18 +3,16 @@
 use bytes::Bytes;
 
 use super::connection::Session;
+use super::end::{Cause, End, end_frame};
 use super::notice::Notice;
 use super::routes::{RouteId, RouteKind, Standing};
 use super::{Action, Relay};
-use crate::bus::{ConnectionId, Publication, PublishError, Rejected, Subject};
 use crate::error::PeerError;
-use crate::failure::{Failure, FailureCode, RequestName};
 use crate::frame::Frame;
 use crate::http::Close;
 use crate::protocol::carry::{self, Carried, FromBus, ToClientWord, ToServerWord};
-use crate::protocol::tunnel::to_server::{ResponseStart, WebSocketClose};
-use crate::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage, to_client, to_server};
-use crate::protocol::{Dialect, GatewayId, MessageId, MessageIndex, ToClient, ToGateway, to_gateway, to_runner};
+use crate::protocol::to_gateway::RefusedReason;
+use crate::protocol::{Dialect, GatewayId, MessageId, MessageIndex, ToClient};
 use crate::time::Time;
 
 impl Relay {
@@ -25,7 +23,7 @@ impl Relay {
         };
         match carry::from_bus(frame, connection.hello.dialect) {
             Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
-            Ok(FromBus::Ping(ping)) => self.answer_ping(number, ping),
+            Ok(FromBus::Ping(ping)) => self.gateway_pings(number, ping, now),
             Ok(FromBus::Close) => self.take_over(number),
             Ok(FromBus::Commands(commands)) => self.send(number, ToClient::Commands(commands).encode(), None),
             Ok(FromBus::AckEvents(events)) => self.send(number, ToClient::AckEvents(events).encode(), None),
@@ -33,24 +31,27 @@ impl Relay {
         }
     }
 
-    /// The connection ended while a frame for it was on its way. What was open on it ends with its record; an opening
-    /// is answered here.
+    /// The connection ended while a frame for it was on its way. An opening comes back to its gateway, and a ping is
+    /// told what its gateway may have missed; what else was open there has ended with it.
     fn brought_too_late(&mut self, number: u64, frame: Frame) {
         self.counted.late += 1;
-        let Ok(FromBus::Tunnel(Carried { message_id, word, .. })) = carry::from_bus(frame, Dialect::Underpass) else {
-            return;
+        let Carried { message_id, word, .. } = match carry::from_bus(frame, Dialect::Underpass) {
+            Ok(FromBus::Tunnel(carried)) => carried,
+            Ok(FromBus::Ping(ping)) if ping.gateway_id != GatewayId::ZERO => {
+                return self.tell_connection_ended(number, ping.gateway_id);
+            }
+            Ok(FromBus::Ping(_) | FromBus::Close | FromBus::Commands(_) | FromBus::AckEvents(_)) | Err(_) => return,
         };
-        let kind = match word {
-            ToClientWord::RequestStart { .. } => RouteKind::Http,
-            ToClientWord::WebSocketOpen { .. } => RouteKind::WebSocket,
+        match word {
+            ToClientWord::RequestStart { .. } | ToClientWord::WebSocketOpen { .. } => {}
             ToClientWord::RequestChunk { .. }
             | ToClientWord::RequestAbort
             | ToClientWord::WebSocketMessage
             | ToClientWord::WebSocketClose
             | ToClientWord::Credit => return,
-        };
+        }
         if message_id.gateway_id != GatewayId::ZERO {
-            self.refuse(number, message_id, kind, FailureCode::RunnerLost, "the runner's connection ended");
+            self.refuse(RouteId::new(number, message_id), RefusedReason::ConnectionEnded);
         }
     }
 
@@ -62,8 +63,8 @@ impl Relay {
         }
         let id = RouteId::new(number, message_id);
         match word {
-            ToClientWord::RequestStart { .. } => self.open_route(id, RouteKind::Http, message_id, frame),
-            ToClientWord::WebSocketOpen { .. } => self.open_route(id, RouteKind::WebSocket, message_id, frame),
+            ToClientWord::RequestStart { .. } => self.open_route(id, RouteKind::Http, message_id, frame, now),
+            ToClientWord::WebSocketOpen { .. } => self.open_route(id, RouteKind::WebSocket, message_id, frame, now),
             ToClientWord::RequestChunk { .. } | ToClientWord::WebSocketMessage => {
                 if self.is_open(id) {
                     self.send_bounded(id, frame, Some(message_id.message_index), now);
@@ -74,21 +75,21 @@ impl Relay {
                     self.send_bounded(id, frame, None, now);
                 }
             }
-            ToClientWord::RequestAbort | ToClientWord::WebSocketClose => {
-                if self.is_open(id) {
-                    self.counted.to_runners += 1;
-                    self.close_route(id, now);
-                    self.send(number, frame, None);
-                }
-            }
+            ToClientWord::RequestAbort => self.end_at_runner(id, RouteKind::Http, message_id, frame, now),
+            ToClientWord::WebSocketClose => self.end_at_runner(id, RouteKind::WebSocket, message_id, frame, now),
         }
     }
 
-    fn open_route(&mut self, id: RouteId, kind: RouteKind, message_id: MessageId, frame: Frame) {
+    fn open_route(&mut self, id: RouteId, kind: RouteKind, message_id: MessageId, frame: Frame, now: Time) {
         match self.routes.standing(id) {
             // The bus delivered it twice: the second time perhaps when it had been answered, since ids do not come again.
             Standing::Open => return,
             Standing::Closed => {
+                self.counted.late += 1;
+                return;
+            }
+            // Its gateway is about to hear that the runner never heard of it.
+            Standing::Unknown if self.endings.contains(id) => {
                 self.counted.late += 1;
                 return;
             }
@@ -98,35 +99,21 @@ impl Relay {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         match connection.session {
             Session::Ready => {}
+            Session::Closing => return self.refuse(id, RefusedReason::ConnectionEnded),
             Session::AwaitingInit { .. }
             | Session::Registering
             | Session::Settling
-            | Session::Stopping
-            | Session::Closing => {
-                return self.refuse(number, message_id, kind, FailureCode::Draining, "the runner takes nothing new");
-            }
-        }
-        if connection.routes.len() >= self.config.max_routes_per_connection {
-            return self.refuse(
-                number,
-                message_id,
-                kind,
-                FailureCode::Overloaded,
-                "the runner has as many requests as it may",
-            );
+            | Session::Draining
+            | Session::Stopping => return self.refuse(id, RefusedReason::Draining),
         }
         let waits = connection.backlog.must_wait();
         let bytes = frame.len();
-        if waits && connection.backlog.held() + bytes > self.config.max_backlog {
-            return self.refuse(
-                number,
-                message_id,
-                kind,
-                FailureCode::Overloaded,
-                "more waits for the runner than this relay holds",
-            );
+        if connection.routes.len() >= self.config.max_routes_per_connection
+            || waits && connection.backlog.held() + bytes > self.config.max_backlog
+        {
+            return self.refuse(id, RefusedReason::Full);
         }
-        self.routes.open(id, kind, &mut connection.routes);
+        self.routes.open(id, kind, &mut connection.routes, now);
         self.routes.carried(id, message_id.message_index);
         self.counted.opened += 1;
         self.counted.to_runners += 1;
@@ -136,27 +123,24 @@ impl Relay {
         self.send(number, frame, Some(id));
     }
 
-    /// Answers an opening in the runner's place.
-    fn refuse(&mut self, number: u64, id: MessageId, kind: RouteKind, code: FailureCode, message: &'static str) {
-        self.counted.refused += 1;
-        let request = Some(RequestName { gateway_id: id.gateway_id, request_id: id.request_id });
-        let failure = Failure { code, message: message.into(), request };
-        let kind = match kind {
-            RouteKind::Http => {
-                let (head, body) = failure.http_answer();
-                to_server::Kind::ResponseStart(ResponseStart {
-                    status: head.status,
-                    headers: head.headers,
-                    body: Some(body),
-                    stream: false,
-                })
-            }
-            RouteKind::WebSocket => {
-                let Close { code, reason } = failure.close();
-                to_server::Kind::WebSocketClose(WebSocketClose { code, reason, hibernate: false })
+    /// A gateway ends a request: by a frame that `fits` one kind, while it may be of the other, or with a number that
+    /// the gateway made up since it does not know the request any more.
+    fn end_at_runner(&mut self, id: RouteId, fits: RouteKind, message_id: MessageId, frame: Frame, now: Time) {
+        if !self.is_open(id) {
+            return;
+        }
+        let Some((kind, next)) = self.routes.next(id) else { return };
+        let frame = match (kind, fits) {
+            // A gap before it is for the runner to see.
+            (RouteKind::WebSocket, RouteKind::WebSocket) => frame,
+            (RouteKind::Http, RouteKind::Http) if message_id.message_index == next => frame,
+            (RouteKind::Http, RouteKind::Http | RouteKind::WebSocket) | (RouteKind::WebSocket, RouteKind::Http) => {
+                end_frame(id, kind, next, Close::abnormal())
             }
         };
-        self.tell_gateway(number, MessageId { message_index: 0, ..id }, kind);
+        self.counted.to_runners += 1;
+        self.close_route(id, End::ByGateway, now);
+        self.send(id.connection, frame, None);
     }
 
     /// Sends a frame of a request to its runner. While the outbox is blocked it waits, and if too much of its request
@@ -168,7 +152,7 @@ impl Relay {
             let all = connection.backlog.held() + bytes;
             let Some(held) = self.routes.held_mut(id) else { return };
             if *held + bytes > self.config.max_buffered || all > self.config.max_backlog {
-                return self.abort_route(id, FailureCode::Overloaded, now);
+                return self.abort_route(id, Cause::Overloaded, now);
             }
             *held += bytes;
         }
@@ -225,7 +209,7 @@ impl Relay {
             | ToServerWord::Credit => false,
         };
         if ends {
-            self.close_route(id, now);
+            self.close_route(id, End::ByRunner, now);
         }
         self.counted.to_gateways += 1;
         self.publish(number, message_id.gateway_id, frame);
@@ -243,85 +227,6 @@ impl Relay {
                 self.counted.unrouted += 1;
                 false
             }
-        }
-    }
-
-    fn close_route(&mut self, id: RouteId, now: Time) {
-        if let Some(connection) = self.connections.get_mut(&id.connection) {
-            self.routes.close(id, &mut connection.routes, now);
-        }
-    }
-
-    /// Ends a request that can't be carried on, at both ends.
-    fn abort_route(&mut self, id: RouteId, why: FailureCode, now: Time) {
-        self.abort_at_runner(id, why, now);
-        self.abort_at_gateway(id);
-    }
-
-    /// A gateway takes an abort as the end of either kind of request, whatever its number.
-    fn abort_at_gateway(&mut self, id: RouteId) {
-        let message_id = MessageId { gateway_id: id.gateway_id, request_id: id.request_id, message_index: 0 };
-        self.tell_gateway(id.connection, message_id, to_server::Kind::ResponseAbort);
-    }
-
-    fn abort_at_runner(&mut self, id: RouteId, why: FailureCode, now: Time) {
-        let Some((kind, message_index)) = self.routes.next(id) else { return };
-        let message_id = MessageId { gateway_id: id.gateway_id, request_id: id.request_id, message_index };
-        let message_kind = match kind {
-            RouteKind::Http => to_client::Kind::RequestAbort,
-            RouteKind::WebSocket => {
-                to_client::Kind::WebSocketClose(Close::new(why.close_code(), why.as_str()).into_wire())
-            }
-        };
-        self.close_route(id, now);
-        let message = ToClient::TunnelMessage(ToClientTunnelMessage { message_id, message_kind });
-        self.send(id.connection, message.encode(), None);
-    }
-
-    /// A gateway asks whether a connection lives.
-    fn answer_ping(&mut self, number: u64, ping: to_runner::Ping) {
-        let to_runner::Ping { gateway_id, request_id, ts } = ping;
-        if gateway_id == GatewayId::ZERO {
-            self.counted.malformed += 1;
-            return;
-        }
-        self.publish(number, gateway_id, ToGateway::Pong(to_gateway::Pong { request_id, ts }).encode_framed());
-        let id = RouteId { connection: number, gateway_id, request_id };
-        if self.routes.standing(id) != Standing::Open {
-            self.abort_at_gateway(id);
-        }
-    }
-
-    fn tell_gateway(&mut self, number: u64, message_id: MessageId, message_kind: to_server::Kind) {
-        let message = ToGateway::TunnelMessage(ToServerTunnelMessage { message_id, message_kind });
-        self.publish(number, message_id.gateway_id, message.encode_framed());
-    }
-
-    fn publish(&mut self, number: u64, gateway: GatewayId, frame: Frame) {
-        self.actions.push_back(Action::Publish(Publication {
-            to: Subject::Gateway(gateway),
-            reply_to: Some(Subject::Connection(ConnectionId { relay: self.id, number })),
-            frame,
-        }));
-    }
-
-    /// The bus gave a publication back: its request ends at both ends, as far as they can be told.
-    pub(super) fn publish_failed(&mut self, rejected: &Rejected, now: Time) {
-        self.counted.publish_failed += 1;
-        let Some(Subject::Connection(connection)) = rejected.publication.reply_to else { return };
-        let Ok(ToGateway::TunnelMessage(message)) =
-            ToGateway::decode_framed(&rejected.publication.frame, Dialect::Underpass)
-        else {
-            return;
-        };
-        let id = RouteId::new(connection.number, message.message_id);
-        self.abort_at_runner(id, FailureCode::BusLost, now);
-        let worth_another_try = match rejected.reason {
-            PublishError::Full | PublishError::TooLarge => message.message_kind != to_server::Kind::ResponseAbort,
-            PublishError::NoResponders | PublishError::Disconnected => false,
-        };
-        if worth_another_try {
-            self.abort_at_gateway(id);
         }
     }
 

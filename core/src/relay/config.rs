@@ -30,6 +30,25 @@ pub struct Config {
     pub pong: Duration,
     /// How long after the directory was away it is asked again.
     pub directory_retry: Duration,
+    /// Between two writings of a runner's record, by which gateways see that its relay lives.
+    pub refresh: Duration,
+    /// A gateway that has routes on a connection and sent neither a ping nor an opening there for so long is taken for
+    /// gone.
+    pub gateway_silent: Duration,
+    /// Between two attempts to tell a gateway of an end that the bus refused to tell.
+    pub abort_again: Duration,
+    /// For how long that is tried.
+    pub abort_give_up: Duration,
+    /// How many such ends are kept; those beyond are given up at once.
+    pub max_ending: usize,
+    /// From the beginning of a drain, how long a connection stays on which nothing is open, so that its runner can
+    /// come again elsewhere first.
+    pub drain_idle: Duration,
+    /// From the beginning of a drain, how long what is open with published runners may take: they do not come again
+    /// before their connection ends.
+    pub drain_published: Duration,
+    /// From the beginning of a drain, how long what is open may take; none: as long as it takes.
+    pub drain_limit: Option<Duration>,
     /// How long a closed route is remembered, to tell late frames from unrouted ones.
     pub tombstone: Duration,
     /// How many closed routes are remembered.
@@ -56,6 +75,14 @@ impl Default for Config {
             ping_interval: Duration::from_secs(3),
             pong: Duration::from_secs(15),
             directory_retry: Duration::from_secs(1),
+            refresh: Duration::from_secs(5),
+            gateway_silent: Duration::from_secs(30),
+            abort_again: Duration::from_millis(250),
+            abort_give_up: Duration::from_secs(10),
+            max_ending: 65_536,
+            drain_idle: Duration::from_secs(1),
+            drain_published: Duration::from_secs(8),
+            drain_limit: None,
             tombstone: Duration::from_secs(60),
             max_tombstones: 65_536,
             runner_lost_threshold: Duration::from_secs(15),
@@ -88,8 +115,23 @@ impl Config {
                 return Err(ConfigError::BoundBelowLargest { bound, bound_bytes, largest: "max_frame", needed });
             }
         }
-        if self.ping_interval >= self.pong {
-            return Err(ConfigError::Order { smaller: "ping_interval", larger: "pong" });
+        for (name, wait) in [
+            ("ping_interval", self.ping_interval),
+            ("refresh", self.refresh),
+            ("gateway_silent", self.gateway_silent),
+            ("abort_again", self.abort_again),
+        ] {
+            if wait.is_zero() {
+                return Err(ConfigError::Zero(name));
+            }
+        }
+        for (smaller, less, larger, more) in [
+            ("ping_interval", self.ping_interval, "pong", self.pong),
+            ("abort_again", self.abort_again, "abort_give_up", self.abort_give_up),
+        ] {
+            if less >= more {
+                return Err(ConfigError::Order { smaller, larger });
+            }
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ pub(super) struct Connection {
     pub(super) ping: Option<Armed>,
     /// When it is given up.
     pub(super) pong: Option<Armed>,
+    /// When its record is written anew.
+    pub(super) refresh: Option<Armed>,
     pub(super) routes: Open,
     pub(super) backlog: Backlog,
 }
@@ -31,6 +33,8 @@ pub(super) enum Session {
     Settling,
     /// Requests go to it.
     Ready,
+    /// This relay drains: what is open ends, nothing new goes to it, and its runner may come again elsewhere.
+    Draining,
     /// It said goodbye: what is open ends, nothing new goes to it.
     Stopping,
     /// It was told to go.
@@ -44,6 +48,7 @@ impl Connection {
             session: Session::AwaitingInit { deadline: init },
             ping: None,
             pong: None,
+            refresh: None,
             routes: Open::default(),
             backlog: Backlog::default(),
         }

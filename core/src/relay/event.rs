@@ -7,6 +7,7 @@ use crate::directory::{ChangeOutcome, RunnerChange};
 use crate::frame::Frame;
 use crate::handshake::Hello;
 use crate::http::Close;
+use crate::protocol::GatewayId;
 
 /// What can happen to a relay.
 ///
@@ -58,6 +59,11 @@ pub enum Event {
     },
     /// The bus gave a publication back.
     PublishFailed(Rejected),
+    /// The bus found nobody listening at a gateway that this relay published to.
+    NoResponders {
+        /// Which.
+        gateway: GatewayId,
+    },
     /// What became of an [`Action::Directory`].
     Directory {
         /// The connection whose runner it was about.
@@ -65,7 +71,7 @@ pub enum Event {
         /// What became of it.
         outcome: ChangeOutcome,
     },
-    /// Take no new connections; close those that there are.
+    /// Take no new connections; let runners go elsewhere; finish what is open, then close.
     Drain,
 }
 

@@ -3,12 +3,18 @@
 mod carry;
 mod config;
 mod connection;
+mod drain;
+mod end;
+mod ending;
 mod event;
+mod gateways;
 mod notice;
 mod registration;
+mod ring;
 mod routes;
 mod session;
 mod stats;
+mod strands;
 
 use std::collections::VecDeque;
 
@@ -17,9 +23,11 @@ use hashbrown::HashMap;
 pub use config::Config;
 pub use event::{Action, Event};
 pub use notice::Notice;
-pub use stats::Stats;
+pub use stats::{Ends, Stats, Timeouts};
 
 use self::connection::{Connection, Session};
+use self::drain::Drain;
+use self::ending::Endings;
 use self::registration::Registration;
 use self::routes::Routes;
 use crate::bus::RelayId;
@@ -41,10 +49,10 @@ pub struct Relay {
     /// Of connections that are open, and of those whose record is still to be changed.
     registrations: HashMap<u64, Registration>,
     routes: Routes,
+    endings: Endings,
     deadlines: Deadlines<Deadline, u64>,
     actions: VecDeque<Action>,
-    draining: bool,
-    drained: bool,
+    drain: Drain,
     /// The gauges in it are filled in when it is asked for.
     counted: Stats,
 }
@@ -58,6 +66,8 @@ enum Deadline {
     Ping,
     /// Something must have come.
     Pong,
+    /// The runner's record is written anew.
+    Refresh,
     /// The directory, which was away, is asked again.
     Directory,
 }
@@ -75,9 +85,11 @@ impl Relay {
             (Deadline::Init, config.init),
             (Deadline::Ping, config.ping_interval),
             (Deadline::Pong, config.pong),
+            (Deadline::Refresh, config.refresh),
             (Deadline::Directory, config.directory_retry),
         ]);
-        let routes = Routes::new(config.tombstone, config.max_tombstones);
+        let routes = Routes::new(config.tombstone, config.max_tombstones, config.gateway_silent);
+        let endings = Endings::new(config.abort_again, config.abort_give_up, config.max_ending);
         Ok(Relay {
             config,
             id,
@@ -86,10 +98,10 @@ impl Relay {
             connections: HashMap::new(),
             registrations: HashMap::new(),
             routes,
+            endings,
             deadlines,
             actions: VecDeque::new(),
-            draining: false,
-            drained: false,
+            drain: Drain::Serving,
             counted: Stats::default(),
         })
     }
@@ -101,6 +113,8 @@ impl Relay {
 
     fn tick(&mut self, now: Time) {
         self.routes.tick(now);
+        self.lose_silent_gateways(now);
+        self.tell_again(now);
         while let Some((deadline, number)) = self.deadlines.pop_due(now) {
             match deadline {
                 Deadline::Init => {
@@ -108,7 +122,7 @@ impl Relay {
                         // The deadline that the session held has just been taken.
                         connection.session = Session::Registering;
                     }
-                    self.counted.init_timeouts += 1;
+                    self.counted.timeouts.init += 1;
                     self.give_up(number, Notice::InitTimeout, Close::new(1008, "relay.init_timeout"));
                 }
                 Deadline::Ping => {
@@ -121,31 +135,25 @@ impl Relay {
                     if let Some(connection) = self.connections.get_mut(&number) {
                         connection.pong = None;
                     }
-                    self.counted.pong_timeouts += 1;
+                    self.counted.timeouts.pong += 1;
                     self.give_up(number, Notice::PongTimeout, Close::new(1011, "relay.pong_timeout"));
+                }
+                Deadline::Refresh => {
+                    if let Some(connection) = self.connections.get_mut(&number) {
+                        connection.refresh = None;
+                    }
+                    self.refresh(number, now);
                 }
                 Deadline::Directory => self.change_again(number),
             }
         }
+        self.go_on_draining(now);
     }
 
     /// Closes a connection, and tells people why.
     fn give_up(&mut self, number: u64, notice: Notice, close: Close) {
         self.actions.push_back(Action::Log { connection: number, notice });
         self.close(number, close);
-    }
-
-    fn drain(&mut self) {
-        if self.draining {
-            return;
-        }
-        self.draining = true;
-        let mut numbers: Vec<u64> = self.connections.keys().copied().collect();
-        numbers.sort_unstable();
-        for number in numbers {
-            self.close(number, Close::new(1001, "relay.draining"));
-        }
-        self.note_drained();
     }
 }
 
@@ -170,7 +178,8 @@ impl Machine for Relay {
             Event::FromBus { connection, frame } => self.bus_brought(connection, frame, now),
             Event::PublishFailed(rejected) => self.publish_failed(&rejected, now),
             Event::Directory { connection, outcome } => self.directory(connection, outcome, now),
-            Event::Drain => self.drain(),
+            Event::NoResponders { gateway } => self.nobody_listens(gateway, now),
+            Event::Drain => self.drain(now),
         }
         self.tick(now);
         Ok(())
@@ -184,7 +193,8 @@ impl Machine for Relay {
         if !self.actions.is_empty() {
             return Some(Time::ZERO);
         }
-        self.deadlines.next_due().into_iter().chain(self.routes.next_due()).min()
+        let dues = [self.deadlines.next_due(), self.routes.next_due(), self.endings.next_due(), self.drain.next_due()];
+        dues.into_iter().flatten().min()
     }
 
     fn stats(&self) -> Stats {
@@ -192,9 +202,13 @@ impl Machine for Relay {
         Stats {
             connections: self.connections.len(),
             ready: connections().filter(|connection| matches!(connection.session, Session::Ready)).count(),
-            routes: self.routes.open_len(),
+            routes: self.routes.open_len() + self.endings.len(),
+            ending: self.endings.len(),
             tombstones: self.routes.tombstones(),
-            deadlines: self.deadlines.len(),
+            deadlines: self.deadlines.len()
+                + self.routes.deadlines()
+                + self.endings.deadlines()
+                + self.drain.deadlines(),
             buffered: connections().map(|connection| connection.backlog.held()).sum(),
             ..self.counted.clone()
         }

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::directory::RunnerKey;
 use crate::error::PeerError;
-use crate::protocol::MessageId;
+use crate::protocol::{GatewayId, MessageId};
 
 /// Something about a connection that people should hear.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -37,6 +37,9 @@ pub enum Notice {
     /// It answered what it was not asked.
     #[error("the runner sent a frame without a route: {0:?}")]
     Unrouted(MessageId),
+    /// A gateway that has requests open on it said nothing for too long, or nobody listens there.
+    #[error("gateway {0} is gone, what it had open is aborted")]
+    GatewayLost(GatewayId),
     /// Another connection of the same runner took its place.
     #[error("another connection took this runner over")]
     TakenOver,

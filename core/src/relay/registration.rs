@@ -1,7 +1,9 @@
 //! A connection's runner in the directory: one change in flight at a time, until the record says what it should.
 
 use crate::bus::{ConnectionId, RelayId};
-use crate::directory::{ChangeOutcome, Revision, RunnerChange, RunnerId, RunnerKey, RunnerRecord, RunnerState};
+use crate::directory::{
+    ChangeOutcome, Revision, RunnerChange, RunnerId, RunnerKey, RunnerRecord, RunnerState, Versioned,
+};
 
 /// What a relay wants the directory to say of the runner of one connection.
 #[derive(Debug)]
@@ -9,15 +11,28 @@ pub(super) struct Registration {
     pub(super) key: RunnerKey,
     record: RunnerRecord,
     revision: Option<Revision>,
+    place: Place,
     /// What the change that is in flight says, if one is.
     in_flight: Option<Wanted>,
     wanted: Wanted,
-    /// Whether the record was ever stored for this connection.
-    entered: bool,
     /// Whether a change is to be made again, since the directory was away.
     waits: bool,
     /// The connection that the record named before.
     displaced: Option<ConnectionId>,
+}
+
+/// What the record says of the connection, as far as is known.
+#[derive(Debug)]
+enum Place {
+    /// It was never stored for it.
+    Entering,
+    /// It names the connection.
+    Here {
+        /// The state that it says.
+        state: RunnerState,
+    },
+    /// It names the runner's next connection, at another relay, and this one as the one that the runner moves from.
+    Moved { theirs: RunnerRecord },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +49,12 @@ pub(super) enum Step {
     /// The runner was entered: its connection can begin. Another connection may have to be told to close, and the
     /// record may be meant to say something else by now.
     Entered { displaced: Option<ConnectionId>, change: Option<RunnerChange> },
-    /// The record says what it should.
-    Settled,
+    /// The record says the state that it should, and said another before.
+    Settled(RunnerState),
+    /// The record says what it said before.
+    Refreshed,
+    /// The runner has another connection now, at another relay, and finishes here what is open.
+    Moved,
     /// No change was in flight.
     Unasked,
     /// The record is gone, or says `away`, and nothing more is to be done.
@@ -54,9 +73,9 @@ impl Registration {
             key,
             record,
             revision: None,
+            place: Place::Entering,
             in_flight: None,
             wanted,
-            entered: false,
             waits: false,
             displaced: None,
         };
@@ -79,6 +98,24 @@ impl Registration {
         self.want(Wanted::Gone)
     }
 
+    /// The record shall say once more what it says. A change to make, unless one is in flight or another relay's turn
+    /// it is.
+    pub(super) fn refresh(&mut self) -> Option<RunnerChange> {
+        match (&self.place, self.wanted) {
+            (Place::Here { .. }, Wanted::State(_)) => self.is_idle().then(|| self.change()),
+            (Place::Entering | Place::Moved { .. }, Wanted::State(_)) => None,
+            (Place::Entering | Place::Here { .. } | Place::Moved { .. }, Wanted::Gone) => None,
+        }
+    }
+
+    /// Whether the runner is known to have another connection.
+    pub(super) fn has_moved(&self) -> bool {
+        match self.place {
+            Place::Moved { .. } => true,
+            Place::Entering | Place::Here { .. } => false,
+        }
+    }
+
     /// Whether nothing more is to be done for a connection that has ended.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_none() && !self.waits
@@ -94,55 +131,87 @@ impl Registration {
     pub(super) fn outcome(&mut self, outcome: ChangeOutcome, relay: RelayId) -> Step {
         let Some(written) = self.in_flight.take() else { return Step::Unasked };
         match outcome {
-            ChangeOutcome::Stored(revision) => {
-                self.revision = Some(revision);
-                let first = !core::mem::replace(&mut self.entered, true);
-                if written == Wanted::Gone {
-                    return Step::Done;
-                }
-                let change = (self.wanted != written).then(|| self.change());
-                match change {
-                    change if first => Step::Entered { displaced: self.displaced, change },
-                    Some(change) => Step::Change(change),
-                    None => Step::Settled,
-                }
-            }
-            // It never was entered and has gone: whatever the record says is another connection's.
-            ChangeOutcome::Conflict(_) if self.wanted == Wanted::Gone && !self.entered => Step::Done,
-            ChangeOutcome::Conflict(None) if written == Wanted::Gone => Step::Done,
+            ChangeOutcome::Stored(revision) => self.stored(revision, written),
+            // It was to be gone, and is; or it never was entered.
+            ChangeOutcome::Conflict(None) if written == Wanted::Gone || self.never_entered() => Step::Done,
             ChangeOutcome::Conflict(None) => {
                 self.revision = None;
                 Step::Change(self.change())
             }
-            ChangeOutcome::Conflict(Some(current)) => {
-                let mine = current.record.connection == self.record.connection;
-                if self.entered && !mine {
-                    if self.wanted == Wanted::Gone {
-                        return Step::Done;
-                    }
-                    // One that says `away` is nobody's: this runner is here, and is entered again.
-                    if current.record.connection.is_some() {
-                        return Step::TakenOver;
-                    }
-                }
-                if !mine {
-                    self.record.id = current.record.id;
-                    self.displaced = current.record.connection.filter(|connection| {
-                        // A higher number at the same relay came later: it is the one that stays.
-                        connection.relay != relay || Some(*connection) < self.record.connection
-                    });
-                    if current.record.connection.is_some() && self.displaced.is_none() {
-                        return Step::TakenOver;
-                    }
-                }
-                self.revision = Some(current.revision);
-                Step::Change(self.change())
-            }
+            ChangeOutcome::Conflict(Some(current)) => self.conflict(current, relay),
             ChangeOutcome::Unavailable => {
                 self.waits = true;
                 Step::Unavailable
             }
         }
+    }
+
+    /// Whether the connection ended before its record was stored.
+    fn never_entered(&self) -> bool {
+        match (&self.place, self.wanted) {
+            (Place::Entering, Wanted::Gone) => true,
+            (Place::Entering, Wanted::State(_)) => false,
+            (Place::Here { .. } | Place::Moved { .. }, Wanted::State(_) | Wanted::Gone) => false,
+        }
+    }
+
+    fn stored(&mut self, revision: Revision, written: Wanted) -> Step {
+        self.revision = Some(revision);
+        let Wanted::State(state) = written else { return Step::Done };
+        let before = core::mem::replace(&mut self.place, Place::Here { state });
+        let change = (self.wanted != written).then(|| self.change());
+        match (before, change) {
+            (Place::Entering, change) => Step::Entered { displaced: self.displaced, change },
+            (Place::Here { .. } | Place::Moved { .. }, Some(change)) => Step::Change(change),
+            (Place::Here { state: before }, None) if before == state => Step::Refreshed,
+            (Place::Here { .. } | Place::Moved { .. }, None) => Step::Settled(state),
+        }
+    }
+
+    /// The record is another than expected.
+    fn conflict(&mut self, current: Versioned<RunnerRecord>, relay: RelayId) -> Step {
+        let Versioned { revision, record: current } = current;
+        if self.never_entered() {
+            // Whatever the record says is another connection's.
+            return Step::Done;
+        }
+        let mine = current.connection == self.record.connection;
+        let moved = current.moving == self.record.connection;
+        self.revision = Some(revision);
+        match (&self.place, self.wanted) {
+            (Place::Entering, Wanted::State(_)) if !mine => {
+                self.record.id = current.id;
+                // Its relay drains, and the runner comes from there: what is open there goes on.
+                let moves = current.state == RunnerState::Moving && current.connection.is_some();
+                let before = if moves { current.connection } else { current.moving };
+                self.record.moving = before.filter(|before| Some(*before) != self.record.connection);
+                self.displaced = current.connection.filter(|connection| {
+                    // A higher number at the same relay came later: it is the one that stays.
+                    !moves && (connection.relay != relay || Some(*connection) < self.record.connection)
+                });
+                if !moves && current.connection.is_some() && self.displaced.is_none() {
+                    return Step::TakenOver;
+                }
+            }
+            (Place::Entering | Place::Here { .. } | Place::Moved { .. }, Wanted::State(_) | Wanted::Gone) if mine => {
+                self.record.moving = current.moving;
+            }
+            (Place::Here { .. } | Place::Moved { .. }, wanted) if moved => {
+                self.place = Place::Moved { theirs: current };
+                match wanted {
+                    Wanted::State(_) => return Step::Moved,
+                    Wanted::Gone => {}
+                }
+            }
+            (Place::Entering | Place::Here { .. } | Place::Moved { .. }, Wanted::Gone) => return Step::Done,
+            // One that says `away` is nobody's: this runner is here, and is entered again.
+            (Place::Here { .. }, Wanted::State(_)) if current.connection.is_none() => {
+                self.record.id = current.id;
+                self.record.moving = current.moving;
+            }
+            (Place::Entering | Place::Here { .. } | Place::Moved { .. }, Wanted::State(_)) => return Step::TakenOver,
+        }
+        Step::Change(self.change())
     }
 
     fn want(&mut self, wanted: Wanted) -> Option<RunnerChange> {
@@ -151,19 +220,32 @@ impl Registration {
             return None;
         }
         self.wanted = wanted;
-        self.is_idle().then(|| self.change())
+        match (&self.place, wanted) {
+            // What state a runner has that has moved is for its new relay to say.
+            (Place::Moved { .. }, Wanted::State(_)) => None,
+            (Place::Moved { .. }, Wanted::Gone)
+            | (Place::Entering | Place::Here { .. }, Wanted::State(_) | Wanted::Gone) => {
+                self.is_idle().then(|| self.change())
+            }
+        }
     }
 
     fn change(&mut self) -> RunnerChange {
         self.in_flight = Some(self.wanted);
-        let record = match self.wanted {
-            Wanted::State(state) => {
+        let stateless = self.record.abilities.stateless;
+        let record = match (&self.place, self.wanted) {
+            (Place::Moved { theirs }, Wanted::State(_) | Wanted::Gone) => {
+                let left = RunnerRecord { moving: None, ..theirs.clone() };
+                // If the next connection has ended, too, nothing of a runner without state is left.
+                (left.connection.is_some() || !stateless).then_some(left)
+            }
+            (Place::Entering | Place::Here { .. }, Wanted::State(state)) => {
                 self.record.state = state;
                 Some(self.record.clone())
             }
-            // A runner without state leaves nothing behind; of others the id stays.
-            Wanted::Gone if self.record.abilities.stateless => None,
-            Wanted::Gone => Some(RunnerRecord { connection: None, ..self.record.clone() }),
+            // A runner without state leaves nothing behind, unless it still moves; of others the id stays.
+            (Place::Entering | Place::Here { .. }, Wanted::Gone) => (!stateless || self.record.moving.is_some())
+                .then(|| RunnerRecord { connection: None, ..self.record.clone() }),
         };
         RunnerChange { key: self.key.clone(), expected: self.revision, record }
     }

@@ -5,9 +5,19 @@ use core::time::Duration;
 use hashbrown::HashMap;
 use slab::Slab;
 
+use super::ring::{self, Links, LinksOf};
+use super::strands::{self, Strands};
 use crate::machine::deadline::{Armed, Deadlines};
 use crate::protocol::{GatewayId, MessageId, MessageIndex, RequestId};
 use crate::time::Time;
+
+/// What a gateway has open on a connection.
+#[derive(Debug)]
+pub(super) struct StrandRoutes {
+    pub(super) connection: u64,
+    pub(super) gateway_id: GatewayId,
+    pub(super) routes: Vec<RouteId>,
+}
 
 /// A request on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +56,7 @@ pub(super) enum Standing {
 pub(super) struct Routes {
     routes: Slab<Route>,
     places: HashMap<RouteId, usize>,
+    strands: Strands,
     tombstones: Deadlines<Tombstone, usize>,
     max_tombstones: usize,
 }
@@ -54,14 +65,18 @@ pub(super) struct Routes {
 struct Route {
     id: RouteId,
     state: State,
+    /// In the ring of its strand, while it is open.
+    links: Links,
 }
+
+const OF_STRAND: LinksOf<Route> = |route| &mut route.links;
 
 #[derive(Debug)]
 enum State {
     Open {
         kind: RouteKind,
-        /// Its place among the routes of its connection.
-        place: usize,
+        /// What its gateway has open on its connection.
+        strand: usize,
         /// Bytes of it that wait for its connection's outbox.
         held: usize,
         /// The number behind that of the last message that was carried to the runner.
@@ -74,21 +89,27 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tombstone;
 
-/// The routes open on one connection, in no order.
+/// What is open on one connection.
 #[derive(Debug, Default)]
-pub(super) struct Open(Vec<usize>);
+pub(super) struct Open {
+    routes: usize,
+    /// Where the ring of its strands begins.
+    strands: Option<usize>,
+}
 
 impl Open {
+    /// How many routes.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.routes
     }
 }
 
 impl Routes {
-    pub(super) fn new(tombstone: Duration, max_tombstones: usize) -> Self {
+    pub(super) fn new(tombstone: Duration, max_tombstones: usize, gateway_silent: Duration) -> Self {
         Routes {
             routes: Slab::new(),
             places: HashMap::new(),
+            strands: Strands::new(gateway_silent),
             tombstones: Deadlines::new([(Tombstone, tombstone)]),
             max_tombstones,
         }
@@ -103,31 +124,34 @@ impl Routes {
     }
 
     /// Opens a route that is not open.
-    pub(super) fn open(&mut self, id: RouteId, kind: RouteKind, open: &mut Open) {
+    pub(super) fn open(&mut self, id: RouteId, kind: RouteKind, open: &mut Open, now: Time) {
         if let Some(place) = self.places.remove(&id)
             && let State::Closed { until } = self.routes.remove(place).state
         {
             self.tombstones.cancel(until);
         }
-        let route =
-            self.routes.insert(Route { id, state: State::Open { kind, place: open.0.len(), held: 0, next: 0 } });
+        let strand = self.strands.find_or_insert(id.connection, id.gateway_id, &mut open.strands);
+        self.strands.heard(strand, now);
+        let state = State::Open { kind, strand, held: 0, next: 0 };
+        let route = self.routes.insert(Route { id, state, links: Links::default() });
+        ring::join(&mut self.routes, OF_STRAND, &mut self.strands.get_mut(strand).turn, route);
         self.places.insert(id, route);
-        open.0.push(route);
+        open.routes += 1;
     }
 
-    /// Closes a route if it is open, and leaves a tombstone.
-    pub(super) fn close(&mut self, id: RouteId, open: &mut Open, now: Time) {
-        let Some(route) = self.places.get(&id).copied() else { return };
-        let State::Open { place, .. } = self.routes[route].state else { return };
-        open.0.swap_remove(place);
-        if let Some(moved) = open.0.get(place)
-            && let State::Open { place: its, .. } = &mut self.routes[*moved].state
-        {
-            *its = place;
+    /// Closes a route, and leaves a tombstone. Whether it was open.
+    pub(super) fn close(&mut self, id: RouteId, open: &mut Open, now: Time) -> bool {
+        let Some(route) = self.places.get(&id).copied() else { return false };
+        let State::Open { strand, .. } = self.routes[route].state else { return false };
+        let turn = &mut self.strands.get_mut(strand).turn;
+        ring::leave(&mut self.routes, OF_STRAND, turn, route);
+        if turn.is_none() {
+            self.strands.remove(strand, &mut open.strands);
         }
+        open.routes -= 1;
         if self.max_tombstones == 0 {
             self.forget(route);
-            return;
+            return true;
         }
         if self.tombstones.len() >= self.max_tombstones
             && let Some(oldest) = self.tombstones.pop_oldest(Tombstone)
@@ -136,15 +160,62 @@ impl Routes {
         }
         let until = self.tombstones.arm(Tombstone, route, now);
         self.routes[route].state = State::Closed { until };
+        true
     }
 
     /// The requests of a connection that ended: its routes are forgotten without a tombstone, since nothing more can
-    /// come on it.
-    pub(super) fn forget_all(&mut self, open: &mut Open) {
-        for route in open.0.drain(..) {
-            let id = self.routes.remove(route).id;
-            self.places.remove(&id);
+    /// come on it. Answers with the gateways that had some.
+    pub(super) fn forget_all(&mut self, open: &mut Open) -> Vec<GatewayId> {
+        let mut gateways = Vec::new();
+        for strand in self.strands.of_connection(open.strands) {
+            gateways.push(self.strands.get_mut(strand).gateway_id);
+            for route in ring::all(&mut self.routes, OF_STRAND, self.strands.get_mut(strand).turn) {
+                self.forget(route);
+            }
+            self.strands.remove(strand, &mut open.strands);
         }
+        open.routes = 0;
+        gateways
+    }
+
+    /// A gateway said something about a connection: it lives.
+    pub(super) fn heard(&mut self, connection: u64, gateway_id: GatewayId, now: Time) {
+        if let Some(strand) = self.strands.find(connection, gateway_id) {
+            self.strands.heard(strand, now);
+        }
+    }
+
+    /// One of the requests that a gateway has open on a connection: each in turn.
+    pub(super) fn name(&mut self, connection: u64, gateway_id: GatewayId) -> Option<RequestId> {
+        let strand = self.strands.find(connection, gateway_id)?;
+        let turn = &mut self.strands.get_mut(strand).turn;
+        let named = (*turn)?;
+        *turn = Some(ring::after(&mut self.routes, OF_STRAND, named));
+        Some(self.routes[named].id.request_id)
+    }
+
+    /// The next gateway that has been silent for too long, and what it has open there.
+    pub(super) fn pop_silent(&mut self, now: Time) -> Option<StrandRoutes> {
+        let strand = self.strands.pop_silent(now)?;
+        Some(self.strand(strand))
+    }
+
+    /// What a gateway has open, by connection.
+    pub(super) fn of_gateway(&mut self, gateway_id: GatewayId) -> Vec<StrandRoutes> {
+        self.strands.of_gateway(gateway_id).into_iter().map(|strand| self.strand(strand)).collect()
+    }
+
+    /// All routes of a connection.
+    pub(super) fn of_connection(&mut self, open: &Open) -> Vec<RouteId> {
+        let strands = self.strands.of_connection(open.strands);
+        strands.into_iter().flat_map(|strand| self.strand(strand).routes).collect()
+    }
+
+    fn strand(&mut self, strand: usize) -> StrandRoutes {
+        let &mut strands::Strand { connection, gateway_id, turn, .. } = self.strands.get_mut(strand);
+        let routes = ring::all(&mut self.routes, OF_STRAND, turn);
+        let routes = routes.into_iter().map(|route| self.routes[route].id).collect();
+        StrandRoutes { connection, gateway_id, routes }
     }
 
     /// What an open route is for, and the number that the next message to the runner has.
@@ -181,7 +252,12 @@ impl Routes {
     }
 
     pub(super) fn next_due(&self) -> Option<Time> {
-        self.tombstones.next_due()
+        self.tombstones.next_due().into_iter().chain(self.strands.next_due()).min()
+    }
+
+    /// Deadlines armed, those of tombstones aside.
+    pub(super) fn deadlines(&self) -> usize {
+        self.strands.deadlines()
     }
 
     pub(super) fn open_len(&self) -> usize {
@@ -202,36 +278,79 @@ impl Routes {
 mod tests {
     use super::*;
 
+    const SILENT: Duration = Duration::from_secs(30);
+
     fn id(request: u8) -> RouteId {
         RouteId { connection: 1, gateway_id: GatewayId([1; 4]), request_id: RequestId([request; 4]) }
     }
 
+    fn routes() -> Routes {
+        Routes::new(Duration::from_secs(60), 2, SILENT)
+    }
+
     #[test]
     fn a_closed_route_is_remembered_for_a_while_and_in_bounded_number() {
-        let mut routes = Routes::new(Duration::from_secs(60), 2);
+        let mut routes = routes();
         let mut open = Open::default();
         for request in 0..4 {
-            routes.open(id(request), RouteKind::Http, &mut open);
+            routes.open(id(request), RouteKind::Http, &mut open, Time::ZERO);
         }
         for request in [0, 3, 1] {
-            routes.close(id(request), &mut open, Time::ZERO);
+            assert!(routes.close(id(request), &mut open, Time::ZERO));
+            assert!(!routes.close(id(request), &mut open, Time::ZERO));
         }
         let standings: Vec<_> = (0..5).map(|request| routes.standing(id(request))).collect();
         let (closed, unknown) = (Standing::Closed, Standing::Unknown);
         assert_eq!(standings, [unknown, closed, Standing::Open, closed, unknown]);
         routes.tick(Time::from_millis(60_000));
         assert_eq!((routes.tombstones(), routes.open_len()), (0, 1));
-        routes.forget_all(&mut open);
+        assert_eq!(routes.forget_all(&mut open), [GatewayId([1; 4])]);
         assert_eq!((routes.open_len(), routes.places.len(), open.len()), (0, 0, 0));
+        assert!(routes.strands.is_empty());
     }
 
     #[test]
     fn an_id_that_comes_again_gets_a_route_again() {
-        let mut routes = Routes::new(Duration::from_secs(60), 2);
+        let mut routes = routes();
         let mut open = Open::default();
-        routes.open(id(0), RouteKind::Http, &mut open);
+        routes.open(id(0), RouteKind::Http, &mut open, Time::ZERO);
         routes.close(id(0), &mut open, Time::ZERO);
-        routes.open(id(0), RouteKind::WebSocket, &mut open);
+        routes.open(id(0), RouteKind::WebSocket, &mut open, Time::ZERO);
         assert_eq!((routes.standing(id(0)), routes.tombstones()), (Standing::Open, 0));
+    }
+
+    #[test]
+    fn what_is_open_takes_turns_in_being_named_also_when_some_of_it_ends() {
+        let mut routes = routes();
+        let mut open = Open::default();
+        let name = |routes: &mut Routes| routes.name(1, GatewayId([1; 4])).map(|request| request.0[0]);
+        assert_eq!(name(&mut routes), None);
+        for request in 0..3 {
+            routes.open(id(request), RouteKind::Http, &mut open, Time::ZERO);
+        }
+        let named: Vec<_> = (0..4).map(|_| name(&mut routes)).collect();
+        assert_eq!(named, [Some(0), Some(1), Some(2), Some(0)]);
+        routes.close(id(1), &mut open, Time::ZERO);
+        let named: Vec<_> = (0..3).map(|_| name(&mut routes)).collect();
+        assert_eq!(named, [Some(2), Some(0), Some(2)]);
+        for request in [0, 2] {
+            routes.close(id(request), &mut open, Time::ZERO);
+        }
+        assert_eq!(name(&mut routes), None);
+        assert!(routes.strands.is_empty());
+    }
+
+    #[test]
+    fn a_gateway_is_silent_from_its_last_word_on() {
+        let mut routes = routes();
+        let mut open = Open::default();
+        routes.open(id(0), RouteKind::Http, &mut open, Time::ZERO);
+        routes.heard(1, GatewayId([1; 4]), Time::from_millis(10_000));
+        assert!(routes.pop_silent(Time::from_millis(39_999)).is_none());
+        let strand = routes.pop_silent(Time::from_millis(40_000)).expect("its time has come");
+        assert_eq!((strand.connection, strand.routes), (1, vec![id(0)]));
+        assert_eq!(routes.of_gateway(GatewayId([1; 4])).len(), 1);
+        routes.close(id(0), &mut open, Time::ZERO);
+        assert!(routes.strands.is_empty());
     }
 }

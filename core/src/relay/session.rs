@@ -28,7 +28,7 @@ impl Relay {
         let full = self.connections.len() >= self.config.max_connections;
         let init = self.deadlines.arm(Deadline::Init, number, now);
         self.connections.insert(number, Connection::new(hello, init));
-        if self.draining {
+        if self.drain.has_begun() {
             self.close(number, Close::new(1001, "relay.draining"));
         } else if full {
             self.close(number, Close::new(1013, "relay.full"));
@@ -47,7 +47,7 @@ impl Relay {
         match (message, &connection.session) {
             (
                 FromRunner::Tunnel(carried),
-                Session::Registering | Session::Settling | Session::Ready | Session::Stopping,
+                Session::Registering | Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
             ) => self.carry_to_gateway(number, carried, now),
             (FromRunner::Init(init), Session::AwaitingInit { .. }) => self.init(number, init),
             (FromRunner::Pong(_), Session::Settling) => {
@@ -59,8 +59,8 @@ impl Relay {
                 self.set_state(number, RunnerState::Ready);
             }
             // It answers, that is all that is asked of it.
-            (FromRunner::Pong(_), Session::Ready | Session::Stopping) => {}
-            (FromRunner::Stopping, Session::Registering | Session::Settling | Session::Ready) => {
+            (FromRunner::Pong(_), Session::Ready | Session::Draining | Session::Stopping) => {}
+            (FromRunner::Stopping, Session::Registering | Session::Settling | Session::Ready | Session::Draining) => {
                 connection.session = Session::Stopping;
                 self.set_state(number, RunnerState::Draining);
             }
@@ -69,11 +69,12 @@ impl Relay {
             // Actors with state are not placed yet: there is nobody whose events or acknowledgements could matter.
             (
                 FromRunner::Events(_) | FromRunner::AckCommands(_),
-                Session::Settling | Session::Ready | Session::Stopping,
+                Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
             ) => {}
-            (FromRunner::KvRequest(request), Session::Settling | Session::Ready | Session::Stopping) => {
-                self.refuse_kv(number, &request);
-            }
+            (
+                FromRunner::KvRequest(request),
+                Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
+            ) => self.refuse_kv(number, &request),
             // It was told to go; what it still says does not matter.
             (
                 FromRunner::Tunnel(_)
@@ -85,9 +86,10 @@ impl Relay {
                 | FromRunner::KvRequest(_),
                 Session::Closing,
             ) => {}
-            (FromRunner::Init(_), Session::Registering | Session::Settling | Session::Ready | Session::Stopping) => {
-                self.out_of_turn(number, "a second ToServerInit");
-            }
+            (
+                FromRunner::Init(_),
+                Session::Registering | Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
+            ) => self.out_of_turn(number, "a second ToServerInit"),
             (
                 FromRunner::Tunnel(_)
                 | FromRunner::Events(_)
@@ -128,6 +130,7 @@ impl Relay {
             protocol_version: hello.protocol_version,
             abilities,
             connection: Some(ConnectionId { relay: self.id, number }),
+            moving: None,
             // Until its pong it takes none.
             state: RunnerState::Full,
         };
@@ -143,18 +146,20 @@ impl Relay {
             Step::Change(change) => self.change(number, change),
             Step::Entered { displaced, change } => {
                 if let Some(displaced) = displaced {
-                    self.actions.push_back(Action::Publish(Publication {
-                        to: Subject::Connection(displaced),
-                        reply_to: None,
-                        frame: ToRunner::Close.encode_framed(),
-                    }));
+                    self.displace(displaced);
                 }
                 if let Some(change) = change {
                     self.change(number, change);
                 }
                 self.begin(number, now);
             }
-            Step::Settled => self.told_gateways(number, now),
+            Step::Settled(state) => match state {
+                RunnerState::Ready => self.told_gateways(number, now),
+                RunnerState::Moving => self.tell_to_move(number),
+                RunnerState::Full | RunnerState::Draining => {}
+            },
+            Step::Refreshed => {}
+            Step::Moved => self.emptied(number),
             // An outcome of what was not asked, or was answered before.
             Step::Unasked => {}
             Step::Done => {
@@ -169,7 +174,29 @@ impl Relay {
                 self.deadlines.arm(Deadline::Directory, number, now);
             }
         }
-        self.note_drained();
+    }
+
+    /// Another connection of a runner has taken the place of this one.
+    fn displace(&mut self, displaced: ConnectionId) {
+        if displaced.relay == self.id {
+            return self.take_over(displaced.number);
+        }
+        self.actions.push_back(Action::Publish(Publication {
+            to: Subject::Connection(displaced),
+            reply_to: None,
+            frame: ToRunner::Close.encode_framed(),
+        }));
+    }
+
+    /// Writes a runner's record anew, now and again after the interval.
+    pub(super) fn refresh(&mut self, number: u64, now: Time) {
+        if let Some(change) = self.registrations.get_mut(&number).and_then(Registration::refresh) {
+            self.counted.refreshed += 1;
+            self.change(number, change);
+        }
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.refresh = Some(self.deadlines.arm(Deadline::Refresh, number, now));
+        }
     }
 
     /// The directory was away; it is asked again.
@@ -187,9 +214,14 @@ impl Relay {
             Session::Registering => connection.session = Session::Settling,
             // It said goodbye already: it will not become ready, but is greeted and watched like any other.
             Session::Stopping => {}
-            Session::AwaitingInit { .. } | Session::Settling | Session::Ready | Session::Closing => return,
+            Session::AwaitingInit { .. }
+            | Session::Settling
+            | Session::Ready
+            | Session::Draining
+            | Session::Closing => return,
         }
         connection.pong = Some(self.deadlines.arm(Deadline::Pong, number, now));
+        connection.refresh = Some(self.deadlines.arm(Deadline::Refresh, number, now));
         let millis = |duration: core::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let init = ToClient::Init(to_client::Init {
             runner_id: registration.runner_id().to_string().into(),
@@ -234,6 +266,10 @@ impl Relay {
 
     /// Another connection has this runner now.
     pub(super) fn take_over(&mut self, number: u64) {
+        let Some(connection) = self.connections.get(&number) else { return };
+        if matches!(connection.session, Session::Closing) {
+            return;
+        }
         self.actions.push_back(Action::Log { connection: number, notice: Notice::TakenOver });
         self.close(number, Close::new(1000, "ws.eviction#taken_over"));
     }
@@ -254,7 +290,7 @@ impl Relay {
         self.send(number, response.encode(), None);
     }
 
-    fn set_state(&mut self, number: u64, state: RunnerState) {
+    pub(super) fn set_state(&mut self, number: u64, state: RunnerState) {
         if let Some(change) = self.registrations.get_mut(&number).and_then(|registration| registration.set_state(state))
         {
             self.change(number, change);
@@ -284,7 +320,6 @@ impl Relay {
         let session = core::mem::replace(&mut connection.session, Session::Closing);
         self.release(number, session);
         self.connections.remove(&number);
-        self.note_drained();
         Ok(())
     }
 
@@ -293,13 +328,22 @@ impl Relay {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         let init = match session {
             Session::AwaitingInit { deadline } => Some(deadline),
-            Session::Registering | Session::Settling | Session::Ready | Session::Stopping | Session::Closing => None,
+            Session::Registering
+            | Session::Settling
+            | Session::Ready
+            | Session::Draining
+            | Session::Stopping
+            | Session::Closing => None,
         };
-        for armed in [init, connection.ping.take(), connection.pong.take()].into_iter().flatten() {
+        let armed = [init, connection.ping.take(), connection.pong.take(), connection.refresh.take()];
+        for armed in armed.into_iter().flatten() {
             self.deadlines.cancel(armed);
         }
         connection.backlog.clear();
-        self.routes.forget_all(&mut connection.routes);
+        self.counted.ends.connection_ended += connection.routes.len() as u64;
+        for gateway in self.routes.forget_all(&mut connection.routes) {
+            self.tell_connection_ended(number, gateway);
+        }
         if let Some(registration) = self.registrations.get_mut(&number) {
             match registration.leave() {
                 Some(change) => self.change(number, change),
@@ -311,15 +355,8 @@ impl Relay {
         }
     }
 
-    pub(super) fn note_drained(&mut self) {
-        if self.draining && !self.drained && self.connections.is_empty() && self.registrations.is_empty() {
-            self.drained = true;
-            self.actions.push_back(Action::Drained);
-        }
-    }
-
-    /// Sends a frame to a runner, or lets it wait behind what waits already; behind its close nothing goes. `held` is what a request's bytes are
-    /// counted by.
+    /// Sends a frame to a runner, or lets it wait behind what waits already; behind its close nothing goes. `held` is
+    /// what a request's bytes are counted by.
     pub(super) fn send(&mut self, number: u64, frame: Frame, held: Option<super::routes::RouteId>) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         if matches!(connection.session, Session::Closing) {

@@ -7,8 +7,10 @@ pub struct Stats {
     pub connections: usize,
     /// Connections whose runner takes requests.
     pub ready: usize,
-    /// Routes open.
+    /// Routes open, those that are ending among them.
     pub routes: usize,
+    /// Routes that have ended but for the bus, which has yet to take the word of it to their gateway.
+    pub ending: usize,
     /// Closed routes remembered.
     pub tombstones: usize,
     /// Deadlines armed.
@@ -17,6 +19,8 @@ pub struct Stats {
     pub buffered: usize,
     /// Routes ever opened.
     pub opened: u64,
+    /// How they ended.
+    pub ends: Ends,
     /// Frames carried to runners.
     pub to_runners: u64,
     /// Frames carried to gateways.
@@ -29,10 +33,52 @@ pub struct Stats {
     pub refused: u64,
     /// Frames that were malformed or of another version.
     pub malformed: u64,
-    /// Connections dropped because their runner was silent.
-    pub pong_timeouts: u64,
-    /// Connections dropped because no Init came.
-    pub init_timeouts: u64,
+    /// Deadlines that passed.
+    pub timeouts: Timeouts,
     /// Publications that the bus gave back.
     pub publish_failed: u64,
+    /// Frames for a gateway at which nobody listens.
+    pub stale_gateway: u64,
+    /// How often a gateway was lost that had routes on a connection: it was silent, or nobody listens there.
+    pub gateways_lost: u64,
+    /// How often a gateway was told again of an end, since the bus had refused to.
+    pub aborts_retried: u64,
+    /// Ends of which a gateway could not be told in time.
+    pub aborts_given_up: u64,
+    /// Records of runners written anew, so that they do not age.
+    pub refreshed: u64,
+}
+
+/// How routes ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// By the runner: its answer's last piece, a close, an abort.
+    pub by_runner: u64,
+    /// By the gateway: an abort or a close.
+    pub by_gateway: u64,
+    /// With the runner's connection.
+    pub connection_ended: u64,
+    /// Aborted: the gateway was silent, or nobody listens there.
+    pub gateway_lost: u64,
+    /// Aborted: more waited for the runner than may.
+    pub overloaded: u64,
+    /// Aborted: the bus refused a piece.
+    pub bus_lost: u64,
+    /// Aborted: this relay drains, and could not wait longer.
+    pub draining: u64,
+}
+
+/// Deadlines that passed, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// No Init came: connections dropped.
+    pub init: u64,
+    /// A runner was silent: connections dropped.
+    pub pong: u64,
+    /// A gateway was silent that had routes on a connection.
+    pub gateway_silent: u64,
+    /// Published runners that were still here so long after the drain's beginning.
+    pub drain_published: u64,
+    /// Connections that the drain did not wait for any longer.
+    pub drain_limit: u64,
 }

@@ -21,7 +21,9 @@ pub struct Config {
     pub total_slots: u32,
     /// Whether its actors keep nothing, so that any runner of the pool may answer.
     pub stateless: bool,
-    /// Bytes that each side may send per request and direction beyond what the other has granted; at most 2³⁰.
+    /// Bytes that each side may send per request and direction beyond what the other has granted; at most 2 MiB less
+    /// 64 bytes. A chunk or a message counts for at least 64, so that the numbers of a direction, which wrap, tell
+    /// apart all that can be on its way.
     pub credit: u32,
     /// Requests open at once; more are answered `overloaded`.
     pub max_requests: usize,
@@ -41,10 +43,17 @@ pub struct Config {
     pub backoff_first: Duration,
     /// The longest wait before dialling again.
     pub backoff_most: Duration,
+    /// From dialling to the connection's opening; then it is given up and dialled anew.
+    pub dial: Duration,
     /// From a connection's opening to the relay's `ToClientInit`; then it is dialled anew.
     pub init: Duration,
     /// A relay that said nothing for so long is gone.
     pub relay_silent: Duration,
+    /// How long nothing must have been open on a connection to a relay that drains, beside a ready one, until it is
+    /// left: so that requests still come through which gateways sent before they knew of the new one.
+    pub leave_idle: Duration,
+    /// How long a runner that drains lets what is open go on; then it ends with `draining`. None: until its end.
+    pub drain_limit: Option<Duration>,
 }
 
 impl Default for Config {
@@ -65,8 +74,11 @@ impl Default for Config {
             outbox: 34 * 1024 * 1024,
             backoff_first: Duration::from_millis(100),
             backoff_most: Duration::from_secs(5),
+            dial: Duration::from_secs(10),
             init: Duration::from_secs(5),
             relay_silent: Duration::from_secs(15),
+            leave_idle: Duration::from_secs(1),
+            drain_limit: None,
         }
     }
 }
@@ -84,6 +96,9 @@ impl Config {
             ("max_chunk", self.max_chunk),
             ("credit", self.credit as usize),
             ("backoff_first", self.backoff_first.as_micros() as usize),
+            ("dial", self.dial.as_micros() as usize),
+            ("init", self.init.as_micros() as usize),
+            ("relay_silent", self.relay_silent.as_micros() as usize),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));

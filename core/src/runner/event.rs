@@ -10,37 +10,52 @@ use crate::protocol::Dialect;
 
 /// What can happen to a runner.
 ///
-/// What is said of a request that has ended is ignored.
+/// What is said of a request or a connection that has ended is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Time has passed.
     Tick,
     /// The WebSocket that [`Action::Dial`] asked for is open.
     Connected {
+        /// Which.
+        connection: u64,
         /// Which words follow from the sub-protocol that the relay chose.
         dialect: Dialect,
     },
     /// The relay sent a binary message.
     Received {
+        /// On which connection.
+        connection: u64,
         /// The message.
         frame: Frame,
     },
     /// The relay answered the opening of the WebSocket with an HTTP status instead; that ends the dialling.
     DialRefused {
+        /// Which.
+        connection: u64,
         /// The status.
         status: u16,
         /// What it said, for people.
         message: ByteString,
     },
-    /// Dialling failed, or the WebSocket ended, in whatever way. Also after [`Action::Disconnect`].
+    /// Dialling failed, or the WebSocket ended, in whatever way. Also after [`Action::Disconnect`]. It is said once of
+    /// each connection, and nothing follows.
     Disconnected {
+        /// Which.
+        connection: u64,
         /// The relay's close frame, if it sent one.
         close: Option<Close>,
     },
-    /// The outbox has no room for another frame of any size.
-    PeerBlocked,
+    /// A connection's outbox has no room for another frame of any size.
+    PeerBlocked {
+        /// Which.
+        connection: u64,
+    },
     /// It has room again.
-    PeerWritable,
+    PeerWritable {
+        /// Which.
+        connection: u64,
+    },
     /// The handler answers.
     ResponseStart {
         /// Whose.
@@ -101,13 +116,28 @@ pub enum Event {
 /// [`WebSocketClose`](Action::WebSocketClose) follows, and then nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Open a WebSocket to the relay, and say [`Event::Connected`] or [`Event::Disconnected`].
-    Dial,
+    /// Open a WebSocket to a relay, and say [`Event::Connected`], [`Event::DialRefused`] or [`Event::Disconnected`].
+    /// There can be another connection beside it, to a relay that drains or that is being left: then, and after a
+    /// failure, another relay is to be dialled if several are known.
+    Dial {
+        /// By what the connection is known from here on: a number that grows with each.
+        connection: u64,
+    },
     /// Send a binary message to the relay.
-    Send(Frame),
+    Send {
+        /// On which connection.
+        connection: u64,
+        /// The message.
+        frame: Frame,
+    },
     /// Close the WebSocket, behind what was sent before, or give up dialling; and say [`Event::Disconnected`].
-    Disconnect(Close),
-    /// The relay took this runner in and has told the gateways: from here on, requests come.
+    Disconnect {
+        /// Which connection.
+        connection: u64,
+        /// How.
+        close: Close,
+    },
+    /// A relay took this runner in and has told the gateways: from here on, requests come.
     Ready {
         /// The id that it has there.
         runner_id: ByteString,

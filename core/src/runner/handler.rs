@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::link::Link;
 use super::request::State;
 use super::{Action, Ended, Runner};
 use crate::error::ApiMisuse;
@@ -14,8 +15,9 @@ use crate::protocol::tunnel::to_server::{Kind, ResponseStart, WebSocketClose, We
 
 impl Runner {
     pub(super) fn response_start(&mut self, key: RequestKey, head: ResponseHead, body: Body) -> Result<(), ApiMisuse> {
-        let streams = self.link.dialect() == Some(Dialect::Underpass);
         let max_chunk = self.config.max_chunk;
+        let Some(connection) = self.requests.get(key).map(|request| request.id.connection) else { return Ok(()) };
+        let streams = self.link(connection).and_then(Link::dialect) == Some(Dialect::Underpass);
         let Some(request) = self.requests.get_mut(key) else { return Ok(()) };
         match request.state {
             State::AwaitingResponse => {}
@@ -104,7 +106,7 @@ impl Runner {
             // It has closed, and what it sent before still goes.
             State::ClosingWebSocket => return,
         }
-        self.end(key, Ended::Failed);
+        self.end(key, Ended::Failed(FailureCode::RunnerFailed));
     }
 
     pub(super) fn websocket_accept(&mut self, key: RequestKey) -> Result<(), ApiMisuse> {
@@ -129,7 +131,7 @@ impl Runner {
                 let close = Close::new(1009, "message_too_large");
                 self.send_close(key, close.clone());
                 self.actions.push_back(Action::WebSocketClose { key, close });
-                self.end(key, Ended::Failed);
+                self.end(key, Ended::Failed(FailureCode::MessageTooLarge));
                 Ok(())
             }
             State::OpenWebSocket => {

@@ -1,78 +1,141 @@
-//! The runner's connection: dialling, greeting, silence, goodbye.
+//! One connection to a relay: dialling, greeting, silence, hanging up.
 
-use super::{Action, Runner, StopReason};
+use std::collections::VecDeque;
+
+use bytestring::ByteString;
+
+use super::{Action, Purpose, Runner, StopReason};
 use crate::error::ApiMisuse;
 use crate::handshake::abilities;
 use crate::http::Close;
+use crate::machine::RequestKey;
 use crate::protocol::to_server::{Init, Pong};
 use crate::protocol::{Dialect, ToClient, ToServer};
 use crate::time::Time;
 
-/// How the connection stands.
+/// A connection, from its dialling to its end.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Its number: the machine gives it, and never twice.
+    pub(super) connection: u64,
+    pub(super) stage: Stage,
+    /// The relay has said that it drains.
+    pub(super) relay_drains: bool,
+    /// When it is left for a newer one, unless something opens on it.
+    pub(super) leave_at: Option<Time>,
+    /// Its outbox has no room.
+    pub(super) blocked: bool,
+    /// How many requests have come on it and are open.
+    pub(super) open: usize,
+    /// Requests that have something for the outbox when it has room again.
+    pub(super) waiting: VecDeque<RequestKey>,
+    /// Requests of which a credit total was told. Some may have ended.
+    pub(super) granted: VecDeque<RequestKey>,
+}
+
+/// How far a connection has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Link {
-    /// It will be dialled.
-    Waiting { until: Time },
+pub(super) enum Stage {
     /// It is being dialled.
-    Dialling,
+    Dialling { until: Time },
     /// It is open and was greeted; the relay has not answered.
     Greeting { dialect: Dialect, until: Time },
     /// The relay has taken this runner in, but may not have told the gateways yet. It must say something in time.
-    Settling { dialect: Dialect, until: Time, ponged: bool },
+    Settling { dialect: Dialect, until: Time, ponged: bool, runner_id: ByteString },
     /// Requests can come. The relay must say something in time.
     Ready { dialect: Dialect, until: Time },
     /// Dialling is given up; it may come to something all the same.
     GivingUp,
     /// It was told to close.
     Leaving,
-    /// It is over for good.
-    Stopped,
 }
 
 impl Link {
     pub(super) fn next_due(&self) -> Option<Time> {
-        match self {
-            Link::Waiting { until }
-            | Link::Greeting { until, .. }
-            | Link::Settling { until, .. }
-            | Link::Ready { until, .. } => Some(*until),
-            Link::Dialling | Link::GivingUp | Link::Leaving | Link::Stopped => None,
+        self.stage_due().into_iter().chain(self.leave_at).min()
+    }
+
+    /// Until when the stage may last.
+    fn stage_due(&self) -> Option<Time> {
+        match self.stage {
+            Stage::Dialling { until }
+            | Stage::Greeting { until, .. }
+            | Stage::Settling { until, .. }
+            | Stage::Ready { until, .. } => Some(until),
+            Stage::GivingUp | Stage::Leaving => None,
         }
     }
 
     /// Which words the connection knows, as long as frames can go over it.
     pub(super) fn dialect(&self) -> Option<Dialect> {
-        match self {
-            Link::Greeting { dialect, .. } | Link::Settling { dialect, .. } | Link::Ready { dialect, .. } => {
-                Some(*dialect)
+        match self.stage {
+            Stage::Greeting { dialect, .. } | Stage::Settling { dialect, .. } | Stage::Ready { dialect, .. } => {
+                Some(dialect)
             }
-            Link::Waiting { .. } | Link::Dialling | Link::GivingUp | Link::Leaving | Link::Stopped => None,
+            Stage::Dialling { .. } | Stage::GivingUp | Stage::Leaving => None,
+        }
+    }
+
+    /// Whether the relay has taken this runner in, and it has not left.
+    pub(super) fn is_taken_in(&self) -> bool {
+        match self.stage {
+            Stage::Settling { .. } | Stage::Ready { .. } => true,
+            Stage::Dialling { .. } | Stage::Greeting { .. } | Stage::GivingUp | Stage::Leaving => false,
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        match self.stage {
+            Stage::Ready { .. } => true,
+            Stage::Dialling { .. }
+            | Stage::Greeting { .. }
+            | Stage::Settling { .. }
+            | Stage::GivingUp
+            | Stage::Leaving => false,
+        }
+    }
+
+    /// Whether it is one to stay with, so that no other need be dialled.
+    pub(super) fn is_kept(&self) -> bool {
+        match self.stage {
+            Stage::Dialling { .. } | Stage::Greeting { .. } => true,
+            Stage::Settling { .. } | Stage::Ready { .. } => !self.relay_drains,
+            Stage::GivingUp | Stage::Leaving => false,
         }
     }
 }
 
 impl Runner {
-    pub(super) fn dial(&mut self) {
-        self.link = Link::Dialling;
+    pub(super) fn dial(&mut self, now: Time) {
         self.counted.dials += 1;
-        self.actions.push_back(Action::Dial);
+        let connection = self.counted.dials;
+        self.links.push(Link {
+            connection,
+            stage: Stage::Dialling { until: now + self.config.dial },
+            relay_drains: false,
+            leave_at: None,
+            blocked: false,
+            open: 0,
+            waiting: VecDeque::new(),
+            granted: VecDeque::new(),
+        });
+        self.actions.push_back(Action::Dial { connection });
     }
 
-    pub(super) fn connected(&mut self, dialect: Dialect, now: Time) -> Result<(), ApiMisuse> {
-        match self.link {
-            Link::Dialling => {}
-            // It is closed.
-            Link::GivingUp => return Ok(()),
-            Link::Waiting { .. }
-            | Link::Greeting { .. }
-            | Link::Settling { .. }
-            | Link::Ready { .. }
-            | Link::Leaving
-            | Link::Stopped => return Err(ApiMisuse::OutOfTurn("a connection that was not asked for")),
-        }
-        self.link = Link::Greeting { dialect, until: now + self.config.init };
-        self.blocked = false;
+    pub(super) fn connected(&mut self, connection: u64, dialect: Dialect, now: Time) -> Result<(), ApiMisuse> {
+        let until = now + self.config.init;
         let metadata = abilities::write(&self.abilities(dialect));
+        let unasked = ApiMisuse::OutOfTurn("a connection that was not asked for");
+        let link = self.link_mut(connection).ok_or(unasked)?;
+        match link.stage {
+            Stage::Dialling { .. } => link.stage = Stage::Greeting { dialect, until },
+            // It is closed.
+            Stage::GivingUp => return Ok(()),
+            Stage::Greeting { .. } | Stage::Settling { .. } | Stage::Ready { .. } | Stage::Leaving => {
+                return Err(unasked);
+            }
+        }
+        self.last_greeted = connection;
         let init = ToServer::Init(Init {
             name: self.config.name.clone(),
             version: self.config.version,
@@ -80,172 +143,188 @@ impl Runner {
             prepopulate_actor_names: None,
             metadata: Some(metadata.into()),
         });
-        self.actions.push_back(Action::Send(init.encode()));
+        self.tell_relay(connection, &init);
         Ok(())
     }
 
-    /// A message of the relay that is not a piece of a request.
-    pub(super) fn control(&mut self, message: ToClient, now: Time) {
+    /// A message of the relay that is not a piece of a request, on a connection over which frames can go.
+    pub(super) fn control(&mut self, connection: u64, message: ToClient, now: Time) {
         match message {
-            ToClient::Init(init) => match self.link {
-                Link::Greeting { dialect, .. } => {
-                    self.link = Link::Settling { dialect, until: now + self.config.relay_silent, ponged: false };
-                    self.was_ready = true;
-                    self.backoff = self.config.backoff_first;
-                    self.runner_id = init.runner_id;
-                }
-                // Greeted twice; the first holds.
-                Link::Settling { .. } | Link::Ready { .. } => {}
-                // Nothing is taken from a connection that is not open.
-                Link::Waiting { .. } | Link::Dialling | Link::GivingUp | Link::Leaving | Link::Stopped => {}
-            },
+            ToClient::Init(init) => self.greeted(connection, init.runner_id, now),
             ToClient::Ping(ping) => {
-                self.actions.push_back(Action::Send(ToServer::Pong(Pong { ts: ping.ts }).encode()));
-                self.pinged();
+                self.tell_relay(connection, &ToServer::Pong(Pong { ts: ping.ts }));
+                self.pinged(connection);
+                self.grant_again(connection);
             }
+            ToClient::Draining => self.relay_drains(connection, now),
             // This runner's actors keep nothing: it is sent no commands, reports no events and calls no store.
             ToClient::Commands(_) | ToClient::AckEvents(_) | ToClient::KvResponse(_) => {}
-            // The relay closes when it is done; then this runner dials again.
-            ToClient::Draining => {}
             // Those are taken elsewhere.
             ToClient::TunnelMessage(_) => {}
         }
     }
 
+    fn greeted(&mut self, connection: u64, runner_id: ByteString, now: Time) {
+        let until = now + self.config.relay_silent;
+        let Some(link) = self.link_mut(connection) else { return };
+        match link.stage {
+            Stage::Greeting { dialect, .. } => {
+                link.stage = Stage::Settling { dialect, until, ponged: false, runner_id };
+                self.was_taken_in = true;
+                self.backoff = self.config.backoff_first;
+            }
+            // Greeted twice; the first holds.
+            Stage::Settling { .. } | Stage::Ready { .. } => {}
+            // Nothing is taken from a connection that is not open.
+            Stage::Dialling { .. } | Stage::GivingUp | Stage::Leaving => {}
+        }
+    }
+
     /// The first pong makes a runner ready at its relay, which says so to the gateways; the ping after that comes when
     /// it has.
-    fn pinged(&mut self) {
-        if let Link::Settling { dialect, until, ponged } = &mut self.link {
-            if *ponged {
-                self.link = Link::Ready { dialect: *dialect, until: *until };
-                self.actions.push_back(Action::Ready { runner_id: self.runner_id.clone() });
-            } else {
-                *ponged = true;
-            }
+    fn pinged(&mut self, connection: u64) {
+        let moves = self.links.iter().any(|link| link.connection < connection && link.relay_drains);
+        let Some(link) = self.link_mut(connection) else { return };
+        let Stage::Settling { dialect, until, ponged, runner_id } = &mut link.stage else { return };
+        if *ponged {
+            let runner_id = core::mem::take(runner_id);
+            link.stage = Stage::Ready { dialect: *dialect, until: *until };
+            self.counted.moves += u64::from(moves);
+            self.actions.push_back(Action::Ready { runner_id });
+        } else {
+            *ponged = true;
         }
     }
 
     /// The relay said something: it lives.
-    pub(super) fn heard(&mut self, now: Time) {
-        if let Link::Settling { until, .. } | Link::Ready { until, .. } = &mut self.link {
-            *until = now + self.config.relay_silent;
+    pub(super) fn heard(&mut self, connection: u64, now: Time) {
+        let silent = now + self.config.relay_silent;
+        let Some(link) = self.link_mut(connection) else { return };
+        if let Stage::Settling { until, .. } | Stage::Ready { until, .. } = &mut link.stage {
+            *until = silent;
         }
     }
 
     pub(super) fn dial_refused(
         &mut self,
+        connection: u64,
         status: u16,
-        message: bytestring::ByteString,
+        message: ByteString,
         now: Time,
     ) -> Result<(), ApiMisuse> {
-        match self.link {
-            Link::Dialling => {}
-            Link::GivingUp => {
-                self.disconnected(None, now);
-                return Ok(());
-            }
-            Link::Waiting { .. }
-            | Link::Greeting { .. }
-            | Link::Settling { .. }
-            | Link::Ready { .. }
-            | Link::Leaving
-            | Link::Stopped => {
-                return Err(ApiMisuse::OutOfTurn("the refusal of a connection that was not asked for"));
+        let unasked = ApiMisuse::OutOfTurn("the refusal of a connection that was not asked for");
+        match self.link(connection).ok_or(unasked)?.stage {
+            Stage::Dialling { .. } | Stage::GivingUp => {}
+            Stage::Greeting { .. } | Stage::Settling { .. } | Stage::Ready { .. } | Stage::Leaving => {
+                return Err(unasked);
             }
         }
+        self.disconnected(connection, None, now);
         // A relay that never took this runner in will not do so later; one that did may have been set up anew.
-        if matches!(status, 400 | 401 | 403 | 404) && !self.was_ready {
+        if matches!(status, 400 | 401 | 403 | 404) && !self.was_taken_in && self.purpose == Purpose::Serving {
             self.stop(StopReason::Refused { code: status, message });
-        } else {
-            self.disconnected(None, now);
         }
         Ok(())
     }
 
     /// Dialling failed, or the connection ended.
-    pub(super) fn disconnected(&mut self, close: Option<Close>, now: Time) {
-        self.abort_all();
+    pub(super) fn disconnected(&mut self, connection: u64, close: Option<Close>, now: Time) {
+        let Some(place) = self.links.iter().position(|link| link.connection == connection) else { return };
+        self.abort_all(connection);
+        let link = self.links.remove(place);
+        if link.is_kept() {
+            self.put_off_dialling(now);
+        }
+        match self.purpose {
+            Purpose::Serving => {}
+            // It goes anyway.
+            Purpose::Draining { .. } | Purpose::Stopping(_) | Purpose::Stopped => return,
+        }
         let reason = close.as_ref().and_then(|close| close.reason.as_deref()).unwrap_or_default();
         let code = close.as_ref().and_then(|close| close.code);
-        if self.link == Link::Stopped {
-            return;
-        }
-        if self.draining {
-            self.stop(StopReason::Drained);
-        } else if reason.starts_with("ws.eviction") {
+        // One that a newer connection may have taken the place of was evicted by this runner itself.
+        if reason.starts_with("ws.eviction") && connection >= self.last_greeted {
             self.stop(StopReason::Evicted(close.unwrap_or_default()));
-        } else if code == Some(1008) && !self.was_ready {
+        } else if code == Some(1008) && !self.was_taken_in {
             self.stop(StopReason::Refused { code: 1008, message: reason.into() });
-        } else {
-            self.wait(now);
         }
     }
 
-    fn wait(&mut self, now: Time) {
-        let wait = self.random.jittered(self.backoff);
+    /// The next dial waits, each time twice as long, until a relay takes this runner in.
+    pub(super) fn put_off_dialling(&mut self, now: Time) {
+        self.dial_at = now + self.random.jittered(self.backoff);
         self.backoff = (self.backoff * 2).min(self.config.backoff_most);
-        self.link = Link::Waiting { until: now + wait };
     }
 
-    pub(super) fn drain(&mut self) {
-        if self.draining {
-            return;
-        }
-        self.draining = true;
-        match self.link {
-            Link::Settling { .. } | Link::Ready { .. } => {
-                self.actions.push_back(Action::Send(ToServer::Stopping.encode()));
-                self.go_on_draining();
+    /// When to dial, if there is to be another connection: there is none to stay with, and there are fewer than two.
+    pub(super) fn next_dial(&self) -> Option<Time> {
+        match self.purpose {
+            Purpose::Serving if self.links.len() < MOST_LINKS && !self.links.iter().any(Link::is_kept) => {
+                Some(self.dial_at)
             }
-            Link::Greeting { .. } => self.leave(),
-            Link::Waiting { .. } => self.stop(StopReason::Drained),
-            Link::Dialling => {
-                self.leave();
-                self.link = Link::GivingUp;
+            Purpose::Serving | Purpose::Draining { .. } | Purpose::Stopping(_) | Purpose::Stopped => None,
+        }
+    }
+
+    /// Leaves a connection, if that has not been done: its requests end, and it is closed.
+    pub(super) fn hang_up(&mut self, connection: u64, close: Close) {
+        let Some(link) = self.link_mut(connection) else { return };
+        link.stage = match link.stage {
+            Stage::Dialling { .. } => Stage::GivingUp,
+            Stage::Greeting { .. } | Stage::Settling { .. } | Stage::Ready { .. } => Stage::Leaving,
+            Stage::GivingUp | Stage::Leaving => return,
+        };
+        link.leave_at = None;
+        self.abort_all(connection);
+        self.actions.push_back(Action::Disconnect { connection, close });
+    }
+
+    /// The connection is of no use: it is left, and another is dialled after a while.
+    pub(super) fn fail(&mut self, connection: u64, close: Close, now: Time) {
+        if self.link(connection).is_some_and(Link::is_kept) {
+            self.put_off_dialling(now);
+        }
+        self.hang_up(connection, close);
+    }
+
+    /// What has waited too long is left.
+    pub(super) fn look_at_links(&mut self, now: Time) {
+        for place in 0..self.links.len() {
+            let link = &self.links[place];
+            let connection = link.connection;
+            if link.stage_due().is_none_or(|due| now < due) {
+                continue;
             }
-            // It is going already.
-            Link::GivingUp | Link::Leaving | Link::Stopped => {}
+            let timeouts = &mut self.counted.timeouts;
+            let (counter, close) = match link.stage {
+                Stage::Dialling { .. } => (&mut timeouts.dial, Close::new(1002, "runner.dial_timeout")),
+                Stage::Greeting { .. } => (&mut timeouts.init, Close::new(1002, "runner.init_timeout")),
+                Stage::Settling { .. } | Stage::Ready { .. } => {
+                    (&mut timeouts.relay_silent, Close::new(1011, "runner.relay_silent"))
+                }
+                // They wait for the adapter, which has deadlines of its own.
+                Stage::GivingUp | Stage::Leaving => continue,
+            };
+            *counter += 1;
+            self.fail(connection, close, now);
+        }
+        if self.next_dial().is_some_and(|due| due <= now) {
+            self.dial(now);
         }
     }
 
-    /// A runner that drains closes its WebSockets when its HTTP exchanges have ended, and goes when nothing is open.
-    pub(super) fn go_on_draining(&mut self) {
-        let is_taken_in = matches!(self.link, Link::Settling { .. } | Link::Ready { .. });
-        if !self.draining || !is_taken_in || self.exchanges > 0 {
-            return;
-        }
-        if self.requests.len() == 0 {
-            self.leave();
-        } else if !self.closing_sockets {
-            self.closing_sockets = true;
-            self.close_sockets();
-        }
+    pub(super) fn tell_relay(&mut self, connection: u64, message: &ToServer) {
+        self.actions.push_back(Action::Send { connection, frame: message.encode() });
     }
 
-    fn leave(&mut self) {
-        self.hang_up(Close::new(1000, "pegboard.runner_shutdown"));
+    pub(super) fn link(&self, connection: u64) -> Option<&Link> {
+        self.links.iter().find(|link| link.connection == connection)
     }
 
-    pub(super) fn hang_up(&mut self, close: Close) {
-        self.abort_all();
-        self.link = Link::Leaving;
-        self.actions.push_back(Action::Disconnect(close));
-    }
-
-    fn stop(&mut self, reason: StopReason) {
-        self.link = Link::Stopped;
-        self.actions.push_back(Action::Stopped(reason));
-    }
-
-    pub(super) fn tick(&mut self, now: Time) {
-        if self.link.next_due().is_none_or(|due| now < due) {
-            return;
-        }
-        match self.link {
-            Link::Waiting { .. } => self.dial(),
-            Link::Greeting { .. } => self.hang_up(Close::new(1002, "runner.init_timeout")),
-            Link::Settling { .. } | Link::Ready { .. } => self.hang_up(Close::new(1011, "runner.relay_silent")),
-            Link::Dialling | Link::GivingUp | Link::Leaving | Link::Stopped => {}
-        }
+    pub(super) fn link_mut(&mut self, connection: u64) -> Option<&mut Link> {
+        self.links.iter_mut().find(|link| link.connection == connection)
     }
 }
+
+/// One that serves, and one beside it that is left or dialled.
+const MOST_LINKS: usize = 2;

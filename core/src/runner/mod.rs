@@ -1,6 +1,7 @@
 //! The runner: dials out to a relay and hands what comes to the user's handlers.
 
 mod config;
+mod drain;
 mod event;
 mod handler;
 mod link;
@@ -16,10 +17,10 @@ use hashbrown::HashMap;
 
 pub use config::Config;
 pub use event::{Action, Event, StopReason};
-pub use stats::Stats;
+pub use stats::{Failures, Stats, Timeouts};
 
 use self::link::Link;
-use self::request::{Request, State, WireId};
+use self::request::{Request, WireId};
 use crate::directory::Abilities;
 use crate::error::{ApiMisuse, ConfigError};
 use crate::failure::FailureCode;
@@ -32,7 +33,7 @@ use crate::machine::table::Table;
 use crate::machine::{Machine, RequestKey};
 use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Credit, Kind, ResponseChunk, WebSocketClose};
-use crate::protocol::{Dialect, MessageId, ToClient, ToServer};
+use crate::protocol::{Dialect, ToClient, ToServer};
 use crate::time::Time;
 
 /// The version of the protocol that this runner speaks.
@@ -44,25 +45,40 @@ pub struct Runner {
     config: Config,
     key: ByteString,
     random: Random,
-    link: Link,
+    purpose: Purpose,
+    /// Its connections, the older one first.
+    links: Vec<Link>,
+    /// The number of the last connection on which it said who it is.
+    last_greeted: u64,
+    /// Whether a relay ever took it in.
+    was_taken_in: bool,
+    /// Not before this is a relay dialled.
+    dial_at: Time,
     backoff: Duration,
-    /// The id that the relay gave.
-    runner_id: ByteString,
-    was_ready: bool,
-    draining: bool,
-    /// Draining has come to the WebSockets.
-    closing_sockets: bool,
-    /// The outbox has no room.
-    blocked: bool,
     requests: Table<Request>,
     by_id: HashMap<WireId, RequestKey>,
     /// How many of the requests are HTTP exchanges.
     exchanges: usize,
-    /// Requests that have something for the outbox when it has room again.
-    waiting: VecDeque<RequestKey>,
     actions: VecDeque<Action>,
     /// The gauges in it are filled in when it is asked for.
     counted: Stats,
+}
+
+/// What a runner is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// It takes requests, and dials whenever it needs a connection.
+    Serving,
+    /// It finishes what is open, at the latest until a time.
+    Draining {
+        /// It has come to the WebSockets.
+        closing_sockets: bool,
+        until: Option<Time>,
+    },
+    /// It stops as soon as its connections have ended.
+    Stopping(StopReason),
+    /// It is over for good.
+    Stopped,
 }
 
 /// How a request ended.
@@ -70,7 +86,8 @@ pub struct Runner {
 enum Ended {
     Answered,
     Aborted,
-    Failed,
+    Lost,
+    Failed(FailureCode),
 }
 
 impl Runner {
@@ -79,27 +96,25 @@ impl Runner {
     ///
     /// # Errors
     /// The configuration could not work.
-    pub fn new(config: Config, key: ByteString, seed: u64, _now: Time) -> Result<Self, ConfigError> {
+    pub fn new(config: Config, key: ByteString, seed: u64, now: Time) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut runner = Runner {
             backoff: config.backoff_first,
             config,
             key,
             random: Random::new(seed),
-            link: Link::Dialling,
-            runner_id: ByteString::new(),
-            was_ready: false,
-            draining: false,
-            closing_sockets: false,
-            blocked: false,
+            purpose: Purpose::Serving,
+            links: Vec::new(),
+            last_greeted: 0,
+            was_taken_in: false,
+            dial_at: now,
             requests: Table::new(),
             by_id: HashMap::new(),
             exchanges: 0,
-            waiting: VecDeque::new(),
             actions: VecDeque::new(),
             counted: Stats::default(),
         };
-        runner.dial();
+        runner.dial(now);
         Ok(runner)
     }
 
@@ -127,23 +142,23 @@ impl Runner {
         }
     }
 
-    fn received(&mut self, frame: &Frame, now: Time) {
-        let Some(dialect) = self.link.dialect() else { return };
-        self.heard(now);
+    fn received(&mut self, connection: u64, frame: &Frame, now: Time) {
+        let Some(dialect) = self.link(connection).and_then(Link::dialect) else { return };
+        self.heard(connection, now);
         match ToClient::decode(frame, dialect) {
-            Ok(ToClient::TunnelMessage(message)) => self.tunnel_message(message, dialect),
-            Ok(message) => self.control(message, now),
+            Ok(ToClient::TunnelMessage(message)) => self.tunnel_message(connection, message, dialect),
+            Ok(message) => self.control(connection, message, now),
             Err(error) => {
                 self.counted.malformed += 1;
-                self.hang_up(Close::new(1002, format!("runner.malformed: {error}")));
+                self.fail(connection, Close::new(1002, format!("runner.malformed: {error}")), now);
             }
         }
     }
 
-    /// Sends a message of a request.
-    fn send(&mut self, key: RequestKey, kind: Kind) {
+    /// Sends a message of a request, on the connection that the request came on.
+    fn send(&mut self, key: RequestKey, message_kind: Kind) {
         let Some(request) = self.requests.get_mut(key) else { return };
-        let message_index = match &kind {
+        let message_index = match &message_kind {
             Kind::Credit(_) => 0,
             Kind::ResponseStart(_)
             | Kind::ResponseChunk(_)
@@ -153,15 +168,15 @@ impl Runner {
             | Kind::WebSocketMessageAck(_)
             | Kind::WebSocketClose(_) => request.out.number(),
         };
-        let (gateway_id, request_id) = request.id;
-        let message_id = MessageId { gateway_id, request_id, message_index };
-        let message = ToServer::TunnelMessage(ToServerTunnelMessage { message_id, message_kind: kind });
-        self.actions.push_back(Action::Send(message.encode()));
+        let id = request.id;
+        let message = ToServerTunnelMessage { message_id: id.message(message_index), message_kind };
+        self.tell_relay(id.connection, &ToServer::TunnelMessage(message));
     }
 
     /// Sends what may be sent of what waits toward the gateway, and tells the handler's pace.
     fn flush(&mut self, key: RequestKey) {
-        let blocked = self.blocked;
+        let Some(connection) = self.requests.get(key).map(|request| request.id.connection) else { return };
+        let blocked = self.link(connection).is_some_and(|link| link.blocked);
         while let Some(piece) = self.requests.get_mut(key).and_then(|request| request.out.pop(blocked)) {
             let kind = match piece {
                 Piece::Chunk { bytes, finish } => Kind::ResponseChunk(ResponseChunk { body: bytes, finish }),
@@ -183,14 +198,24 @@ impl Runner {
         }
         if blocked && !request.waits {
             request.waits = true;
-            self.waiting.push_back(key);
+            if let Some(link) = self.link_mut(connection) {
+                link.waiting.push_back(key);
+            }
         }
     }
 
-    /// The outbox has room again.
-    fn writable(&mut self) {
-        self.blocked = false;
-        while let Some(key) = self.waiting.pop_front() {
+    /// The outbox of a connection has no room.
+    fn blocked(&mut self, connection: u64) {
+        if let Some(link) = self.link_mut(connection) {
+            link.blocked = true;
+        }
+    }
+
+    /// It has room again.
+    fn writable(&mut self, connection: u64) {
+        let Some(link) = self.link_mut(connection) else { return };
+        link.blocked = false;
+        while let Some(key) = self.link_mut(connection).and_then(|link| link.waiting.pop_front()) {
             if let Some(request) = self.requests.get_mut(key) {
                 request.waits = false;
                 self.flush(key);
@@ -200,8 +225,33 @@ impl Runner {
 
     fn consumed(&mut self, key: RequestKey, bytes: usize) {
         let Some(request) = self.requests.get_mut(key) else { return };
-        if let Some(total) = request.inward.consumed(bytes) {
-            self.send(key, Kind::Credit(Credit { total }));
+        let Some(total) = request.inward.consumed(bytes) else { return };
+        let (connection, is_first) = (request.id.connection, !request.was_granted);
+        request.was_granted = true;
+        self.send(key, Kind::Credit(Credit { total }));
+        if is_first {
+            self.list_granted(connection, key);
+        }
+    }
+
+    /// Puts a request among those of which a credit total was told. Those that have ended are thrown out when they may
+    /// be half of the list, so that it stays as long as what is open, for a constant cost a request.
+    fn list_granted(&mut self, connection: u64, key: RequestKey) {
+        let Some(link) = self.links.iter_mut().find(|link| link.connection == connection) else { return };
+        if link.granted.len() > 2 * link.open {
+            link.granted.retain(|key| self.requests.get(*key).is_some());
+        }
+        link.granted.push_back(key);
+    }
+
+    /// Tells again the credit total of one request of a connection, in turn: a grant can get lost.
+    fn grant_again(&mut self, connection: u64) {
+        while let Some(key) = self.link_mut(connection).and_then(|link| link.granted.pop_front()) {
+            let Some(total) = self.requests.get(key).and_then(|request| request.inward.told()) else { continue };
+            if let Some(link) = self.link_mut(connection) {
+                link.granted.push_back(key);
+            }
+            return self.send(key, Kind::Credit(Credit { total }));
         }
     }
 
@@ -211,56 +261,50 @@ impl Runner {
         if !request.state.is_websocket() {
             self.exchanges -= 1;
         }
+        if let Some(link) = self.link_mut(request.id.connection) {
+            link.open -= 1;
+        }
         match ended {
             Ended::Answered => self.counted.answered += 1,
             Ended::Aborted => self.counted.aborted += 1,
-            Ended::Failed => self.counted.failed += 1,
+            Ended::Lost => self.counted.lost += 1,
+            Ended::Failed(code) => {
+                self.counted.failed += 1;
+                self.counted.failures.count(code);
+            }
         }
         // The answer is out, but the handler may still be reading a body that nobody sends any more.
         if ended == Ended::Answered && !request.state.is_websocket() && !request.inward.has_ended() {
             self.actions.push_back(Action::Aborted { key });
         }
-        self.go_on_draining();
     }
 
-    /// The connection is gone, and its requests with it.
-    fn abort_all(&mut self) {
-        let keys: Vec<RequestKey> = self.requests.keys().collect();
+    /// A connection is gone, and its requests with it.
+    fn abort_all(&mut self, connection: u64) {
+        let came_on_it =
+            |key: &RequestKey| self.requests.get(*key).is_some_and(|request| request.id.connection == connection);
+        let keys: Vec<RequestKey> = self.requests.keys().filter(came_on_it).collect();
         for key in keys {
             self.tell_handler(key, Close::abnormal());
-            if let Some(request) = self.requests.remove(key) {
-                self.by_id.remove(&request.id);
-                self.counted.aborted += 1;
-            }
+            self.end(key, Ended::Lost);
         }
-        self.exchanges = 0;
-        self.waiting.clear();
     }
 
-    /// Closes all WebSockets behind what their handlers have sent, since this runner goes away.
-    fn close_sockets(&mut self) {
-        let keys: Vec<RequestKey> = self.requests.keys().collect();
-        for key in keys {
-            let Some(request) = self.requests.get_mut(key) else { continue };
-            let close = Close::new(1001, FailureCode::Draining.as_str());
-            match request.state {
-                State::OpenWebSocket => {
-                    self.actions.push_back(Action::WebSocketClose { key, close: close.clone() });
-                    request.out.offer(Piece::Close(close));
-                    request.state = State::ClosingWebSocket;
-                    self.flush(key);
-                }
-                State::AwaitingWebSocket => {
-                    self.send_close(key, close.clone());
-                    self.tell_handler(key, close);
-                    self.end(key, Ended::Aborted);
-                }
-                // It closes as soon as it can.
-                State::ClosingWebSocket => {}
-                // There are none of those any more.
-                State::AwaitingResponse | State::Collecting { .. } | State::Responding => {}
-            }
-        }
+    /// Does what has become due, or possible, with what happened.
+    fn settle(&mut self, now: Time) {
+        self.leave_draining_relay(now);
+        self.look_at_links(now);
+        self.go_on_draining(now);
+        self.finish_stopping();
+    }
+
+    /// All deadlines that are armed.
+    fn deadlines(&self) -> impl Iterator<Item = Time> {
+        let drain_limit = match self.purpose {
+            Purpose::Draining { until, .. } => until,
+            Purpose::Serving | Purpose::Stopping(_) | Purpose::Stopped => None,
+        };
+        self.links.iter().filter_map(Link::next_due).chain(self.next_dial()).chain(drain_limit)
     }
 }
 
@@ -272,12 +316,14 @@ impl Machine for Runner {
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
         match event {
             Event::Tick => {}
-            Event::Connected { dialect } => self.connected(dialect, now)?,
-            Event::Received { frame } => self.received(&frame, now),
-            Event::DialRefused { status, message } => self.dial_refused(status, message, now)?,
-            Event::Disconnected { close } => self.disconnected(close, now),
-            Event::PeerBlocked => self.blocked = true,
-            Event::PeerWritable => self.writable(),
+            Event::Connected { connection, dialect } => self.connected(connection, dialect, now)?,
+            Event::Received { connection, frame } => self.received(connection, &frame, now),
+            Event::DialRefused { connection, status, message } => {
+                self.dial_refused(connection, status, message, now)?;
+            }
+            Event::Disconnected { connection, close } => self.disconnected(connection, close, now),
+            Event::PeerBlocked { connection } => self.blocked(connection),
+            Event::PeerWritable { connection } => self.writable(connection),
             Event::ResponseStart { key, head, body } => self.response_start(key, head, body)?,
             Event::ResponseChunk { key, bytes, finish } => self.response_chunk(key, bytes, finish)?,
             Event::HandlerFailed { key } => self.handler_failed(key),
@@ -285,9 +331,9 @@ impl Machine for Runner {
             Event::WebSocketMessage { key, message } => self.websocket_message(key, message)?,
             Event::WebSocketClose { key, close } => self.websocket_close(key, close)?,
             Event::Consumed { key, bytes } => self.consumed(key, bytes),
-            Event::Drain => self.drain(),
+            Event::Drain => self.drain(now),
         }
-        self.tick(now);
+        self.settle(now);
         Ok(())
     }
 
@@ -296,16 +342,17 @@ impl Machine for Runner {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        if self.actions.is_empty() { self.link.next_due() } else { Some(Time::ZERO) }
+        if self.actions.is_empty() { self.deadlines().min() } else { Some(Time::ZERO) }
     }
 
     fn stats(&self) -> Stats {
         let held = |key| self.requests.get(key).map_or(0, |request| request.out.held() + request.inward.held());
         Stats {
-            ready: matches!(self.link, Link::Ready { .. }),
-            dials_again: matches!(self.link, Link::Waiting { .. }),
+            ready: self.links.iter().any(Link::is_ready),
+            dials_again: self.next_dial().is_some(),
+            connections: self.links.len(),
             open: self.requests.len(),
-            deadlines: usize::from(self.link.next_due().is_some()),
+            deadlines: self.deadlines().count(),
             buffered: self.requests.keys().map(held).sum(),
             ..self.counted.clone()
         }

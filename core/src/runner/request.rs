@@ -4,10 +4,27 @@ use bytes::BytesMut;
 
 use crate::http::ResponseHead;
 use crate::machine::flow::{Inflow, Outflow};
-use crate::protocol::{GatewayId, RequestId};
+use crate::protocol::{GatewayId, MessageId, MessageIndex, RequestId};
 
-/// What a request is known by on the connection.
-pub(super) type WireId = (GatewayId, RequestId);
+/// What a request is known by: the connection that it came on, and its ids there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct WireId {
+    pub(super) connection: u64,
+    pub(super) gateway_id: GatewayId,
+    pub(super) request_id: RequestId,
+}
+
+impl WireId {
+    /// The request of a message that came on a connection.
+    pub(super) fn of(connection: u64, message: MessageId) -> Self {
+        WireId { connection, gateway_id: message.gateway_id, request_id: message.request_id }
+    }
+
+    /// The request's message with a number.
+    pub(super) fn message(self, message_index: MessageIndex) -> MessageId {
+        MessageId { gateway_id: self.gateway_id, request_id: self.request_id, message_index }
+    }
+}
 
 /// A request that is open.
 #[derive(Debug)]
@@ -20,6 +37,8 @@ pub(super) struct Request {
     pub(super) inward: Inflow,
     /// Whether it is among those that wait for the outbox.
     pub(super) waits: bool,
+    /// Whether it is among those of which a credit total was told.
+    pub(super) was_granted: bool,
 }
 
 /// How far a request has come.

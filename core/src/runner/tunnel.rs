@@ -1,7 +1,7 @@
 //! What comes from gateways: requests, their bodies, messages, ends.
 
 use super::request::{Request, State, WireId};
-use super::{Action, Ended, Runner};
+use super::{Action, Ended, Purpose, Runner};
 use crate::failure::{Failure, FailureCode, RequestName};
 use crate::http::{Body, Close, Message, RequestHead};
 use crate::machine::RequestKey;
@@ -12,9 +12,9 @@ use crate::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage};
 use crate::protocol::{Dialect, MessageId, ToServer};
 
 impl Runner {
-    pub(super) fn tunnel_message(&mut self, message: ToClientTunnelMessage, dialect: Dialect) {
+    pub(super) fn tunnel_message(&mut self, connection: u64, message: ToClientTunnelMessage, dialect: Dialect) {
         let ToClientTunnelMessage { message_id, message_kind } = message;
-        let id = (message_id.gateway_id, message_id.request_id);
+        let id = WireId::of(connection, message_id);
         let known = self.by_id.get(&id).copied();
         match (message_kind, known) {
             (Kind::RequestStart(start), None) => self.request(id, start, dialect),
@@ -39,7 +39,11 @@ impl Runner {
         if !state.is_websocket() {
             self.exchanges += 1;
         }
-        let request = Request { id, state, out: Outflow::new(abilities.credit), inward, waits: false };
+        if let Some(link) = self.link_mut(id.connection) {
+            link.open += 1;
+        }
+        let out = Outflow::new(abilities.credit);
+        let request = Request { id, state, out, inward, waits: false, was_granted: false };
         let key = self.requests.insert(request);
         self.by_id.insert(id, key);
         self.counted.opened += 1;
@@ -57,6 +61,8 @@ impl Runner {
             None
         };
         if let Some(failure) = refused {
+            self.counted.refused += 1;
+            self.counted.failures.count(failure.code);
             let (head, body) = failure.http_answer();
             let (status, headers) = (head.status, head.headers);
             self.answer_unopened(
@@ -83,7 +89,7 @@ impl Runner {
     }
 
     fn websocket_open(&mut self, id: WireId, open: WebSocketOpen, dialect: Dialect) {
-        let refused = if self.draining {
+        let refused = if matches!(self.purpose, Purpose::Draining { .. }) {
             // Those that are open were closed already; an exchange comes to its end, a WebSocket may not.
             Some(refusal(id, FailureCode::Draining, "the runner is going away"))
         } else if self.requests.len() >= self.config.max_requests {
@@ -92,6 +98,8 @@ impl Runner {
             None
         };
         if let Some(failure) = refused {
+            self.counted.refused += 1;
+            self.counted.failures.count(failure.code);
             let Close { code, reason } = failure.close();
             let close = to_server::WebSocketClose { code, reason, hibernate: false };
             self.answer_unopened(id, to_server::Kind::WebSocketClose(close));
@@ -103,10 +111,9 @@ impl Runner {
         self.actions.push_back(Action::WebSocketOpen { key, actor_id, head });
     }
 
-    fn answer_unopened(&mut self, (gateway_id, request_id): WireId, message_kind: to_server::Kind) {
-        let message_id = MessageId { gateway_id, request_id, message_index: 0 };
-        let message = ToServer::TunnelMessage(ToServerTunnelMessage { message_id, message_kind });
-        self.actions.push_back(Action::Send(message.encode()));
+    fn answer_unopened(&mut self, id: WireId, message_kind: to_server::Kind) {
+        let message = ToServerTunnelMessage { message_id: id.message(0), message_kind };
+        self.tell_relay(id.connection, &ToServer::TunnelMessage(message));
     }
 
     fn of_request(&mut self, key: RequestKey, message_id: MessageId, kind: Kind) {
@@ -234,13 +241,14 @@ impl Runner {
             self.send(key, to_server::Kind::ResponseAbort);
         }
         self.tell_handler(key, close);
-        self.end(key, Ended::Failed);
+        self.end(key, Ended::Failed(why));
     }
 }
 
 /// Why a request is refused that finds too many open.
 const FULL: &str = "the runner has as many requests open as it may";
 
-fn refusal((gateway_id, request_id): WireId, code: FailureCode, message: &'static str) -> Failure {
+fn refusal(id: WireId, code: FailureCode, message: &'static str) -> Failure {
+    let WireId { gateway_id, request_id, .. } = id;
     Failure { code, message: message.into(), request: Some(RequestName { gateway_id, request_id }) }
 }

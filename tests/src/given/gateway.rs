@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use underpass_core::bus::{PublishError, Rejected};
 use underpass_core::directory::{Abilities, RunnerState};
 use underpass_core::gateway::{Action, Config, Event, Open};
+use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::tunnel::{to_client, to_server};
 use underpass_core::protocol::{Dialect, RequestId};
-use underpass_core::{Failure, FailureCode, Gateway, RequestKey, Time};
+use underpass_core::{Failure, FailureCode, Gateway, Machine, RequestKey, Time};
 
 use crate::story::Story;
-use crate::wire::{GATEWAY, abilities, message_id, record, seen, to_gateway, to_runner};
+use crate::wire::{
+    GATEWAY, abilities, message_id, open, open_websocket, record, response_start, seen, to_gateway, to_runner,
+};
 
 /// A request that a story's client has opened.
 #[derive(Clone, Copy, Debug)]
@@ -35,10 +39,18 @@ pub fn gateway_with(config: Config, abilities: Abilities) -> Story<Gateway> {
 
 /// A gateway that knows one runner of Underpass, on connection 1, with much credit.
 pub fn gateway() -> Story<Gateway> {
-    gateway_with(Config::default(), abilities(1 << 20))
+    gateway_with(config(), abilities(1 << 20))
 }
 
-/// The smallest limits that a gateway takes: 100 bytes for what travels whole, 10 for a chunk.
+/// The usual, but pings are so seldom that no story sees one, no runner ages, and nothing is sent again.
+pub fn config() -> Config {
+    Config { ping_interval: SELDOM, pong: SELDOM * 2, runner_unseen: SELDOM, max_tries: 1, ..Config::default() }
+}
+
+/// Longer than any story.
+const SELDOM: Duration = Duration::from_secs(1_000_000);
+
+/// The smallest limits that a gateway takes: 100 bytes for what travels whole, 10 for a chunk. It pings as seldom.
 pub fn small_config() -> Config {
     Config {
         max_whole_body: 100,
@@ -46,7 +58,7 @@ pub fn small_config() -> Config {
         max_message: 100,
         max_header_bytes: 100,
         max_buffered: 200 + 16 * 1024,
-        ..Config::default()
+        ..config()
     }
 }
 
@@ -79,7 +91,7 @@ impl Story<Gateway> {
     /// A WebSocket that is open, from the handler's message number 1 and the client's number 1 on.
     #[track_caller]
     pub fn opens_websocket(&mut self) -> Asked {
-        let asked = self.opens(crate::wire::open_websocket("/ws"));
+        let asked = self.opens(open_websocket("/ws"));
         self.actions();
         let taken = to_server::Kind::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: false });
         self.hears(asked, 0, taken).expect([Action::WebSocketOpened { key: asked.key }]);
@@ -111,6 +123,20 @@ impl Story<Gateway> {
         }
         assert_eq!(actions, before.into_iter().collect::<Vec<_>>());
         self
+    }
+
+    /// The gateway waits for nothing but the time of a ping.
+    #[track_caller]
+    pub fn expect_no_deadline(&mut self) -> &mut Self {
+        let timeout = self.machine.poll_timeout();
+        assert!(timeout.is_none_or(|timeout| timeout >= Time::ZERO + SELDOM), "{timeout:?}");
+        self
+    }
+
+    /// The gateway waits for a deadline that is so far away from the request's opening, at time zero, and for no other.
+    #[track_caller]
+    pub fn expect_no_deadline_but(&mut self, deadline: Duration) -> &mut Self {
+        self.expect_timeout(Some(Time::ZERO + deadline))
     }
 
     /// Long enough for any deadline.
@@ -169,4 +195,34 @@ pub fn chunk_sent(bytes: Bytes, finish: bool) -> to_client::Kind {
 /// Credit, toward either end.
 pub fn credit(total: u32) -> to_client::Credit {
     to_client::Credit { total }
+}
+
+/// A request of each kind and state at connection 1, each of which its runner knows.
+pub fn one_of_each(story: &mut Story<Gateway>) -> [Asked; 4] {
+    let waiting = story.opens(open("GET", "/", Body::None));
+    story.actions();
+    let responding = story.opens(open("GET", "/", Body::None));
+    story.actions();
+    story.hears(responding, 0, response_start(200, None, true)).actions();
+    let asking = story.opens(open_websocket("/"));
+    story.actions();
+    let socket = story.opens_websocket();
+    [waiting, responding, asking, socket]
+}
+
+/// A WebSocket whose client has closed, while its messages wait for credit. The runner was sent one of ten bytes.
+pub fn closing(story: &mut Story<Gateway>) -> Asked {
+    let asked = story.opens_websocket();
+    let key = asked.key;
+    for _ in 0..2 {
+        story.input(Event::WebSocketMessage { key, message: Message::Binary(zeros(10)) }).actions();
+    }
+    story.input(Event::WebSocketClose { key, close: Close::new(1000, "") }).expect([]);
+    asked
+}
+
+/// The bus gives back what was published.
+pub fn give_back(publication: Action, reason: PublishError) -> Event {
+    let Action::Publish(publication) = publication else { panic!("{publication:?} is no publication") };
+    Event::PublishFailed(Rejected { publication, reason })
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use bytestring::ByteString;
-use underpass_core::bus::{Publication, Subject};
+use underpass_core::bus::{Publication, PublishError, Rejected, Subject};
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerChange, RunnerRecord, RunnerState};
 use underpass_core::handshake::Hello;
 use underpass_core::http::Close;
 use underpass_core::protocol::to_client::{Init, Ping, ProtocolMetadata};
+use underpass_core::protocol::to_gateway::{self, Refused, RefusedReason, RouteOpen};
 use underpass_core::protocol::to_server::Pong;
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, to_client, to_server};
-use underpass_core::protocol::{Dialect, MessageId, RequestId, ToClient, ToGateway, ToRunner, ToServer};
+use underpass_core::protocol::{Dialect, MessageId, RequestId, ToClient, ToGateway, ToRunner, ToServer, to_runner};
 use underpass_core::relay::{Action, Config, Event, Notice};
 use underpass_core::{Frame, Relay, Time};
 
@@ -28,23 +29,21 @@ pub fn relay_with(config: Config) -> Story<Relay> {
     Story::given(Relay::new(config, relay_id(), 1, Time::ZERO).expect("a relay's configuration"))
 }
 
-/// A relay with a runner of Underpass, whose key is `a`, ready on connection 1.
+/// A configuration with which records are not written anew while a story goes on.
+pub fn calm() -> Config {
+    Config { refresh: Duration::from_secs(86_400), ..Config::default() }
+}
+
+/// A relay with a runner of Underpass, whose key is `a`, ready on connection 1. It is [`calm`].
 pub fn relay() -> Story<Relay> {
-    let mut story = relay_with(Config::default());
+    let mut story = relay_with(calm());
     story.takes_in(1, "a");
     story
 }
 
 /// The smallest limits that a relay takes: 100 bytes a frame, 100 to wait of a request, 200 of a connection.
 pub fn small_config() -> Config {
-    Config {
-        max_frame: 100,
-        outbox: 100,
-        max_buffered: 100,
-        max_backlog: 200,
-        bus_largest_message: 102,
-        ..Config::default()
-    }
+    Config { max_frame: 100, outbox: 100, max_buffered: 100, max_backlog: 200, bus_largest_message: 102, ..calm() }
 }
 
 /// The opening of a runner's WebSocket.
@@ -96,6 +95,29 @@ pub fn publishes_control(number: u64, id: MessageId, message: ToGateway) -> Acti
 fn publishes_frame(number: u64, id: MessageId, frame: Frame) -> Action {
     let reply_to = Some(Subject::Connection(connection(number)));
     Action::Publish(Publication { to: Subject::Gateway(id.gateway_id), reply_to, frame })
+}
+
+/// The opening of a request comes back to its gateway.
+pub fn refuses(number: u64, id: MessageId, reason: RefusedReason) -> Action {
+    let MessageId { gateway_id, request_id, .. } = id;
+    publishes_control(number, id, ToGateway::Refused(Refused { gateway_id, request_id, reason }))
+}
+
+/// The gateway of the request is told that a connection ended.
+pub fn tells_of_end(number: u64, id: MessageId) -> Action {
+    publishes_control(number, id, ToGateway::ConnectionEnded(connection(number).into()))
+}
+
+/// The gateway of the request is told that there is a route for it.
+pub fn names(number: u64, id: MessageId) -> Action {
+    let MessageId { gateway_id, request_id, .. } = id;
+    let route = RouteOpen { gateway_id, request_id, connection: connection(number).into() };
+    publishes_control(number, id, ToGateway::RouteOpen(route))
+}
+
+/// A gateway is answered its ping.
+pub fn answers_ping(number: u64, id: MessageId, ts: i64) -> Action {
+    publishes_control(number, id, ToGateway::Pong(to_gateway::Pong { request_id: id.request_id, ts }))
 }
 
 /// A connection is closed.
@@ -153,6 +175,20 @@ impl Story<Relay> {
     #[track_caller]
     pub fn asks(&mut self, number: u64, id: MessageId, kind: to_client::Kind) -> &mut Self {
         self.bus_brings(number, ToRunner::TunnelMessage(ToClientTunnelMessage { message_id: id, message_kind: kind }))
+    }
+
+    /// A gateway pings a connection and names a request.
+    #[track_caller]
+    pub fn gateway_pings(&mut self, number: u64, id: MessageId, ts: i64) -> &mut Self {
+        let MessageId { gateway_id, request_id, .. } = id;
+        self.bus_brings(number, ToRunner::Ping(to_runner::Ping { gateway_id, request_id, ts }))
+    }
+
+    /// The bus gives a publication back.
+    #[track_caller]
+    pub fn bus_refuses(&mut self, publication: Action, reason: PublishError) -> &mut Self {
+        let Action::Publish(publication) = publication else { panic!("{publication:?} is no publication") };
+        self.input(Event::PublishFailed(Rejected { publication, reason }))
     }
 
     /// The directory answers.
@@ -223,11 +259,23 @@ impl Story<Relay> {
         self.asks(1, id, kind.clone()).expect([sends_piece(1, id, kind)])
     }
 
-    /// A connection whose record has revision 2 ends, and its runner leaves the directory.
+    /// A connection whose record has revision 2 ends, and its runner leaves the directory. Gateways that have something
+    /// open on it are told.
     #[track_caller]
     pub fn leaves(&mut self, number: u64) -> &mut Self {
         self.input(Event::Disconnected { connection: number });
-        self.expect_state(number, 2, None);
+        let mut actions = self.actions();
+        match actions.pop() {
+            Some(Action::Directory { connection, change }) if connection == number => {
+                assert_eq!((change.expected, change.record), (Some(Revision(2)), None));
+            }
+            other => panic!("the record should have been removed last, not {other:?}"),
+        }
+        for action in actions {
+            let Action::Publish(Publication { frame, .. }) = &action else { panic!("{action:?} was not expected") };
+            let told = ToGateway::decode_framed(frame, Dialect::Underpass);
+            assert_eq!(told, Ok(ToGateway::ConnectionEnded(connection(number).into())));
+        }
         self.directory(number, ChangeOutcome::Stored(Revision(3))).expect([])
     }
 

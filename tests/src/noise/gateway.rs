@@ -6,14 +6,17 @@ use std::time::Duration;
 use crate::given;
 use crate::wire::{GATEWAY, abilities, connection, gone, message_id, open, open_websocket, record, seen, to_gateway};
 use bytes::Bytes;
-use underpass_core::bus::Rejected;
+use underpass_core::bus::{Publication, Rejected};
 use underpass_core::directory::{Abilities, RunnerState};
 use underpass_core::http::Body;
+use underpass_core::protocol::tunnel::to_client::Kind;
 use underpass_core::protocol::tunnel::to_server;
-use underpass_core::protocol::{GatewayId, RequestId};
+use underpass_core::protocol::{Dialect, GatewayId, RequestId, ToGateway, ToRunner, to_gateway as control, to_runner};
 use underpass_core::{Gateway, Machine, RequestKey, Time, gateway};
 
 use super::{Noise, REASONS, holds_nothing, passes};
+
+const MOST_TRIES: u32 = 3;
 
 /// A gateway, and what its clients must believe.
 #[derive(Debug)]
@@ -22,27 +25,49 @@ pub struct Clients {
     now: Time,
     /// What happens.
     pub noise: Noise,
-    /// Those that have had no end, with their wire ids and the numbers of their runners' next messages.
+    /// Those that have had no end, with their ids on the wire and the numbers of their runners' next messages there.
     open: BTreeMap<RequestKey, (RequestId, u16)>,
+    /// Whether something of the answer came, behind which a request is not sent again.
+    answered: BTreeSet<RequestKey>,
+    /// The openings of each key that went out.
+    sent: BTreeMap<RequestKey, u32>,
     ended: VecDeque<RequestKey>,
     paused: BTreeSet<RequestKey>,
-    published: VecDeque<underpass_core::bus::Publication>,
+    published: VecDeque<Publication>,
+    pings: VecDeque<to_runner::Ping>,
     ends: [u64; 2],
 }
 
 impl Clients {
     /// With noise of any source.
     pub fn new(noise: Noise) -> Self {
-        let config =
-            gateway::Config { max_requests: 60, max_requests_per_runner: 25, ..given::gateway::small_config() };
+        let second = Duration::from_secs(1);
+        let config = gateway::Config {
+            max_requests: 60,
+            max_requests_per_runner: 25,
+            max_waiting: 10,
+            max_kept_body: 30,
+            max_tries: MOST_TRIES,
+            ping_interval: second,
+            pong: 4 * second,
+            runner_unseen: 60 * second,
+            idle_request_body: Some(2 * second),
+            idle_response_body: Some(second),
+            actor_start: second,
+            grace: second,
+            ..given::gateway::small_config()
+        };
         Clients {
             gateway: Gateway::new(config, GATEWAY, 1, Time::ZERO).expect("a configuration"),
             now: Time::ZERO,
             noise,
             open: BTreeMap::new(),
+            answered: BTreeSet::new(),
+            sent: BTreeMap::new(),
             ended: VecDeque::new(),
             paused: BTreeSet::new(),
             published: VecDeque::new(),
+            pings: VecDeque::new(),
             ends: [0; 2],
         }
     }
@@ -58,6 +83,8 @@ impl Clients {
     fn end(&mut self, key: RequestKey) {
         assert!(self.open.remove(&key).is_some(), "a second end of {key:?}");
         self.paused.remove(&key);
+        self.answered.remove(&key);
+        self.sent.remove(&key);
         self.ended.push_front(key);
         self.ended.truncate(20);
         self.ends[0] += 1;
@@ -66,22 +93,46 @@ impl Clients {
     fn event(&mut self) -> Option<gateway::Event> {
         use gateway::Event;
         let noise = &mut self.noise;
-        Some(match noise.below(24) {
+        Some(match noise.below(26) {
             0 | 1 => {
-                let state =
-                    noise.pick(&[RunnerState::Ready, RunnerState::Ready, RunnerState::Full, RunnerState::Draining]);
+                use RunnerState::{Draining, Full, Moving, Ready};
+                let state = noise.pick(&[Ready, Ready, Ready, Full, Draining, Moving]);
                 let (key, number) = noise.pick(&[("a", 1), ("b", 2), ("c", 3)]);
                 let move_to = if noise.once_in(8) { 10 } else { 0 };
                 let published = given::gateway::published_abilities();
-                let abilities: Abilities = noise.pick(&[abilities(15), abilities(40), published]);
-                let seen =
-                    if noise.once_in(12) { gone(key) } else { seen(key, record(number + move_to, abilities, state)) };
+                let mut abilities: Abilities = noise.pick(&[abilities(100), abilities(400), published]);
+                // For a while the pool has actors with state.
+                abilities.stateless = self.now.as_micros() / 100_000_000 % 8 > 0;
+                let mut record = record(number + move_to, abilities, state);
+                if noise.once_in(3) {
+                    record.moving = Some(connection(number + 10 - move_to));
+                }
+                let seen = if noise.once_in(12) { gone(key) } else { seen(key, record) };
                 if !noise.once_in(6) {
                     return Some(Event::Tick);
                 }
                 Event::Directory(seen)
             }
-            2 if noise.once_in(10) => Event::NoResponders { to: connection(noise.below(5) as u64) },
+            2 if noise.once_in(10) => Event::NoResponders { to: connection(noise.below(15) as u64) },
+            24 if noise.once_in(20) => noise.pick(&[Event::DirectoryAway, Event::DirectoryBack]),
+            24 => {
+                let pinged = self.pings.pop_front()?;
+                let pong = control::Pong { request_id: pinged.request_id, ts: pinged.ts };
+                Event::Received { frame: ToGateway::Pong(pong).encode_framed() }
+            }
+            25 => {
+                let id = self.key().and_then(|key| self.open.get(&key)).map_or(RequestId([9; 4]), |(id, _)| *id);
+                let noise = &mut self.noise;
+                let connection: control::Connection = connection(noise.below(15) as u64).into();
+                use control::RefusedReason::{ConnectionEnded, Draining, Full};
+                let reason = noise.pick(&[ConnectionEnded, Draining, Full]);
+                let said = match noise.below(8) {
+                    0 => ToGateway::ConnectionEnded(connection),
+                    1..4 => ToGateway::Refused(control::Refused { gateway_id: GATEWAY, request_id: id, reason }),
+                    _ => ToGateway::RouteOpen(control::RouteOpen { gateway_id: GATEWAY, request_id: id, connection }),
+                };
+                Event::Received { frame: said.encode_framed() }
+            }
             2 | 3 => {
                 let publication = self.published.pop_front()?;
                 if !noise.once_in(10) {
@@ -153,12 +204,32 @@ impl Clients {
         self.take();
     }
 
+    /// An opening goes out as often as it may, each time under a new id, and never behind the answer's beginning.
+    fn published(&mut self, publication: &Publication) {
+        let message = match ToRunner::decode_framed(&publication.frame, Dialect::Underpass).expect("a frame") {
+            ToRunner::TunnelMessage(message) => message,
+            ToRunner::Ping(ping) => return self.pings.push_back(ping),
+            other => panic!("{other:?}"),
+        };
+        let opens = matches!(message.message_kind, Kind::RequestStart(_) | Kind::WebSocketOpen(_));
+        let id = message.message_id.request_id;
+        let of =
+            |(key, _): &(&RequestKey, _)| self.gateway.request_name(**key).is_some_and(|name| name.request_id == id);
+        let Some(key) = self.open.iter().find(of).map(|(key, _)| *key).filter(|_| opens) else { return };
+        assert!(!self.answered.contains(&key), "an opening behind an answer");
+        let sent = self.sent.entry(key).or_default();
+        *sent += 1;
+        assert!(*sent <= MOST_TRIES, "one opening too many");
+        self.open.insert(key, (id, 0));
+    }
+
     /// Takes what the gateway wants, and believes it only if it makes sense.
     fn take(&mut self) {
         use gateway::Action;
         while let Some(action) = self.gateway.poll_action() {
             let (key, is_end) = match action {
                 Action::Publish(publication) => {
+                    self.published(&publication);
                     self.published.push_back(publication);
                     if self.published.len() > 10 {
                         self.published.pop_front();
@@ -171,15 +242,18 @@ impl Clients {
                 Action::WebSocketOpened { key } | Action::WebSocketMessage { key, .. } => (key, false),
                 Action::WebSocketClose { key, .. } | Action::Failed { key, .. } => (key, true),
                 Action::PauseSource { key } => {
+                    assert!(self.open.contains_key(&key), "a pause behind the end of {key:?}");
                     assert!(self.paused.insert(key), "paused twice");
-                    (key, false)
+                    continue;
                 }
                 Action::ResumeSource { key } => {
+                    assert!(self.open.contains_key(&key), "on behind the end of {key:?}");
                     assert!(self.paused.remove(&key), "resumed without a pause");
-                    (key, false)
+                    continue;
                 }
             };
             assert!(self.open.contains_key(&key), "something behind the end of {key:?}");
+            self.answered.insert(key);
             if is_end {
                 self.end(key);
                 self.ends[1] += 1;

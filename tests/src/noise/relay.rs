@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::given;
-use crate::wire::{GATEWAY, abilities, message_id, record, relay_id, to_server};
+use crate::wire::{GATEWAY, abilities, connection, message_id, record, relay_id, to_server};
 use bytes::Bytes;
-use underpass_core::bus::{Rejected, Subject};
+use underpass_core::bus::{ConnectionId, PublishError, Rejected, RelayId, Subject};
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerState, Versioned};
 use underpass_core::protocol::tunnel::to_server;
 use underpass_core::protocol::{
@@ -14,7 +14,10 @@ use underpass_core::protocol::{
 };
 use underpass_core::{Frame, Machine, Relay, Time, relay};
 
-use super::{Noise, REASONS, holds_nothing, passes};
+use super::{Noise, holds_nothing, passes};
+
+/// A gateway of which less is heard.
+const OTHER: GatewayId = GatewayId(*b"tawo");
 
 /// A relay, its adapter, and what was ever asked of whom.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub struct Connections {
     revision: u64,
     asked: BTreeSet<(u64, RequestId)>,
     published: VecDeque<underpass_core::bus::Publication>,
+    drained: bool,
 }
 
 impl Connections {
@@ -41,6 +45,10 @@ impl Connections {
             max_connections: 6,
             max_routes_per_connection: 12,
             max_tombstones: 20,
+            max_ending: 10,
+            refresh: Duration::from_secs(5),
+            gateway_silent: Duration::from_secs(25),
+            drain_limit: Some(Duration::from_secs(20)),
             ..given::relay::small_config()
         };
         Connections {
@@ -54,6 +62,7 @@ impl Connections {
             revision: 0,
             asked: BTreeSet::new(),
             published: VecDeque::new(),
+            drained: false,
         }
     }
 
@@ -67,6 +76,8 @@ impl Connections {
         let mut id = message_id(request, self.noise.below(4) as u16);
         if self.noise.once_in(60) {
             id.gateway_id = GatewayId::ZERO;
+        } else if self.noise.once_in(4) {
+            id.gateway_id = OTHER;
         }
         id
     }
@@ -78,7 +89,18 @@ impl Connections {
             return ChangeOutcome::Stored(revision);
         }
         let record = |number| record(number, abilities(15), RunnerState::Ready);
-        match self.noise.below(5) {
+        match self.noise.below(7) {
+            5 => {
+                let mut moved = record(number + 1);
+                moved.moving = Some(connection(number));
+                ChangeOutcome::Conflict(Some(Versioned { revision, record: moved }))
+            }
+            6 => {
+                let mut moving = record(number);
+                moving.connection = Some(ConnectionId { relay: RelayId(uuid::Uuid::from_u128(0xef)), number });
+                moving.state = RunnerState::Moving;
+                ChangeOutcome::Conflict(Some(Versioned { revision, record: moving }))
+            }
             0 => ChangeOutcome::Unavailable,
             1 => ChangeOutcome::Conflict(None),
             2 => ChangeOutcome::Conflict(Some(Versioned { revision, record: record(number) })),
@@ -119,8 +141,11 @@ impl Connections {
             2 => Event::PeerBlocked { connection: self.connection() },
             3..7 => Event::PeerWritable { connection: self.connection() },
             7 => match self.published.pop_front() {
-                Some(publication) if self.noise.once_in(5) => {
-                    Event::PublishFailed(Rejected { publication, reason: self.noise.pick(&REASONS) })
+                Some(publication) if self.noise.once_in(3) => {
+                    let refused = [PublishError::Full, PublishError::TooLarge, PublishError::Disconnected];
+                    let deaf = self.noise.once_in(20);
+                    let reason = if deaf { PublishError::NoResponders } else { self.noise.pick(&refused) };
+                    Event::PublishFailed(Rejected { publication, reason })
                 }
                 Some(_) | None => Event::Tick,
             },
@@ -140,6 +165,7 @@ impl Connections {
             }
             12..18 => self.runner_says(|_| given::relay::pong().encode().into_bytes()),
             18 if self.noise.once_in(30) => self.runner_says(|_| ToServer::Stopping.encode().into_bytes()),
+            18 if self.noise.once_in(200) => Event::NoResponders { gateway: self.noise.pick(&[GATEWAY, OTHER]) },
             18 => {
                 let id = self.id();
                 let ping = to_runner::Ping { gateway_id: id.gateway_id, request_id: id.request_id, ts: 0 };
@@ -190,7 +216,8 @@ impl Connections {
         self.handle(event);
     }
 
-    fn handle(&mut self, event: relay::Event) {
+    /// This happens.
+    pub fn handle(&mut self, event: relay::Event) {
         let ended = match &event {
             relay::Event::Disconnected { connection } => Some(*connection),
             _ => None,
@@ -206,6 +233,12 @@ impl Connections {
         assert!(stats.tombstones <= 20 && stats.connections <= 7 + self.open.len(), "{stats:?}");
         // 200 bytes a connection, and what tells runners of ends and the relay's pings besides.
         assert!(stats.buffered <= self.open.len() * 2_000, "{stats:?}");
+        // Each route ends once.
+        let relay::Ends { by_runner, by_gateway, connection_ended, gateway_lost, overloaded, bus_lost, draining } =
+            stats.ends;
+        let ended = by_runner + by_gateway + connection_ended + gateway_lost + overloaded + bus_lost + draining;
+        assert_eq!(stats.opened, ended + (stats.routes - stats.ending) as u64, "{stats:?}");
+        assert!(stats.ending <= 10, "{stats:?}");
     }
 
     fn take(&mut self) {
@@ -233,7 +266,8 @@ impl Connections {
                     *count += 1;
                     assert_eq!(*count, 1, "two changes at a time");
                 }
-                Action::Log { .. } | Action::Drained => {}
+                Action::Log { .. } => {}
+                Action::Drained => assert!(!core::mem::replace(&mut self.drained, true), "drained twice"),
             }
         }
     }
@@ -251,8 +285,8 @@ impl Connections {
         };
         assert_eq!(message.message_id.gateway_id, gateway);
         let asked = self.asked.contains(&(from.number, message.message_id.request_id));
-        let may_be_mutated =
-            gateway != GATEWAY || !message.message_id.request_id.0.windows(2).all(|two| two[0] == two[1]);
+        let may_be_mutated = ![GATEWAY, OTHER].contains(&gateway)
+            || !message.message_id.request_id.0.windows(2).all(|two| two[0] == two[1]);
         assert!(
             asked || may_be_mutated || message.message_kind == to_server::Kind::ResponseAbort,
             "a stranger's answer: {message:?}"
@@ -276,6 +310,7 @@ impl Connections {
         self.now += Duration::from_secs(60);
         self.handle(relay::Event::Tick);
         self.handle(relay::Event::Drain);
+        assert!(self.drained, "it has drained");
         holds_nothing(&self.relay);
         self.relay.stats()
     }

@@ -7,8 +7,8 @@ use crate::given;
 use crate::wire::{status, to_client};
 use bytes::Bytes;
 use underpass_core::http::Body;
-use underpass_core::protocol::tunnel::to_client;
-use underpass_core::protocol::{Dialect, ToServer};
+use underpass_core::protocol::tunnel::to_client::Kind;
+use underpass_core::protocol::{Dialect, ToClient, ToServer};
 use underpass_core::{Machine, RequestKey, Runner, Time, runner};
 
 use super::{Noise, holds_nothing, passes};
@@ -20,33 +20,43 @@ pub struct Handlers {
     now: Time,
     /// What happens.
     pub noise: Noise,
-    /// Whether frames can be sent, whether a socket is there, whether one is being opened.
-    socket: Socket,
+    /// The connections that there are.
+    sockets: BTreeMap<u64, Socket>,
+    /// The number of the last one.
+    dialled: u64,
+    /// Those whose relay drains, and sends no new requests.
+    draining: BTreeSet<u64>,
+    /// How often one was dialled beside another.
+    beside: u64,
     stopped: bool,
     /// What handlers have, and what they were told is over.
     open: BTreeMap<RequestKey, bool>,
-    next: BTreeMap<u8, u16>,
+    next: BTreeMap<(u64, u8), u16>,
     paused: BTreeSet<RequestKey>,
     sent: u64,
 }
 
+/// How far a connection has come: whether frames can be sent on it, whether it is to end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Socket {
-    None,
     Dialling,
     Open,
+    GivenUp,
     Closing,
 }
 
 impl Handlers {
     /// With noise of any source.
     pub fn new(noise: Noise) -> Self {
-        let config = runner::Config { max_requests: 20, ..given::runner::small_config(30) };
+        let config = runner::Config { max_requests: 20, ..given::runner::small_config(300) };
         let mut handlers = Handlers {
             runner: Runner::new(config, "key".into(), 1, Time::ZERO).expect("a configuration"),
             now: Time::ZERO,
             noise,
-            socket: Socket::None,
+            sockets: BTreeMap::new(),
+            dialled: 0,
+            draining: BTreeSet::new(),
+            beside: 0,
             stopped: false,
             open: BTreeMap::new(),
             next: BTreeMap::new(),
@@ -59,18 +69,26 @@ impl Handlers {
 
     fn event(&mut self) -> runner::Event {
         use runner::Event;
-        match self.socket {
-            Socket::Dialling if self.noise.once_in(4) => {
+        let sockets: Vec<_> = self.sockets.keys().copied().collect();
+        let connection = if sockets.is_empty() { self.dialled } else { self.noise.pick(&sockets) };
+        match self.sockets.get(&connection) {
+            Some(Socket::Dialling | Socket::GivenUp) if self.noise.once_in(4) => {
                 let dialect = if self.noise.once_in(5) { Dialect::Published } else { Dialect::Underpass };
                 return match self.noise.below(6) {
-                    0 => Event::Disconnected { close: None },
-                    1 => Event::DialRefused { status: 503, message: "".into() },
-                    _ => Event::Connected { dialect },
+                    0 => Event::Disconnected { connection, close: None },
+                    1 => Event::DialRefused { connection, status: 503, message: "".into() },
+                    _ => Event::Connected { connection, dialect },
                 };
             }
-            Socket::Closing if self.noise.once_in(4) => return Event::Disconnected { close: Some(self.noise.close()) },
-            Socket::Open if self.noise.once_in(2_000) => return Event::Disconnected { close: None },
-            Socket::None | Socket::Dialling | Socket::Open | Socket::Closing => {}
+            Some(Socket::GivenUp | Socket::Closing) if self.noise.once_in(20) => {
+                return Event::Disconnected { connection, close: Some(self.noise.close()) };
+            }
+            Some(Socket::Open) if self.noise.once_in(2_000) => return Event::Disconnected { connection, close: None },
+            Some(Socket::Open) if self.noise.once_in(600) => {
+                self.draining.insert(connection);
+                return Event::Received { connection, frame: ToClient::Draining.encode() };
+            }
+            Some(Socket::Dialling | Socket::Open | Socket::GivenUp | Socket::Closing) | None => {}
         }
         let key = {
             let keys: Vec<_> = self.open.keys().copied().collect();
@@ -78,10 +96,10 @@ impl Handlers {
         };
         let noise = &mut self.noise;
         match (noise.below(24), key) {
-            (0, _) => Event::PeerBlocked,
-            (1..4, _) => Event::PeerWritable,
-            (4, _) => Event::Received { frame: given::runner::greeting().encode() },
-            (5, _) => Event::Received { frame: given::runner::ping(0).encode() },
+            (0, _) => Event::PeerBlocked { connection },
+            (1..4, _) => Event::PeerWritable { connection },
+            (4, _) => Event::Received { connection, frame: given::runner::greeting().encode() },
+            (5, _) => Event::Received { connection, frame: given::runner::ping(0).encode() },
             (6..9, Some(key)) => Event::Consumed { key, bytes: noise.below(40) },
             (9, Some(key)) => {
                 let body =
@@ -95,19 +113,19 @@ impl Handlers {
             (15, Some(key)) if noise.once_in(4) => Event::WebSocketClose { key, close: noise.close() },
             _ => {
                 let request = noise.below(30) as u8;
-                let kind = noise.piece();
-                let next = self.next.entry(request).or_default();
-                let opens = matches!(kind, to_client::Kind::RequestStart(_) | to_client::Kind::WebSocketOpen(_));
+                let kind = if self.draining.contains(&connection) { Kind::RequestAbort } else { noise.piece() };
+                let next = self.next.entry((connection, request)).or_default();
+                let opens = matches!(kind, Kind::RequestStart(_) | Kind::WebSocketOpen(_));
                 if opens && noise.once_in(2) {
                     *next = 0;
                 }
                 let number = if noise.once_in(40) { noise.any() as u16 } else { *next };
-                if !matches!(kind, to_client::Kind::Credit(_)) {
+                if !matches!(kind, Kind::Credit(_)) {
                     *next = number.wrapping_add(1);
                 }
                 let frame = to_client(given::runner::of(request, number), kind).into_bytes();
-                let frame = if noise.once_in(100) { noise.mutated(frame) } else { frame };
-                Event::Received { frame: frame.into() }
+                let frame = if noise.once_in(300) { noise.mutated(frame) } else { frame };
+                Event::Received { connection, frame: frame.into() }
             }
         }
     }
@@ -126,8 +144,13 @@ impl Handlers {
 
     fn handle(&mut self, event: runner::Event) {
         match &event {
-            runner::Event::Connected { .. } => self.socket = Socket::Open,
-            runner::Event::Disconnected { .. } | runner::Event::DialRefused { .. } => self.socket = Socket::None,
+            runner::Event::Connected { connection, .. } => {
+                let socket = self.sockets.get_mut(connection).expect("it is being dialled");
+                *socket = if *socket == Socket::Dialling { Socket::Open } else { Socket::Closing };
+            }
+            runner::Event::Disconnected { connection, .. } | runner::Event::DialRefused { connection, .. } => {
+                self.sockets.remove(connection);
+            }
             _ => {}
         }
         if self.runner.handle(event, self.now).is_err() {
@@ -140,20 +163,28 @@ impl Handlers {
         use runner::Action;
         while let Some(action) = self.runner.poll_action() {
             let key = match action {
-                Action::Dial => {
-                    assert_eq!(self.socket, Socket::None, "a second socket");
-                    self.socket = Socket::Dialling;
+                Action::Dial { connection } => {
+                    assert!(connection > self.dialled, "a number that was there before");
+                    self.dialled = connection;
+                    let open = self.sockets.values().filter(|socket| **socket == Socket::Open).count();
+                    self.beside += u64::from(open > 0);
+                    self.sockets.insert(connection, Socket::Dialling);
+                    assert!(self.sockets.len() <= 2, "a third connection");
                     continue;
                 }
-                Action::Send(frame) => {
-                    assert_eq!(self.socket, Socket::Open, "a frame without a socket");
+                Action::Send { connection, frame } => {
+                    assert_eq!(self.sockets.get(&connection), Some(&Socket::Open), "a frame without a socket");
                     ToServer::decode(&frame, Dialect::Underpass).expect("what a runner sends can be read");
                     self.sent += 1;
                     continue;
                 }
-                Action::Disconnect(_) => {
-                    assert!(matches!(self.socket, Socket::Open | Socket::Dialling), "no socket to close");
-                    self.socket = Socket::Closing;
+                Action::Disconnect { connection, .. } => {
+                    let socket = self.sockets.get_mut(&connection).expect("a socket to close");
+                    *socket = match socket {
+                        Socket::Dialling => Socket::GivenUp,
+                        Socket::Open => Socket::Closing,
+                        Socket::GivenUp | Socket::Closing => panic!("closed twice"),
+                    };
                     continue;
                 }
                 Action::Ready { .. } => continue,
@@ -189,19 +220,16 @@ impl Handlers {
     /// # Panics
     /// If something is.
     pub fn over(mut self) -> runner::Stats {
-        if self.socket == Socket::Closing {
-            self.handle(runner::Event::Disconnected { close: None });
-        }
         self.handle(runner::Event::Drain);
-        if !self.stopped {
-            self.handle(runner::Event::Disconnected { close: None });
+        while let Some(connection) = self.sockets.keys().next().copied() {
+            self.handle(runner::Event::Disconnected { connection, close: None });
         }
         assert!(self.stopped);
         self.now += Duration::from_secs(3_600);
         self.handle(runner::Event::Tick);
         holds_nothing(&self.runner);
         let stats = self.runner.stats();
-        assert_eq!(stats.opened, stats.answered + stats.aborted + stats.failed, "{stats:?}");
+        assert_eq!(stats.opened, stats.answered + stats.aborted + stats.lost + stats.failed, "{stats:?}");
         stats
     }
 }

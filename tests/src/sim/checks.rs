@@ -36,8 +36,6 @@ pub struct Wire {
     names: HashMap<RequestName, ConnectionId>,
     /// Those that ever came to a connection: the bus may bring an opening again.
     brought: HashSet<(ConnectionId, RequestName)>,
-    /// Connections that are no more: what their relay says of them is its own word.
-    ended: HashSet<ConnectionId>,
 }
 
 /// What a frame on the bus is about.
@@ -88,7 +86,14 @@ impl Wire {
     pub fn relay_publishes(&mut self, of: ConnectionId, frame: &Frame) -> (About, Result<(), String>) {
         let message = match ToGateway::decode_framed(frame, Dialect::Underpass) {
             Ok(ToGateway::TunnelMessage(message)) => message,
-            Ok(_) => return (About::Nobody, Ok(())),
+            Ok(ToGateway::Refused(refused)) => {
+                let name = RequestName { gateway_id: refused.gateway_id, request_id: refused.request_id };
+                self.open.remove(&(of, name));
+                return (About::Wire(name), Ok(()));
+            }
+            Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) => {
+                return (About::Nobody, Ok(()));
+            }
             Err(error) => return (About::Nobody, Err(format!("a relay publishes what is none: {error}"))),
         };
         let ToServerTunnelMessage { message_id, message_kind } = message;
@@ -109,14 +114,12 @@ impl Wire {
             | to_server::Kind::Credit(_) => false,
         };
         let is_open = if ends { self.open.remove(&(of, name)) } else { self.open.contains(&(of, name)) };
-        let is_refused = self.ended.contains(&of) && self.brought.contains(&(of, name));
         let wrong = || format!("a frame of request {name} came to its gateway from {of} without a route");
-        (about, if is_open || is_refused { Ok(()) } else { Err(wrong()) })
+        (about, if is_open { Ok(()) } else { Err(wrong()) })
     }
 
     /// A connection ended, and all that may be answered on it.
     pub fn connection_ends(&mut self, connection: ConnectionId) {
-        self.ended.insert(connection);
         self.open.retain(|(on, _)| *on != connection);
     }
 

@@ -162,7 +162,7 @@ impl World<'_> {
     fn some_connection(&self, pick: u64) -> Option<(usize, Node, SocketId, ConnectionId)> {
         let index = pick as usize % self.runners.len();
         let slot = &self.runners[index];
-        let (node, socket) = (slot.running()?, slot.process.as_ref()?.socket?);
+        let (node, socket) = (slot.running()?, *slot.process.as_ref()?.sockets.values().next_back()?);
         let (_, relay) = self.network.ends_of(socket);
         let relay = self.relays.iter().find(|slot| slot.running() == Some(relay))?;
         let relay = relay.process.as_ref()?.machine.id();

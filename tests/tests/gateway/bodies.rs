@@ -1,5 +1,7 @@
 //! Bodies of requests and answers, messages, and the credit that they use.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use underpass_core::directory::Abilities;
 use underpass_core::gateway::{Action, Config, Event};
@@ -119,14 +121,16 @@ fn a_collected_body_over_twenty_mebibytes_fails_and_the_runner_never_hears_of_it
 }
 
 #[test]
-fn a_collected_body_whose_client_or_runner_goes_away_is_dropped_in_silence() {
+fn a_collected_body_whose_client_goes_away_is_dropped_and_one_whose_runner_does_waits_for_another() {
     let mut story = gateway_with(small_config(), published_abilities());
     let asked = story.opens(open("POST", "/", Body::Stream));
     story.input(chunk(asked.key, zeros(5), false)).expect([]);
     story.input(Event::ClientGone { key: asked.key }).expect([]);
+    // A runner that goes away is nothing to a body that is not complete; then nobody is there.
     let asked = story.opens(open("POST", "/", Body::Stream));
-    story.input(Event::Directory(gone("a"))).expect_failed(asked, FailureCode::RunnerLost, []);
-    story.ends();
+    story.input(Event::Directory(gone("a"))).expect([]);
+    story.input(chunk(asked.key, zeros(5), true)).expect([]);
+    story.passes_in_silence_until(Duration::from_secs(5)).expect_failed(asked, FailureCode::NoRunner, []).ends();
 }
 
 #[test]
@@ -145,24 +149,24 @@ fn a_streamed_body_is_limited_only_if_the_configuration_says_so() {
 
 #[test]
 fn a_sender_spends_its_credit_and_one_chunk_more_and_then_its_client_waits() {
-    let mut story = gateway_with(small_config(), abilities(15));
+    let mut story = gateway_with(small_config(), abilities(100));
     let asked = story.opens(open("POST", "/", Body::Stream));
     let key = asked.key;
     story.actions();
     story.input(chunk(key, zeros(10), false)).expect([publishes(asked, 1, chunk_sent(zeros(10), false))]);
-    // Five are left: one whole chunk passes.
+    // It counted for 64, and 36 are left: one whole chunk passes.
     let second = publishes(asked, 2, chunk_sent(zeros(10), false));
     story.input(chunk(key, zeros(10), false)).expect([second, Action::PauseSource { key }]);
     story.input(chunk(key, zeros(10), false)).expect([]);
     assert_eq!(story.machine.stats().buffered, 10);
-    // 15 + 5 is what was sent; one more lets the next pass.
-    story.hears(asked, 0, granted(5)).expect([]);
-    story.hears(asked, 0, granted(6)).expect([publishes(asked, 3, chunk_sent(zeros(10), false))]);
-    story.hears(asked, 0, granted(15)).expect([]);
-    story.hears(asked, 0, granted(16)).expect([Action::ResumeSource { key }]);
+    // 100 + 28 is what was sent; one more lets the next pass.
+    story.hears(asked, 0, granted(28)).expect([]);
+    story.hears(asked, 0, granted(29)).expect([publishes(asked, 3, chunk_sent(zeros(10), false))]);
+    story.hears(asked, 0, granted(92)).expect([]);
+    story.hears(asked, 0, granted(93)).expect([Action::ResumeSource { key }]);
     // An old or an impossible total changes nothing.
-    story.hears(asked, 0, granted(5)).expect([]);
-    story.hears(asked, 0, granted(31)).expect([]);
+    story.hears(asked, 0, granted(28)).expect([]);
+    story.hears(asked, 0, granted(193)).expect([]);
     let fourth = publishes(asked, 4, chunk_sent(zeros(10), false));
     story.input(chunk(key, zeros(10), false)).expect([fourth, Action::PauseSource { key }]);
     story.input(Event::ClientGone { key }).expect([aborts(asked, 5)]).ends();
@@ -179,7 +183,9 @@ fn the_end_of_a_body_needs_no_credit_but_stays_behind_what_does() {
     story.input(chunk(key, zeros(1), false)).expect([]);
     story.input(chunk(key, Bytes::new(), true)).expect([]);
     let rest = [(2, zeros(1), false), (3, Bytes::new(), true)];
-    story.hears(asked, 0, granted(1)).expect(rest.map(|(n, bytes, end)| publishes(asked, n, chunk_sent(bytes, end))));
+    // The first counted for 64, of which credit had ten.
+    story.hears(asked, 0, granted(54)).expect([]);
+    story.hears(asked, 0, granted(55)).expect(rest.map(|(n, bytes, end)| publishes(asked, n, chunk_sent(bytes, end))));
     story.hears(asked, 0, response_start(200, None, false)).actions();
     story.ends();
 }
@@ -199,21 +205,22 @@ fn a_client_that_does_not_pause_fails_past_the_bound() {
 
 #[test]
 fn what_a_client_consumed_is_granted_in_quarters_of_the_credit() {
-    let mut story = gateway_with(small_config(), abilities(100));
+    let mut story = gateway_with(small_config(), abilities(1_024));
     let asked = story.opens(open("GET", "/", Body::None));
     let key = asked.key;
     story.actions();
     story.hears(asked, 0, response_start(200, None, true)).actions();
+    // Each of these counts for 64.
     for number in 1..=10 {
         story.hears(asked, number, response_chunk(&[0; 10], false)).actions();
     }
     let grants = |total| publishes(asked, 0, to_client::Kind::Credit(credit(total)));
-    story.input(Event::Consumed { key, bytes: 24 }).expect([]);
-    story.input(Event::Consumed { key, bytes: 1 }).expect([grants(25)]);
-    story.input(Event::Consumed { key, bytes: 20 }).expect([]);
-    story.input(Event::Consumed { key, bytes: 20 }).expect([grants(65)]);
+    story.input(Event::Consumed { key, bytes: 39 }).expect([]);
+    story.input(Event::Consumed { key, bytes: 1 }).expect([grants(256)]);
+    story.input(Event::Consumed { key, bytes: 35 }).expect([]);
+    story.input(Event::Consumed { key, bytes: 10 }).expect([grants(512)]);
     // No more than was handed out can have been consumed.
-    story.input(Event::Consumed { key, bytes: 1_000 }).expect([grants(100)]);
+    story.input(Event::Consumed { key, bytes: 1_000 }).expect([]);
     assert_eq!(story.machine.stats().buffered, 0);
     // A grant takes no number: the abort has the one behind the start's.
     story.input(Event::ClientGone { key }).expect([aborts(asked, 1)]);
@@ -293,14 +300,17 @@ fn messages_wait_for_credit_in_order_and_the_close_stays_behind_them() {
     story.input(text("three")).expect([]);
     story.input(Event::WebSocketClose { key, close: Close::new(4000, "bye") }).expect([]);
     let close = to_client::Kind::WebSocketClose(Close::new(4000, "bye").into_wire());
-    story.hears(asked, 0, granted(3)).expect([sent(2, b""), sent(3, b"three"), publishes(asked, 4, close)]);
+    // Each counts for 64.
+    story.hears(asked, 0, granted(54)).expect([]);
+    story.hears(asked, 0, granted(55)).expect([sent(2, b"")]);
+    story.hears(asked, 0, granted(119)).expect([sent(3, b"three"), publishes(asked, 4, close)]);
     assert_eq!(story.machine.stats().client_gone, 1);
     story.ends();
 }
 
 #[test]
 fn messages_of_an_open_websocket_come_to_the_client_and_are_granted_for() {
-    let mut story = gateway_with(small_config(), abilities(8));
+    let mut story = gateway_with(small_config(), abilities(512));
     let asked = story.opens_websocket();
     let key = asked.key;
     let kind = |bytes, binary| to_server::Kind::WebSocketMessage(message(bytes, binary));
@@ -308,7 +318,7 @@ fn messages_of_an_open_websocket_come_to_the_client_and_are_granted_for() {
     story.expect([Action::WebSocketMessage { key, message: Message::Text("é".into()) }]);
     story.hears(asked, 2, kind(&[255], true));
     story.expect([Action::WebSocketMessage { key, message: Message::Binary(Bytes::from_static(&[255])) }]);
-    let grant = publishes(asked, 0, to_client::Kind::Credit(credit(3)));
+    let grant = publishes(asked, 0, to_client::Kind::Credit(credit(128)));
     story.input(Event::Consumed { key, bytes: 3 }).expect([grant]);
     let close = to_server::WebSocketClose { code: Some(4001), reason: Some("over".into()), hibernate: false };
     story.hears(asked, 3, to_server::Kind::WebSocketClose(close));
@@ -324,7 +334,8 @@ fn messages_before_the_handler_took_the_websocket_come_behind_its_opening() {
     for (number, text) in [(0, &b"one"[..]), (1, b"two")] {
         story.hears(asked, number, to_server::Kind::WebSocketMessage(message(text, false))).expect([]);
     }
-    assert_eq!(story.machine.stats().buffered, 6);
+    // Each counts for 64.
+    assert_eq!(story.machine.stats().buffered, 128);
     story.hears(asked, 2, to_server::Kind::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: true }));
     let came = |text: &'static str| Action::WebSocketMessage { key, message: Message::Text(text.into()) };
     story.expect([Action::WebSocketOpened { key }, came("one"), came("two")]);

@@ -1,6 +1,6 @@
 //! Taking requests in, refusing them, and choosing whom they go to.
 
-use underpass_core::directory::{Abilities, RunnerSeen, RunnerState};
+use underpass_core::directory::{RunnerSeen, RunnerState};
 use underpass_core::gateway::{Action, Config, Event, Open};
 use underpass_core::http::Body;
 use underpass_core::protocol::GatewayId;
@@ -78,7 +78,7 @@ fn runners_that_do_not_count_take_no_requests() {
     for seen in [
         seen("a", record(1, with, RunnerState::Full)),
         seen("a", record(1, with, RunnerState::Draining)),
-        seen("a", record(1, Abilities { stateless: false, ..with }, RunnerState::Ready)),
+        seen("a", record(1, with, RunnerState::Moving)),
         seen("a", away),
         of_another_pool,
         of_another_namespace,

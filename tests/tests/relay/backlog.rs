@@ -2,20 +2,21 @@
 
 use underpass_core::bus::{PublishError, Rejected};
 use underpass_core::directory::{ChangeOutcome, Revision};
-use underpass_core::failure::{Failure, RequestName};
 use underpass_core::http::Close;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData};
+use underpass_core::protocol::to_gateway::RefusedReason;
 use underpass_core::protocol::tunnel::to_client::{self, Kind as Piece};
-use underpass_core::protocol::tunnel::to_server::{self, Kind as Answer};
+use underpass_core::protocol::tunnel::to_server::Kind as Answer;
 use underpass_core::protocol::{MessageId, RequestId, ToRunner, ToServer};
 use underpass_core::relay::{Action, Config, Event};
-use underpass_core::{FailureCode, Machine, Relay};
+use underpass_core::{Machine, Relay};
 use underpass_tests::given::gateway::{credit, zeros};
 use underpass_tests::given::relay::{
-    closes, of_request, pings, pong, publishes, relay, relay_with, sends_piece, small_config, start, websocket_open,
+    closes, of_request, pings, pong, publishes, refuses, relay, relay_with, sends_piece, small_config, start,
+    websocket_open,
 };
 use underpass_tests::story::Story;
-use underpass_tests::wire::{GATEWAY, message_id, response_start};
+use underpass_tests::wire::{message_id, response_start};
 
 /// A relay with the smallest limits, and a runner ready on connection 1.
 fn small() -> Story<Relay> {
@@ -176,15 +177,7 @@ fn openings_wait_too_and_those_that_find_no_room_are_refused() {
     assert!(each * 2 <= 200 && each * 3 > 200);
     story.asks(1, of(2, 0), opening()).expect([]);
     story.asks(1, of(3, 0), opening());
-    let failure = Failure {
-        code: FailureCode::Overloaded,
-        message: "more waits for the runner than this relay holds".into(),
-        request: Some(RequestName { gateway_id: GATEWAY, request_id: RequestId([3; 4]) }),
-    };
-    let (head, body) = failure.http_answer();
-    let (status, headers) = (head.status, head.headers);
-    let refusal = to_server::ResponseStart { status, headers, body: Some(body), stream: false };
-    story.expect([publishes(1, of(3, 0), Answer::ResponseStart(refusal))]);
+    story.expect([refuses(1, of(3, 0), RefusedReason::Full)]);
     assert_eq!((held(&story), story.machine.stats().routes), (each * 2, 2));
     writable(&mut story).expect([1, 2].map(|request| sends_piece(1, of(request, 0), opening())));
     story.leaves_and_ends();
@@ -239,7 +232,7 @@ fn behind_the_close_of_a_connection_nothing_is_sent() {
             story.input(Event::PeerBlocked { connection: 1 }).expect([]);
         }
         story.bus_brings(1, ToRunner::Close);
-        assert_eq!(story.actions().len(), 3);
+        assert_eq!(story.actions().len(), 4);
         story.bus_brings(1, ToRunner::Commands(Vec::new())).expect([]);
         story.asks(1, of_request(1), piece()).expect([]);
         story.says(1, pong()).expect([]);

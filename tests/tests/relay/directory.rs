@@ -9,9 +9,11 @@ use underpass_core::directory::{
 };
 use underpass_core::protocol::{ToRunner, ToServer};
 use underpass_core::relay::{Action, Config, Event, Notice};
-use underpass_tests::given::relay::{closes, greeting, pings, relay, relay_with, sends, tells};
+use underpass_tests::given::relay::{
+    closes, greeting, of_request, pings, pong, relay, relay_with, sends, start, tells, tells_of_end,
+};
 use underpass_tests::story::Story;
-use underpass_tests::wire::{abilities, connection, record, runner_key};
+use underpass_tests::wire::{abilities, connection, record, response_start, runner_key};
 
 const TAKEN_OVER: &str = "ws.eviction#taken_over";
 
@@ -59,11 +61,22 @@ fn ends_with_2(story: &mut Story<Relay>, revision: u64) {
 fn a_runner_that_connects_again_here_takes_over_and_its_old_connection_is_evicted() {
     let mut story = relay_with(Config::default());
     let old = story.takes_in(1, "a");
-    taken_over_from(&mut story, &old, 2);
-    story.bus_brings(1, ToRunner::Close);
+    story.opens_route(of_request(0), start(None));
+    story.registers(2, "a");
+    story.directory(2, conflict(2, &old));
+    let mine = story.expect_state(2, 2, Some(RunnerState::Full)).record.expect("a record");
+    story.directory(2, stored(3));
     let mut actions = story.actions();
-    assert!(matches!(actions.pop(), Some(Action::Directory { connection: 1, change }) if change.record.is_none()));
-    assert_eq!(actions, [tells(1, Notice::TakenOver), closes(1, 1000, TAKEN_OVER)]);
+    let change = actions.remove(3);
+    assert!(matches!(change, Action::Directory { connection: 1, change } if change.record.is_none()));
+    let evicted = [tells(1, Notice::TakenOver), closes(1, 1000, TAKEN_OVER), tells_of_end(1, of_request(0))];
+    assert_eq!(actions, evicted.into_iter().chain([sends(2, greeting(&mine)), pings(2, 0)]).collect::<Vec<_>>());
+    // Nothing that the old connection still says reaches anybody, on its own route or on one of the new connection.
+    story.answers(1, of_request(0), response_start(200, None, false)).expect([]);
+    story.says(1, ToServer::Stopping).expect([]);
+    story.says(1, pong()).expect([]);
+    // It is told by the bus, too, if another relay did not know: that is nothing new.
+    story.bus_brings(1, ToRunner::Close).expect([]);
     // The record is the new connection's: it stays.
     story.directory(1, conflict(3, &record_at(Some(connection(2))))).expect([]);
     story.input(Event::Disconnected { connection: 1 }).expect([]);

@@ -3,5 +3,9 @@
 mod backlog;
 mod bus;
 mod directory;
+mod drain;
+mod ends;
+mod gateways;
+mod moving;
 mod routes;
 mod session;

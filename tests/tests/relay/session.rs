@@ -10,12 +10,12 @@ use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponse, KvRespo
 use underpass_core::protocol::to_server::AckCommands;
 use underpass_core::protocol::tunnel::to_client;
 use underpass_core::protocol::tunnel::to_server::Kind;
-use underpass_core::protocol::{Dialect, ToClient, ToGateway, ToServer};
+use underpass_core::protocol::{Dialect, ToClient, ToServer};
 use underpass_core::relay::{Action, Config, Event, Notice};
 use underpass_core::{ConfigError, Frame, Machine, PeerError, Relay, Time};
 use underpass_tests::given::relay::{
-    METADATA, closes, greeting, hello, init, of_request, pings, pong, relay, relay_with, sends, small_config, start,
-    tells,
+    METADATA, calm, closes, greeting, hello, init, of_request, pings, pong, relay, relay_with, sends, small_config,
+    start, tells,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{relay_id, runner_key};
@@ -54,7 +54,7 @@ fn a_runner_must_say_who_it_is_within_its_deadline() {
     story.connects(1, "a").expect([]).expect_timeout(Some(Time::ZERO + INIT));
     story.passes_in_silence_until(INIT);
     story.expect([tells(1, Notice::InitTimeout), closes(1, 1008, "relay.init_timeout")]);
-    assert_eq!(story.machine.stats().init_timeouts, 1);
+    assert_eq!(story.machine.stats().timeouts.init, 1);
     // It is late now.
     story.says(1, init(Some(METADATA))).expect([]);
     story.input(Event::Disconnected { connection: 1 }).expect([]).ends();
@@ -216,7 +216,7 @@ fn a_runner_is_pinged_at_each_interval_from_its_greeting_on() {
 #[test]
 fn a_runner_that_is_silent_is_dropped_at_its_deadline_and_not_before() {
     for ready in [false, true] {
-        let mut story = relay_with(Config::default());
+        let mut story = relay_with(calm());
         if ready {
             story.takes_in(1, "a")
         } else {
@@ -231,7 +231,7 @@ fn a_runner_that_is_silent_is_dropped_at_its_deadline_and_not_before() {
         assert!(matches!(actions.pop(), Some(Action::Directory { change, .. }) if change.record.is_none()));
         actions.retain(|action| !matches!(action, Action::Send { .. }));
         assert_eq!(actions, [tells(1, Notice::PongTimeout), closes(1, 1011, "relay.pong_timeout")]);
-        assert_eq!(story.machine.stats().pong_timeouts, 1);
+        assert_eq!(story.machine.stats().timeouts.pong, 1);
         story.expect_timeout(None);
         story.directory(1, ChangeOutcome::Stored(Revision(3))).expect([]);
         story.input(Event::Disconnected { connection: 1 }).expect([]).ends();
@@ -381,32 +381,6 @@ fn a_runner_that_says_goodbye_before_it_was_greeted_is_watched_like_any_other() 
 }
 
 #[test]
-fn a_relay_that_drains_closes_its_connections_and_is_done_when_all_is_gone() {
-    let mut story = relay();
-    story.connects(2, "b").expect([]);
-    story.opens_route(of_request(0), start(None));
-    story.input(Event::Drain);
-    let mut actions = story.actions();
-    let change = actions.remove(1);
-    assert!(matches!(change, Action::Directory { connection: 1, change } if change.record.is_none()));
-    assert_eq!(actions, [closes(1, 1001, "relay.draining"), closes(2, 1001, "relay.draining")]);
-    story.input(Event::Drain).expect([]);
-    story.connects(3, "c").expect([closes(3, 1001, "relay.draining")]);
-    for connection in [3, 2, 1] {
-        story.input(Event::Disconnected { connection }).expect([]);
-    }
-    story.directory(1, ChangeOutcome::Stored(Revision(3))).expect([Action::Drained]);
-    story.connects(4, "d").expect([closes(4, 1001, "relay.draining")]);
-    story.input(Event::Disconnected { connection: 4 }).expect([]).ends();
-}
-
-#[test]
-fn a_relay_without_connections_is_drained_at_once() {
-    let mut story = relay_with(Config::default());
-    story.input(Event::Drain).expect([Action::Drained]).ends();
-}
-
-#[test]
 fn a_number_is_used_once_and_a_connection_ends_once() {
     let mut story = relay_with(Config::default());
     let again = || Event::Connected { connection: 1, hello: hello("b", Dialect::Underpass) };
@@ -435,26 +409,16 @@ fn what_comes_for_a_connection_that_has_ended_is_ignored() {
 }
 
 #[test]
-fn what_is_opened_on_a_connection_that_has_ended_is_answered_runner_lost() {
-    let mut story = relay_with(Config::default());
-    story.asks(1, of_request(0), start(None));
-    let actions = story.actions();
-    let [Action::Publish(publication)] = &actions[..] else { panic!("{actions:?}") };
-    let Ok(ToGateway::TunnelMessage(answer)) = ToGateway::decode_framed(&publication.frame, Dialect::Published) else {
-        panic!("{publication:?}");
-    };
-    let Kind::ResponseStart(start) = answer.message_kind else { panic!("{answer:?}") };
-    assert_eq!((start.status, &**start.headers.get("x-underpass-error").unwrap()), (502, "runner_lost"));
-    story.ends();
-}
-
-#[test]
 fn a_configuration_that_could_not_work_is_refused() {
     let refused = |config| Relay::new(config, relay_id(), 1, Time::ZERO).expect_err("a wrong configuration");
     for (name, config) in [
         ("max_connections", Config { max_connections: 0, ..Config::default() }),
         ("max_routes_per_connection", Config { max_routes_per_connection: 0, ..Config::default() }),
         ("max_frame", Config { max_frame: 0, ..Config::default() }),
+        ("ping_interval", Config { ping_interval: Duration::ZERO, ..Config::default() }),
+        ("refresh", Config { refresh: Duration::ZERO, ..Config::default() }),
+        ("gateway_silent", Config { gateway_silent: Duration::ZERO, ..Config::default() }),
+        ("abort_again", Config { abort_again: Duration::ZERO, ..Config::default() }),
     ] {
         assert_eq!(refused(config), ConfigError::Zero(name));
     }
@@ -469,4 +433,6 @@ fn a_configuration_that_could_not_work_is_refused() {
     }
     let order = Config { ping_interval: PONG, ..Config::default() };
     assert_eq!(refused(order), ConfigError::Order { smaller: "ping_interval", larger: "pong" });
+    let order = Config { abort_again: Duration::from_secs(10), ..Config::default() };
+    assert_eq!(refused(order), ConfigError::Order { smaller: "abort_again", larger: "abort_give_up" });
 }

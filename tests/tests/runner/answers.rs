@@ -146,18 +146,19 @@ fn to_a_relay_of_the_published_protocol_no_credit_is_granted() {
 
 #[test]
 fn what_the_handler_consumed_is_granted_in_quarters_until_the_body_has_ended() {
-    let mut story = ready_with(small_config(100), Dialect::Underpass);
+    let mut story = ready_with(small_config(1_000), Dialect::Underpass);
     let key = story.is_asked_with_stream(1);
+    // Each counts for 64 bytes.
     for number in 1..=9 {
         story.asks(of(1, number), request_chunk(&[0; 10], false)).actions();
     }
     let grants = |total| answers(of(1, 0), Answer::Credit(credit(total)));
-    story.input(Event::Consumed { key, bytes: 24 }).expect([]);
-    story.input(Event::Consumed { key, bytes: 1 }).expect([grants(25)]);
-    story.input(Event::Consumed { key, bytes: 30 }).expect([grants(55)]);
+    story.input(Event::Consumed { key, bytes: 39 }).expect([]);
+    story.input(Event::Consumed { key, bytes: 1 }).expect([grants(4 * 64)]);
+    story.input(Event::Consumed { key, bytes: 40 }).expect([grants(8 * 64)]);
     story.asks(of(1, 10), request_chunk(&[0; 10], true)).actions();
     // Nobody sends any more.
-    story.input(Event::Consumed { key, bytes: 45 }).expect([]);
+    story.input(Event::Consumed { key, bytes: 20 }).expect([]);
     assert_eq!(story.machine.stats().buffered, 0);
     // A grant takes no number.
     story.input(start(key, Body::None)).expect([answers(of(1, 0), start_sent(None, false))]);

@@ -9,23 +9,18 @@ use underpass_core::protocol::to_client::AckEvents;
 use underpass_core::protocol::{Dialect, ToClient, ToServer, to_server};
 use underpass_core::runner::{Action, Config, Event, StopReason};
 use underpass_core::{ConfigError, Frame, Machine, Runner, Time};
-use underpass_tests::given::runner::{dialling, greeting, init, ping, ready_with, runner, says, seeded, small_config};
+use underpass_tests::given::runner::{
+    dialling, dials, greeting, init, leaves, leaves_on, ping, ready_with, runner, says, seeded, small_config,
+};
 use underpass_tests::story::Story;
 use underpass_tests::wire::status;
 
+const DIAL: Duration = Duration::from_secs(10);
 const INIT: Duration = Duration::from_secs(5);
 const SILENT: Duration = Duration::from_secs(15);
 
 fn one_microsecond() -> Duration {
     Duration::from_micros(1)
-}
-
-fn lost() -> Event {
-    Event::Disconnected { close: None }
-}
-
-fn closed(code: u16, reason: &'static str) -> Event {
-    Event::Disconnected { close: Some(Close::new(code, reason)) }
 }
 
 /// How long the runner waits before it dials again; then it does.
@@ -34,7 +29,8 @@ fn waits(story: &mut Story<Runner>) -> Duration {
     let due = story.machine.poll_timeout().expect("it will dial again");
     let wait = due - story.now();
     story.passes_in_silence_until(wait);
-    story.expect([Action::Dial]);
+    let next = story.connection();
+    story.expect([dials(next)]);
     wait
 }
 
@@ -42,7 +38,7 @@ fn waits(story: &mut Story<Runner>) -> Duration {
 fn it_greets_a_relay_of_underpass_with_all_that_it_can() {
     let config = Config { credit: 1_000, ..Config::default() };
     let mut story = dialling(config);
-    story.input(Event::Connected { dialect: Dialect::Underpass });
+    story.is_connected(Dialect::Underpass);
     story.expect([init(r#"{"underpass":{"streams":true,"numbers":true,"credit":1000,"stateless":true}}"#)]);
     assert!(!story.machine.stats().ready);
     story.hears(greeting()).expect([]);
@@ -55,7 +51,7 @@ fn it_greets_a_relay_of_underpass_with_all_that_it_can() {
 #[test]
 fn it_claims_no_abilities_toward_a_relay_of_the_published_protocol() {
     let mut story = dialling(Config::default());
-    story.input(Event::Connected { dialect: Dialect::Published });
+    story.is_connected(Dialect::Published);
     story.expect([init(r#"{"underpass":{"streams":false,"numbers":false,"stateless":false}}"#)]);
     story.hears(greeting()).expect([]).is_told_ready();
     story.drains_and_ends();
@@ -75,7 +71,7 @@ fn it_says_who_it_is_as_it_was_configured() {
     let mut story = dialling(config);
     let hello = story.machine.hello();
     assert_eq!((hello.protocol_version, &*hello.namespace, &*hello.runner_key), (7, "space", "key"));
-    story.input(Event::Connected { dialect: Dialect::Underpass });
+    story.is_connected(Dialect::Underpass);
     let metadata = r#"{"underpass":{"streams":true,"numbers":true,"credit":7,"stateless":false}}"#;
     story.expect([says(ToServer::Init(to_server::Init {
         name: "pool".into(),
@@ -84,7 +80,7 @@ fn it_says_who_it_is_as_it_was_configured() {
         prepopulate_actor_names: None,
         metadata: Some(metadata.into()),
     }))]);
-    story.input(lost()).expect([]);
+    story.is_lost().expect([]);
     story.input(Event::Drain).expect([Action::Stopped(StopReason::Drained)]).ends();
 }
 
@@ -95,7 +91,7 @@ fn it_backs_off_twice_as_long_each_time_up_to_the_most_with_up_to_a_quarter_more
     bases.extend([Duration::from_secs(5); 4]);
     let mut jitters = Vec::new();
     for base in bases {
-        story.input(lost()).expect([]);
+        story.is_lost().expect([]);
         let wait = waits(&mut story);
         assert!((base..base * 5 / 4).contains(&wait), "{wait:?} for {base:?}");
         jitters.push(wait - base);
@@ -111,7 +107,7 @@ fn its_jitter_is_that_of_its_seed() {
         let mut story = seeded(Config::default(), seed);
         (0..5)
             .map(|_| {
-                story.input(lost()).expect([]);
+                story.is_lost().expect([]);
                 waits(&mut story)
             })
             .collect::<Vec<_>>()
@@ -124,15 +120,15 @@ fn its_jitter_is_that_of_its_seed() {
 fn once_taken_in_it_backs_off_from_the_first_wait_again() {
     let mut story = dialling(Config::default());
     for _ in 0..5 {
-        story.input(lost()).expect([]);
+        story.is_lost().expect([]);
         waits(&mut story);
     }
     story.becomes_ready(Dialect::Underpass);
-    story.input(lost()).expect([]);
+    story.is_lost().expect([]);
     assert!(waits(&mut story) < Duration::from_millis(125));
     // Being connected is not being taken in.
-    story.input(Event::Connected { dialect: Dialect::Underpass }).actions();
-    story.input(lost()).expect([]);
+    story.is_connected(Dialect::Underpass).actions();
+    story.is_lost().expect([]);
     assert!(waits(&mut story) >= Duration::from_millis(200));
 }
 
@@ -140,7 +136,7 @@ fn once_taken_in_it_backs_off_from_the_first_wait_again() {
 fn a_status_that_says_no_before_it_was_ever_taken_in_stops_it() {
     for code in [400, 401, 403, 404] {
         let mut story = dialling(Config::default());
-        story.input(Event::DialRefused { status: code, message: "no".into() });
+        story.is_refused(code);
         story.expect([Action::Stopped(StopReason::Refused { code, message: "no".into() })]).ends();
     }
 }
@@ -149,28 +145,28 @@ fn a_status_that_says_no_before_it_was_ever_taken_in_stops_it() {
 fn other_statuses_and_those_after_it_was_taken_in_make_it_dial_again() {
     for code in [200, 301, 399, 408, 425, 429, 500, 503] {
         let mut story = dialling(Config::default());
-        story.input(Event::DialRefused { status: code, message: "no".into() }).expect([]);
+        story.is_refused(code).expect([]);
         assert!(waits(&mut story) < Duration::from_millis(125));
     }
     let mut story = runner();
-    story.input(lost()).expect([]);
+    story.is_lost().expect([]);
     waits(&mut story);
-    story.input(Event::DialRefused { status: 401, message: "no".into() }).expect([]);
+    story.is_refused(401).expect([]);
     waits(&mut story);
 }
 
 #[test]
 fn a_close_1008_before_it_was_ever_taken_in_stops_it_and_later_does_not() {
     let mut story = dialling(Config::default());
-    story.input(Event::Connected { dialect: Dialect::Underpass }).actions();
-    story.input(closed(1008, "the runner speaks protocol version 7"));
+    story.is_connected(Dialect::Underpass).actions();
+    story.is_closed(1008, "the runner speaks protocol version 7");
     let message = "the runner speaks protocol version 7".into();
     story.expect([Action::Stopped(StopReason::Refused { code: 1008, message })]).ends();
 
     let mut story = runner();
-    story.input(closed(1008, "relay.unrouted")).expect([]);
+    story.is_closed(1008, "relay.unrouted").expect([]);
     waits(&mut story);
-    story.input(closed(1008, "relay.init_timeout")).expect([]);
+    story.is_closed(1008, "relay.init_timeout").expect([]);
     waits(&mut story);
 }
 
@@ -178,11 +174,11 @@ fn a_close_1008_before_it_was_ever_taken_in_stops_it_and_later_does_not() {
 fn other_closes_make_it_dial_again() {
     for (code, reason) in [(1000, ""), (1001, "relay.draining"), (1011, "relay.pong_timeout"), (1013, "relay.full")] {
         let mut story = dialling(Config::default());
-        story.input(Event::Connected { dialect: Dialect::Underpass }).actions();
-        story.input(closed(code, reason)).expect([]);
+        story.is_connected(Dialect::Underpass).actions();
+        story.is_closed(code, reason).expect([]);
         waits(&mut story);
         story.becomes_ready(Dialect::Underpass);
-        story.input(closed(code, reason)).expect([]);
+        story.is_closed(code, reason).expect([]);
         waits(&mut story);
     }
 }
@@ -195,34 +191,100 @@ fn an_eviction_stops_it_whenever_it_comes() {
         if ready {
             story.becomes_ready(Dialect::Underpass);
         } else {
-            story.input(Event::Connected { dialect: Dialect::Underpass }).actions();
+            story.is_connected(Dialect::Underpass).actions();
         }
-        story.input(Event::Disconnected { close: Some(evicted.clone()) });
+        story.is_closed(1000, "ws.eviction#taken_over");
         story.expect([Action::Stopped(StopReason::Evicted(evicted.clone()))]);
-        story.input(lost()).expect([]);
+        story.is_lost().expect([]);
         story.input(Event::Drain).expect([]).ends();
     }
 }
 
 #[test]
+fn a_dial_must_come_to_something_within_the_deadline() {
+    let mut story = dialling(Config::default());
+    story.expect_timeout(Some(Time::ZERO + DIAL));
+    story.passes_in_silence_until(DIAL);
+    story.expect([leaves(1002, "runner.dial_timeout")]);
+    assert_eq!(story.machine.stats().timeouts.dial, 1);
+    // It comes to something too late.
+    story.is_connected(Dialect::Underpass).expect([]);
+    story.hears(greeting()).expect([]);
+    waits(&mut story);
+    story.loses(1).expect([]);
+    story.becomes_ready(Dialect::Underpass);
+    story.drains_and_ends();
+}
+
+#[test]
+fn a_dial_that_comes_to_something_just_in_time_does() {
+    for early in [one_microsecond(), Duration::ZERO] {
+        let mut story = dialling(Config::default());
+        if early == Duration::ZERO {
+            // The adapter is told the time and of the connection in one.
+            story.after(DIAL, Event::Connected { connection: 1, dialect: Dialect::Underpass });
+            assert_eq!(story.actions().len(), 1);
+        } else {
+            story.passes(DIAL - early).expect([]);
+            story.is_connected(Dialect::Underpass).actions();
+        }
+        story.passes(INIT - one_microsecond()).expect([]);
+        story.hears(greeting()).expect([]).is_told_ready();
+        story.drains_and_ends();
+    }
+}
+
+#[test]
+fn dials_that_are_given_up_back_off_too() {
+    let mut story = dialling(Config::default());
+    for wait in [100, 200, 400].map(Duration::from_millis) {
+        let connection = story.connection();
+        story.passes(DIAL).actions();
+        story.loses(connection).expect([]);
+        assert!((wait..wait * 5 / 4).contains(&waits(&mut story)));
+    }
+}
+
+#[test]
+fn an_hour_that_passes_at_once_ends_each_wait_once() {
+    let hour = Duration::from_secs(3_600);
+    let mut story = dialling(Config::default());
+    story.passes(hour).expect([leaves(1002, "runner.dial_timeout")]);
+    story.loses(1).expect([]);
+    story.passes(hour).expect([dials(2)]);
+    story.is_connected(Dialect::Underpass).actions();
+    story.passes(hour).expect([leaves_on(2, 1002, "runner.init_timeout")]);
+    story.loses(2).expect([]);
+    story.passes(hour).expect([dials(3)]);
+    story.becomes_ready(Dialect::Underpass);
+    let key = story.is_asked(1);
+    story.passes(hour).expect([Action::Aborted { key }, leaves_on(3, 1011, "runner.relay_silent")]);
+    story.loses(3).expect([]);
+    let stats = story.machine.stats();
+    assert_eq!((stats.timeouts.dial, stats.timeouts.init, stats.timeouts.relay_silent, stats.lost), (1, 1, 1, 1));
+    story.input(Event::Drain).expect([Action::Stopped(StopReason::Drained)]).ends();
+}
+
+#[test]
 fn a_relay_must_greet_it_within_the_deadline() {
     let mut story = dialling(Config::default());
-    story.input(Event::Connected { dialect: Dialect::Underpass }).actions();
+    story.is_connected(Dialect::Underpass).actions();
     story.expect_timeout(Some(Time::ZERO + INIT));
     // A ping is answered, and is no greeting.
     story.hears(ping(5)).expect([says(ToServer::Pong(to_server::Pong { ts: 5 }))]);
     story.passes_in_silence_until(INIT);
-    story.expect([Action::Disconnect(Close::new(1002, "runner.init_timeout"))]).expect_timeout(None);
+    story.expect([leaves(1002, "runner.init_timeout")]);
+    assert_eq!(story.machine.stats().timeouts.init, 1);
     // The greeting comes too late.
     story.hears(greeting()).expect([]);
-    story.input(lost()).expect([]);
+    story.is_lost().expect([]);
     waits(&mut story);
 }
 
 #[test]
 fn a_greeting_just_in_time_is_one() {
     let mut story = dialling(Config::default());
-    story.input(Event::Connected { dialect: Dialect::Underpass }).actions();
+    story.is_connected(Dialect::Underpass).actions();
     story.passes(INIT - one_microsecond()).expect([]);
     story.hears(greeting()).expect([]);
     // Greeted twice: the first holds.
@@ -237,8 +299,9 @@ fn a_relay_that_is_silent_is_left_at_the_deadline_and_not_before() {
     story.hears(ping(1));
     assert_eq!(story.actions().len(), 1);
     story.passes_in_silence_until(SILENT);
-    story.expect([Action::Disconnect(Close::new(1011, "runner.relay_silent"))]).expect_timeout(None);
-    story.input(lost()).expect([]);
+    story.expect([leaves(1011, "runner.relay_silent")]);
+    assert_eq!(story.machine.stats().timeouts.relay_silent, 1);
+    story.is_lost().expect([]);
     waits(&mut story);
 }
 
@@ -247,9 +310,8 @@ fn whatever_the_relay_says_is_a_sign_of_life() {
     let requested = |story: &mut Story<Runner>| {
         story.asks(underpass_tests::given::runner::of(1, 0), underpass_tests::given::relay::start(None));
     };
-    let said: [fn(&mut Story<Runner>); 5] = [
+    let said: [fn(&mut Story<Runner>); 4] = [
         |story| _ = story.hears(ping(0)),
-        |story| _ = story.hears(ToClient::Draining),
         |story| _ = story.hears(ToClient::Commands(Vec::new())),
         |story| _ = story.hears(ToClient::AckEvents(AckEvents { last_event_checkpoints: Vec::new() })),
         requested,
@@ -269,7 +331,6 @@ fn what_is_for_actors_with_state_changes_nothing() {
     story.hears(ToClient::Commands(Vec::new())).expect([]);
     story.hears(ToClient::AckEvents(AckEvents { last_event_checkpoints: Vec::new() })).expect([]);
     story.hears(ToClient::KvResponse(KvResponse { request_id: 1, data: KvResponseData::Drop })).expect([]);
-    story.hears(ToClient::Draining).expect([]);
     story.drains_and_ends();
 }
 
@@ -282,10 +343,10 @@ fn a_malformed_frame_makes_it_hang_up_and_dial_again() {
     for frame in bad {
         let mut story = runner();
         let error = ToClient::decode(&Frame::from(frame.clone()), Dialect::Underpass).expect_err("malformed");
-        story.input(Event::Received { frame: frame.into() });
-        story.expect([Action::Disconnect(Close::new(1002, format!("runner.malformed: {error}")))]);
+        story.hears_bytes(frame);
+        story.expect([leaves(1002, format!("runner.malformed: {error}"))]);
         assert_eq!(story.machine.stats().malformed, 1);
-        story.input(lost()).expect([]);
+        story.is_lost().expect([]);
         waits(&mut story);
     }
 }
@@ -294,18 +355,18 @@ fn a_malformed_frame_makes_it_hang_up_and_dial_again() {
 fn private_words_are_malformed_from_a_relay_of_the_published_protocol() {
     let mut story = ready_with(Config::default(), Dialect::Published);
     story.hears(ToClient::Draining);
-    assert!(matches!(&story.actions()[..], [Action::Disconnect(close)] if close.code == Some(1002)));
+    assert!(matches!(&story.actions()[..], [Action::Disconnect { close, .. }] if close.code == Some(1002)));
 }
 
 #[test]
 fn frames_of_a_connection_that_it_has_left_are_ignored() {
     let mut story = runner();
-    story.passes(SILENT).expect([Action::Disconnect(Close::new(1011, "runner.relay_silent"))]);
+    story.passes(SILENT).expect([leaves(1011, "runner.relay_silent")]);
     story.hears(ping(1)).expect([]);
-    story.input(Event::Received { frame: Bytes::from_static(&[255]).into() }).expect([]);
+    story.hears_bytes(Bytes::from_static(&[255])).expect([]);
     assert_eq!(story.machine.stats().malformed, 0);
     story.input(Event::Drain).expect([]);
-    story.input(lost()).expect([Action::Stopped(StopReason::Drained)]).ends();
+    story.is_lost().expect([Action::Stopped(StopReason::Drained)]).ends();
 }
 
 #[test]
@@ -334,13 +395,13 @@ fn the_loss_of_the_connection_ends_all_that_is_open_and_its_answers_go_nowhere()
         ];
         if hang_up {
             story.passes(SILENT);
-            let silent = Action::Disconnect(Close::new(1011, "runner.relay_silent"));
+            let silent = leaves(1011, "runner.relay_silent");
             story.expect(ended.into_iter().chain([silent]));
-            story.input(lost()).expect([]);
+            story.is_lost().expect([]);
         } else {
-            story.input(lost()).expect(ended);
+            story.is_lost().expect(ended);
         }
-        assert_eq!((story.machine.stats().open, story.machine.stats().aborted), (0, 5));
+        assert_eq!((story.machine.stats().open, story.machine.stats().lost), (0, 5));
         story.input(Event::ResponseStart { key: request, head: status(200), body: Body::None }).expect([]);
         story.input(Event::HandlerFailed { key: responding }).expect([]);
         story.input(Event::WebSocketAccept { key: asking }).expect([]);
@@ -355,19 +416,19 @@ fn the_loss_of_the_connection_ends_all_that_is_open_and_its_answers_go_nowhere()
 fn what_was_blocked_is_not_on_a_new_connection() {
     let mut story = runner();
     let key = story.is_asked(1);
-    story.input(Event::PeerBlocked).expect([]);
+    story.is_blocked().expect([]);
     story.input(Event::ResponseStart { key, head: status(200), body: Body::Stream }).actions();
     let bytes = Bytes::from_static(b"waits");
     story.input(Event::ResponseChunk { key, bytes: bytes.clone(), finish: false });
     story.expect([Action::PauseSource { key }]);
-    story.input(lost()).expect([Action::Aborted { key }]);
+    story.is_lost().expect([Action::Aborted { key }]);
     waits(&mut story);
     story.becomes_ready(Dialect::Underpass);
     let key = story.is_asked(1);
     story.input(Event::ResponseStart { key, head: status(200), body: Body::Stream }).actions();
     story.input(Event::ResponseChunk { key, bytes, finish: true });
     assert_eq!(story.actions().len(), 1);
-    story.input(Event::PeerWritable).expect([]);
+    story.is_writable().expect([]);
     story.drains_and_ends();
 }
 
@@ -385,6 +446,9 @@ fn a_configuration_that_could_not_work_is_refused() {
         ("max_chunk", Config { max_chunk: 0, ..Config::default() }),
         ("credit", Config { credit: 0, ..Config::default() }),
         ("backoff_first", Config { backoff_first: Duration::ZERO, ..Config::default() }),
+        ("dial", Config { dial: Duration::ZERO, ..Config::default() }),
+        ("init", Config { init: Duration::ZERO, ..Config::default() }),
+        ("relay_silent", Config { relay_silent: Duration::ZERO, ..Config::default() }),
     ] {
         assert_eq!(refused(config), ConfigError::Zero(name));
     }

@@ -4,5 +4,6 @@ mod answers;
 mod drain;
 mod link;
 mod misuse;
+mod moves;
 mod pace;
 mod requests;

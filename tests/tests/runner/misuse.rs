@@ -10,7 +10,7 @@ use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::runner::{Action, Config, Event, StopReason};
 use underpass_core::{RequestKey, Runner};
 use underpass_tests::given::gateway::zeros;
-use underpass_tests::given::runner::{dialling, greeting, of, ready_with, runner, small_config};
+use underpass_tests::given::runner::{dialling, dials, greeting, of, ready_with, runner, small_config};
 use underpass_tests::story::Story;
 use underpass_tests::wire::status;
 
@@ -96,24 +96,27 @@ fn nothing_goes_behind_an_end_that_waits_for_credit() {
 
 #[test]
 fn a_connection_comes_only_when_it_was_asked_for() {
-    let connected = || Event::Connected { dialect: Dialect::Underpass };
-    let refused = || Event::DialRefused { status: 403, message: "no".into() };
-    let unasked = |story: &mut Story<Runner>| {
-        story.misuse(connected(), OutOfTurn("a connection that was not asked for"));
-        story.misuse(refused(), OutOfTurn("the refusal of a connection that was not asked for"));
+    let unasked_for = |story: &mut Story<Runner>, connection| {
+        let connected = Event::Connected { connection, dialect: Dialect::Underpass };
+        story.misuse(connected, OutOfTurn("a connection that was not asked for"));
+        let refused = Event::DialRefused { connection, status: 403, message: "no".into() };
+        story.misuse(refused, OutOfTurn("the refusal of a connection that was not asked for"));
     };
-    let lost = || Event::Disconnected { close: None };
+    let unasked = |story: &mut Story<Runner>| [0, 1, 3].map(|connection| unasked_for(story, connection));
     let mut story = dialling(Config::default());
-    story.input(lost()).expect([]);
+    unasked_for(&mut story, 2);
+    story.is_lost().expect([]);
     unasked(&mut story);
-    story.passes(Duration::from_secs(1)).expect([Action::Dial]);
-    story.input(connected()).actions();
+    story.passes(Duration::from_secs(1)).expect([dials(2)]);
     unasked(&mut story);
+    story.is_connected(Dialect::Underpass).actions();
+    unasked(&mut story);
+    unasked_for(&mut story, 2);
     story.hears(greeting()).actions();
-    unasked(&mut story);
+    unasked_for(&mut story, 2);
     story.input(Event::Drain).actions();
-    unasked(&mut story);
-    story.input(lost()).expect([Action::Stopped(StopReason::Drained)]);
-    unasked(&mut story);
+    unasked_for(&mut story, 2);
+    story.is_lost().expect([Action::Stopped(StopReason::Drained)]);
+    unasked_for(&mut story, 2);
     story.ends();
 }

@@ -185,6 +185,7 @@ fn numbers_wrap_in_both_directions() {
         story.expect([Action::WebSocketMessage { key, message: Message::Text("".into()) }]);
         story.input(Event::WebSocketMessage { key, message: Message::Text("".into()) });
         story.expect([answers(of(1, number as u16), Answer::WebSocketMessage(message(b"", false)))]);
+        story.asks(of(1, 0), Piece::Credit(credit(64 * number))).expect([]);
     }
     story.asks(of(1, 66_001_u32 as u16), client_closes());
     assert_eq!(story.actions().len(), 1);

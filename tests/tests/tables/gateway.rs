@@ -1,23 +1,26 @@
 //! A request at its gateway.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use underpass_core::bus::{PublishError, Rejected};
-use underpass_core::directory::RunnerState;
-use underpass_core::gateway::{Action, Event};
+use underpass_core::bus::PublishError;
+use underpass_core::directory::{Abilities, RunnerRecord, RunnerState};
+use underpass_core::gateway::{Config, Event};
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::tunnel::to_client;
 use underpass_core::protocol::tunnel::to_server::{self, Kind};
 use underpass_core::protocol::{GatewayId, MessageId, ToGateway, to_gateway as control};
 use underpass_core::{Frame, Gateway};
 use underpass_tests::given::gateway::{
-    Asked, credit, gateway_with, published_abilities, publishes, small_config, zeros,
+    Asked, aborts, chunk_sent, credit, gateway_with, give_back, published_abilities, publishes, request_start_with,
+    small_config, zeros,
 };
 use underpass_tests::short;
 use underpass_tests::snapshot::Table;
 use underpass_tests::story::Story;
 use underpass_tests::wire::{
-    abilities, connection, gone, message, message_id, open, open_websocket, record, response_chunk, response_start,
-    seen, to_gateway,
+    GATEWAY, abilities, connection, gone, message, message_id, open, open_websocket, record, response_chunk,
+    response_start, seen, to_gateway,
 };
 
 /// A gateway, a request, and the number that its runner's next message has.
@@ -26,7 +29,10 @@ type Stage = (Story<Gateway>, Asked, u16);
 /// A state, and how a request comes to be in it.
 type State = (&'static str, fn() -> Stage);
 
-const STATES: [State; 9] = [
+const STATES: [State; 13] = [
+    ("waiting for an actor, the body streams", waiting_for_actor),
+    ("waiting for another runner", waiting_for_another),
+    ("waiting for another runner, a WebSocket", waiting_for_another_websocket),
     ("collecting a body", collecting),
     ("awaiting an answer, the body streams", awaiting_answer),
     ("awaiting an answer, the body is whole", awaiting_answer_to_whole_body),
@@ -36,15 +42,56 @@ const STATES: [State; 9] = [
     ("open WebSocket", open_socket),
     ("closing WebSocket, a message waits for credit", closing),
     ("ended", ended),
+    ("ended, but the bus did not take that", ending),
 ];
+
+/// Small limits, and the usual deadlines, tries and pings.
+fn config() -> Config {
+    let Config { ping_interval, pong, runner_unseen, max_tries, .. } = Config::default();
+    let idle_request_body = Some(Duration::from_secs(60));
+    Config { ping_interval, pong, runner_unseen, max_tries, idle_request_body, ..small_config() }
+}
 
 /// A gateway whose runner grants ten bytes.
 fn small() -> Story<Gateway> {
-    gateway_with(small_config(), abilities(10))
+    gateway_with(config(), abilities(10))
+}
+
+fn waiting_for_actor() -> Stage {
+    let mut story = gateway_with(config(), Abilities { stateless: false, ..abilities(10) });
+    let asked = story.opens(open("POST", "/", Body::Stream));
+    story.actions();
+    (story, asked, 0)
+}
+
+fn waiting_for_another() -> Stage {
+    let (mut story, asked, next) = awaiting_answer_to_whole_body();
+    story.input(refused(asked)).expect([]);
+    (story, asked, next)
+}
+
+fn waiting_for_another_websocket() -> Stage {
+    let (mut story, asked, next) = awaiting_websocket();
+    story.input(refused(asked)).expect([]);
+    (story, asked, next)
+}
+
+/// Its relay does not carry the request to its runner.
+fn refused(asked: Asked) -> Event {
+    let reason = control::RefusedReason::Full;
+    let refused = control::Refused { gateway_id: GATEWAY, request_id: asked.id, reason };
+    Event::Received { frame: ToGateway::Refused(refused).encode_framed() }
+}
+
+fn ending() -> Stage {
+    let (mut story, asked, next) = awaiting_answer();
+    story.input(Event::ClientGone { key: asked.key }).actions();
+    story.input(give_back(aborts(asked, 1), PublishError::Full)).expect([]);
+    (story, asked, next)
 }
 
 fn collecting() -> Stage {
-    let mut story = gateway_with(small_config(), published_abilities());
+    let mut story = gateway_with(config(), published_abilities());
     let asked = story.opens(open("POST", "/", Body::Stream));
     (story, asked, 0)
 }
@@ -139,10 +186,17 @@ fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
     let other = MessageId { gateway_id: GatewayId([1; 4]), ..message_id(id, next) };
     let of_version_8 = [&[8, 0], &to_gateway(message_id(id, next), Kind::ResponseAbort).into_bytes()[2..]].concat();
     let pong = ToGateway::Pong(control::Pong { request_id: id, ts: 0 }).encode_framed();
-    let back = |reason| {
-        let Action::Publish(publication) = publishes(asked, 1, to_client::Kind::RequestAbort) else { unreachable!() };
-        Event::PublishFailed(Rejected { publication, reason })
+    let back = |number, kind, reason| give_back(publishes(asked, number, kind), reason);
+    let start = || request_start_with("POST", None, true);
+    let piece = || chunk_sent(zeros(5), false);
+    let abort = || to_client::Kind::RequestAbort;
+    let route = |request_id, number| {
+        let route = control::RouteOpen { gateway_id: GATEWAY, request_id, connection: connection(number).into() };
+        Event::Received { frame: ToGateway::RouteOpen(route).encode_framed() }
     };
+    let ended =
+        |number| Event::Received { frame: ToGateway::ConnectionEnded(connection(number).into()).encode_framed() };
+    let moved = RunnerRecord { moving: Some(connection(1)), ..record(2, abilities(10), RunnerState::Ready) };
     let state = |number, state| Event::Directory(seen("a", record(number, abilities(10), state)));
     vec![
         ("runner: a repeat", frame(next.wrapping_sub(1), text(b"text"))),
@@ -161,16 +215,31 @@ fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
         ("client: close", Event::WebSocketClose { key, close: Close::new(1000, "") }),
         ("client: consumed", Event::Consumed { key, bytes: 5 }),
         ("client: gone", Event::ClientGone { key }),
-        ("bus: a piece came back, full", back(PublishError::Full)),
-        ("bus: a piece came back, too large", back(PublishError::TooLarge)),
-        ("bus: a piece came back, disconnected", back(PublishError::Disconnected)),
-        ("bus: a piece came back, nobody listens", back(PublishError::NoResponders)),
+        ("bus: the opening came back, full", back(0, start(), PublishError::Full)),
+        ("bus: the opening came back, nobody listens", back(0, start(), PublishError::NoResponders)),
+        ("bus: a piece came back, full", back(1, piece(), PublishError::Full)),
+        ("bus: a piece came back, too large", back(1, piece(), PublishError::TooLarge)),
+        ("bus: a piece came back, disconnected", back(1, piece(), PublishError::Disconnected)),
+        ("bus: a piece came back, nobody listens", back(1, piece(), PublishError::NoResponders)),
+        ("bus: an abort came back, full", back(1, abort(), PublishError::Full)),
+        ("bus: an abort came back, too large", back(1, abort(), PublishError::TooLarge)),
+        ("bus: an abort came back, nobody listens", back(1, abort(), PublishError::NoResponders)),
         ("bus: nobody listens", Event::NoResponders { to: connection(1) }),
         ("bus: nobody listens elsewhere", Event::NoResponders { to: connection(2) }),
+        ("relay: the connection ended", ended(1)),
+        ("relay: another connection ended", ended(2)),
+        ("relay: it did not carry the opening", refused(asked)),
+        ("relay: it has this route", route(id, 1)),
+        ("relay: it has this route on another connection", route(id, 2)),
         ("directory: the same again", state(1, RunnerState::Ready)),
         ("directory: full", state(1, RunnerState::Full)),
         ("directory: draining", state(1, RunnerState::Draining)),
         ("directory: on another connection", state(2, RunnerState::Ready)),
+        ("directory: moving", state(1, RunnerState::Moving)),
+        ("directory: moved, and not yet all of it", Event::Directory(seen("a", moved))),
+        ("directory: another runner", Event::Directory(seen("b", record(2, abilities(10), RunnerState::Ready)))),
+        ("directory: away", Event::DirectoryAway),
+        ("directory: back", Event::DirectoryBack),
         ("directory: gone", Event::Directory(gone("a"))),
         ("drain", Event::Drain),
         ("tick", Event::Tick),
@@ -193,11 +262,13 @@ fn a_request_at_its_gateway_does_as_its_table_says() {
             let (story, ..) = stage();
             table.event(name, story, |story| story.try_input(event), short::gateway);
         }
-        let hour_later = |story: &mut Story<Gateway>| {
-            story.long_after();
-            Ok(())
-        };
-        table.event("an hour", stage().0, hour_later, short::gateway);
+        for (name, seconds) in [("three seconds", 3), ("an hour", 3_600)] {
+            let later = |story: &mut Story<Gateway>| {
+                story.passes(Duration::from_secs(seconds));
+                Ok(())
+            };
+            table.event(name, stage().0, later, short::gateway);
+        }
     }
     table.is_as_in("gateway.txt");
 }

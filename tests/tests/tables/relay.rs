@@ -6,17 +6,18 @@ use underpass_core::directory::{ChangeOutcome, Revision, RunnerRecord, RunnerSta
 use underpass_core::http::Close;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData};
 use underpass_core::protocol::to_client::AckEvents;
+use underpass_core::protocol::to_gateway::RefusedReason;
 use underpass_core::protocol::to_server::AckCommands;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::{self, Kind as Answer};
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage};
 use underpass_core::protocol::{Dialect, ToRunner, ToServer, to_runner};
-use underpass_core::relay::{Action, Event};
+use underpass_core::relay::{Action, Config, Event};
 use underpass_core::{Frame, Relay};
 use underpass_tests::given::gateway::credit;
 use underpass_tests::given::relay::{
-    METADATA, REQUEST, hello, init, of_another_gateway, of_request, pong, publishes, relay, relay_with, small_config,
-    start, websocket_open,
+    METADATA, REQUEST, answers_ping, calm, hello, init, names, of_another_gateway, of_request, pong, publishes,
+    refuses, relay, relay_with, small_config, start, tells_of_end, websocket_open,
 };
 use underpass_tests::short;
 use underpass_tests::snapshot::Table;
@@ -28,7 +29,7 @@ use underpass_tests::wire::{
 /// A state, and how a relay comes to have something in it.
 type State = (&'static str, fn() -> Story<Relay>);
 
-const SESSIONS: [State; 10] = [
+const SESSIONS: [State; 14] = [
     ("no connection", || relay_with(small_enough())),
     ("awaiting Init", awaiting_init),
     ("registering", registering),
@@ -36,13 +37,17 @@ const SESSIONS: [State; 10] = [
     ("ready, its record is being changed", entering),
     ("ready", relay),
     ("ready, its outbox blocked", blocked),
+    ("draining, its record is being changed", beginning_to_drain),
+    ("draining", draining),
+    ("draining, what is open goes on", draining_with_route),
+    ("draining, its runner has moved", moved),
     ("stopping", stopping),
     ("closing", closing),
     ("ended, its record is being removed", leaving),
 ];
 
-fn small_enough() -> underpass_core::relay::Config {
-    underpass_core::relay::Config { max_frame: 33 * 1024 * 1024, ..Default::default() }
+fn small_enough() -> Config {
+    Config { max_frame: 33 * 1024 * 1024, ..Default::default() }
 }
 
 fn awaiting_init() -> Story<Relay> {
@@ -83,6 +88,47 @@ fn stopping() -> Story<Relay> {
     story
 }
 
+fn beginning_to_drain() -> Story<Relay> {
+    let mut story = relay();
+    story.input(Event::Drain).expect_change(1);
+    story
+}
+
+fn draining() -> Story<Relay> {
+    let mut story = beginning_to_drain();
+    story.directory(1, ChangeOutcome::Stored(Revision(3))).actions();
+    story
+}
+
+fn draining_with_route() -> Story<Relay> {
+    let mut story = relay();
+    story.opens_route(of_another_gateway(0), start(None));
+    story.input(Event::Drain).expect_change(1);
+    story.directory(1, ChangeOutcome::Stored(Revision(3))).actions();
+    story
+}
+
+fn moved() -> Story<Relay> {
+    let mut story = relay_with(small_enough());
+    story.takes_in(1, "a");
+    story.opens_route(of_another_gateway(0), start(None));
+    story.input(Event::Drain).expect_change(1);
+    story.directory(1, ChangeOutcome::Stored(Revision(3))).actions();
+    story.passes(std::time::Duration::from_secs(5)).actions();
+    let there = RunnerRecord { connection: Some(elsewhere()), moving: Some(connection(1)), ..at(None) };
+    let outcome = ChangeOutcome::Conflict(Some(Versioned { revision: Revision(9), record: there }));
+    story.directory(1, outcome).expect([]);
+    story
+}
+
+fn elsewhere() -> ConnectionId {
+    ConnectionId { relay: RelayId(uuid::Uuid::from_u128(0xef)), number: 1 }
+}
+
+fn at(connection: Option<ConnectionId>) -> RunnerRecord {
+    RunnerRecord { connection, ..record(1, abilities(1), RunnerState::Ready) }
+}
+
 fn closing() -> Story<Relay> {
     let mut story = relay();
     story.bus_brings(1, ToRunner::Close).actions();
@@ -112,12 +158,11 @@ fn answers(kind: Answer) -> Event {
 }
 
 fn session_events() -> Vec<(&'static str, Event)> {
-    let elsewhere = ConnectionId { relay: RelayId(uuid::Uuid::from_u128(0xef)), number: 1 };
-    let at = |connection| RunnerRecord { connection, ..record(1, abilities(1), RunnerState::Ready) };
     let directory = |outcome| Event::Directory { connection: 1, outcome };
-    let conflict = |connection| {
-        directory(ChangeOutcome::Conflict(Some(Versioned { revision: Revision(9), record: at(connection) })))
-    };
+    let says_now = |record| directory(ChangeOutcome::Conflict(Some(Versioned { revision: Revision(9), record })));
+    let conflict = |connection| says_now(at(connection));
+    let moves = RunnerRecord { state: RunnerState::Moving, ..at(Some(elsewhere())) };
+    let moved = RunnerRecord { moving: Some(connection(1)), ..at(Some(elsewhere())) };
     let kv = KvRequest { actor_id: "a".into(), request_id: 1, data: KvRequestData::Drop };
     let ping = to_runner::Ping { gateway_id: GATEWAY, request_id: REQUEST, ts: 0 };
     vec![
@@ -147,7 +192,9 @@ fn session_events() -> Vec<(&'static str, Event)> {
         ("directory: the record says this connection", conflict(Some(connection(1)))),
         ("directory: the record says an older one here", conflict(Some(connection(0)))),
         ("directory: the record says a newer one here", conflict(Some(connection(2)))),
-        ("directory: the record says one elsewhere", conflict(Some(elsewhere))),
+        ("directory: the record says one elsewhere", conflict(Some(elsewhere()))),
+        ("directory: it says one elsewhere that moves", says_now(moves)),
+        ("directory: it says one elsewhere, from this", says_now(moved)),
         ("directory: the record says away", conflict(None)),
         ("directory: unavailable", directory(ChangeOutcome::Unavailable)),
         ("outbox: blocked", Event::PeerBlocked { connection: 1 }),
@@ -155,10 +202,42 @@ fn session_events() -> Vec<(&'static str, Event)> {
         ("connected with the same number", Event::Connected { connection: 1, hello: hello("b", Dialect::Underpass) }),
         ("connected with another", Event::Connected { connection: 2, hello: hello("b", Dialect::Underpass) }),
         ("disconnected", Event::Disconnected { connection: 1 }),
+        ("bus: nobody listens at a gateway", Event::NoResponders { gateway: GATEWAY }),
         ("drain", Event::Drain),
         ("tick", Event::Tick),
         ("wall clock", Event::WallClock { unix_ms: 1 }),
     ]
+}
+
+/// Why an event shows nothing.
+fn why_not(state: &str, event: &str) -> &'static str {
+    let has_ended = state == "no connection" || state.starts_with("ended");
+    match event {
+        "tick" | "1 second" | "3 seconds" | "5 seconds" | "15 seconds" => "nothing is due",
+        "wall clock" => "it is for the next ping",
+        "drain" => "it drains already",
+        "bus: Close" if state == "closing" => "it is closed already",
+        _ if event.starts_with("runner: ") && has_ended => "the connection has ended",
+        _ if event.starts_with("runner: ") && state == "closing" => "it was told to go",
+        _ if event.starts_with("directory: ") && state == "ended, its record is being removed" => {
+            "the record is not this connection's any more"
+        }
+        _ if event.starts_with("directory: ") => "no change is on its way, or none is needed any more",
+        _ if event.starts_with("bus: ") && state == "closing" => "behind its close nothing is sent",
+        "bus: Commands" | "bus: AckEvents" => "it waits for the outbox",
+        "outbox: blocked" | "outbox: writable" if has_ended => "the connection has ended",
+        "outbox: blocked" => "what is sent next waits",
+        "outbox: writable" => "nothing waits",
+        "runner: Init" => "the directory is asked",
+        "runner: Pong" => "it lives, that is all",
+        "runner: Events" | "runner: AckCommands" => "actors with state are not placed yet",
+        "runner: Stopping" if state.contains("changed") || state == "registering" => "a change is on its way",
+        "runner: Stopping" if state.contains("moved") => "its state is the next relay's to say",
+        "runner: Stopping" => "it has said so",
+        "runner: KvRequest" => "the answer waits for the outbox",
+        "disconnected" => "its record will be removed",
+        _ => panic!("{state}: why does nothing come of {event}?"),
+    }
 }
 
 #[test]
@@ -167,30 +246,39 @@ fn a_connection_at_its_relay_does_as_its_table_says() {
     for (state, session) in SESSIONS {
         table.state(state);
         for (name, event) in session_events() {
-            table.event(name, session(), |story| story.try_input(event), short::relay);
+            table.event_or(name, session(), |story| story.try_input(event), short::relay, || why_not(state, name));
         }
-        for (name, seconds) in [("3 seconds", 3), ("5 seconds", 5), ("15 seconds", 15)] {
+        for (name, seconds) in [("1 second", 1), ("3 seconds", 3), ("5 seconds", 5), ("15 seconds", 15)] {
             let passes = |story: &mut Story<Relay>| {
                 story.passes(std::time::Duration::from_secs(seconds));
                 Ok(())
             };
-            table.event(name, session(), passes, short::relay);
+            table.event_or(name, session(), passes, short::relay, || why_not(state, name));
         }
     }
     table.is_as_in("relay-connection.txt");
 }
 
-const ROUTES: [State; 6] = [
-    ("no route", relay),
+const ROUTES: [State; 7] = [
+    ("no route", patient),
     ("route of an exchange", || with_route(start(None))),
     ("route of a WebSocket", || with_route(websocket_open())),
     ("route of an exchange, the outbox blocked", route_blocked),
     ("route of a WebSocket, as much waits as may", route_full),
     ("closed route", route_closed),
+    ("closed route, the bus refused the abort", route_ending),
 ];
 
+/// A relay whose runner may be silent, so that what time does to routes is seen.
+fn patient() -> Story<Relay> {
+    let day = std::time::Duration::from_secs(86_400);
+    let mut story = relay_with(Config { ping_interval: day, pong: 2 * day, ..calm() });
+    story.takes_in(1, "a");
+    story
+}
+
 fn with_route(opening: Piece) -> Story<Relay> {
-    let mut story = relay();
+    let mut story = patient();
     story.opens_route(of_request(0), opening);
     story
 }
@@ -216,16 +304,23 @@ fn route_closed() -> Story<Relay> {
     story
 }
 
+fn route_ending() -> Story<Relay> {
+    let mut story = route_closed();
+    story.bus_refuses(publishes(1, of_request(0), Answer::ResponseAbort), PublishError::Full).expect([]);
+    story
+}
+
 fn route_events() -> Vec<(&'static str, Event)> {
     let closed = |hibernate| {
         answers(Answer::WebSocketClose(to_server::WebSocketClose { code: Some(1000), reason: None, hibernate }))
     };
     let taken = |can_hibernate| answers(Answer::WebSocketOpen(to_server::WebSocketOpen { can_hibernate }));
     let ping = to_runner::Ping { gateway_id: GATEWAY, request_id: REQUEST, ts: 0 };
-    let back = |kind, reason| {
-        let Action::Publish(publication) = publishes(1, of_request(0), kind) else { unreachable!() };
+    let word_back = |action, reason| {
+        let Action::Publish(publication) = action else { unreachable!() };
         Event::PublishFailed(Rejected { publication, reason })
     };
+    let back = |kind, reason| word_back(publishes(1, of_request(0), kind), reason);
     let text = || Answer::WebSocketMessage(message(b"text", false));
     vec![
         ("gateway: RequestStart", asks(0, start(None))),
@@ -258,11 +353,31 @@ fn route_events() -> Vec<(&'static str, Event)> {
         ("bus: a piece came back, disconnected", back(text(), PublishError::Disconnected)),
         ("bus: a piece came back, nobody listens", back(text(), PublishError::NoResponders)),
         ("bus: an abort came back, full", back(Answer::ResponseAbort, PublishError::Full)),
+        ("bus: an abort came back, nobody listens", back(Answer::ResponseAbort, PublishError::NoResponders)),
+        (
+            "bus: a refusal came back, full",
+            word_back(refuses(1, of_request(0), RefusedReason::Full), PublishError::Full),
+        ),
+        ("bus: a pong came back, full", word_back(answers_ping(1, of_request(0), 0), PublishError::Full)),
+        ("bus: a route's name came back, full", word_back(names(1, of_request(0)), PublishError::Full)),
+        ("bus: an end came back, full", word_back(tells_of_end(1, of_request(0)), PublishError::Full)),
+        ("bus: nobody listens at the gateway", Event::NoResponders { gateway: GATEWAY }),
         ("outbox: blocked", Event::PeerBlocked { connection: 1 }),
         ("outbox: writable", Event::PeerWritable { connection: 1 }),
         ("disconnected", Event::Disconnected { connection: 1 }),
         ("drain", Event::Drain),
     ]
+}
+
+/// Why an event shows nothing.
+fn why_nothing_of_it(event: &str) -> &'static str {
+    match event {
+        "gateway: RequestStart" | "gateway: WebSocketOpen" => "the bus delivered it twice",
+        "outbox: blocked" => "what is sent next waits",
+        "outbox: writable" => "nothing waits",
+        "a quarter of a second" | "10 seconds" | "30 seconds" | "a minute" => "nothing is due",
+        _ => panic!("why does nothing come of {event}?"),
+    }
 }
 
 #[test]
@@ -271,13 +386,17 @@ fn a_request_at_its_relay_does_as_its_table_says() {
     for (state, route) in ROUTES {
         table.state(state);
         for (name, event) in route_events() {
-            table.event(name, route(), |story| story.try_input(event), short::relay);
+            table.event_or(name, route(), |story| story.try_input(event), short::relay, || why_nothing_of_it(name));
         }
-        let minute = |story: &mut Story<Relay>| {
-            story.passes(std::time::Duration::from_secs(60));
-            Ok(())
-        };
-        table.event("a minute", route(), minute, short::relay);
+        let times =
+            [("a quarter of a second", 250), ("10 seconds", 10_000), ("30 seconds", 30_000), ("a minute", 60_000)];
+        for (name, millis) in times {
+            let passes = |story: &mut Story<Relay>| {
+                story.passes(std::time::Duration::from_millis(millis));
+                Ok(())
+            };
+            table.event_or(name, route(), passes, short::relay, || why_nothing_of_it(name));
+        }
     }
     table.is_as_in("relay-request.txt");
 }

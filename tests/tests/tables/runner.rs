@@ -9,37 +9,44 @@ use underpass_core::protocol::to_client::AckEvents;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::{Dialect, ToClient};
 use underpass_core::runner::{Config, Event};
-use underpass_core::{RequestKey, Runner};
+use underpass_core::{ApiMisuse, RequestKey, Runner};
 use underpass_tests::given::gateway::{credit, zeros};
 use underpass_tests::given::relay::{start, websocket_open};
-use underpass_tests::given::runner::{dialling, greeting, of, ping, ready_with, runner, small_config};
+use underpass_tests::given::runner::{dialling, dials, greeting, of, ping, ready_with, runner, small_config};
 use underpass_tests::short;
 use underpass_tests::snapshot::Table;
 use underpass_tests::story::Story;
 use underpass_tests::wire::{message, request_chunk, request_start, status, to_client};
 
-/// A state, and how a runner comes to be in it.
-type LinkState = (&'static str, fn() -> Story<Runner>);
+/// A state, how a runner comes to be in it, and the connection that the events are about.
+type LinkState = (&'static str, fn() -> Story<Runner>, u64);
 
-const LINKS: [LinkState; 10] = [
-    ("waiting to dial", waiting),
-    ("dialling", || dialling(Config::default())),
-    ("dialling, draining", || drained(dialling(Config::default()))),
-    ("greeting", greeting_relay),
-    ("ready", runner),
-    ("ready, a request open", with_request),
-    ("ready, a request open, draining", || drained(with_request())),
-    ("leaving", leaving),
-    ("leaving, draining", || drained(leaving())),
-    ("stopped", stopped),
+const LINKS: [LinkState; 21] = [
+    ("waiting to dial", waiting, 1),
+    ("dialling", || dialling(Config::default()), 1),
+    ("giving up, draining", || drained(dialling(Config::default())), 1),
+    ("greeting", greeting_relay, 1),
+    ("settling", settling, 1),
+    ("ready", runner, 1),
+    ("ready, a request open", with_request, 1),
+    ("ready, a request open, draining", || drained(with_request()), 1),
+    ("leaving, waiting to dial", leaving, 1),
+    ("leaving, dialling another: the old one", leaving_beside_dialling, 1),
+    ("leaving, dialling another: the new one", leaving_beside_dialling, 2),
+    ("leaving, draining", || drained(leaving()), 1),
+    ("stopped", stopped, 1),
+    ("a request at a draining relay, dialling: the old one", moving, 1),
+    ("a request at a draining relay, dialling: the new one", moving, 2),
+    ("a request at a draining relay, waiting to dial again", moving_slowly, 1),
+    ("a request at a draining relay, another greeted: the old one", moving_greeting, 1),
+    ("a request at a draining relay, ready at another: the old one", moved, 1),
+    ("a request at a draining relay, ready at another: the new one", moved, 2),
+    ("nothing open at a draining relay, ready at another: the old one", moved_all, 1),
+    ("a request at a draining relay, ready at another, draining", || drained(moved()), 2),
 ];
 
-fn lost() -> Event {
-    Event::Disconnected { close: None }
-}
-
-fn closed(code: u16, reason: &'static str) -> Event {
-    Event::Disconnected { close: Some(Close::new(code, reason)) }
+fn lost(connection: u64) -> Event {
+    Event::Disconnected { connection, close: None }
 }
 
 fn drained(mut story: Story<Runner>) -> Story<Runner> {
@@ -49,13 +56,20 @@ fn drained(mut story: Story<Runner>) -> Story<Runner> {
 
 fn waiting() -> Story<Runner> {
     let mut story = dialling(Config::default());
-    story.input(lost()).expect([]);
+    story.is_lost().expect([]);
     story
 }
 
 fn greeting_relay() -> Story<Runner> {
     let mut story = dialling(Config::default());
-    story.input(Event::Connected { dialect: Dialect::Underpass }).actions();
+    story.is_connected(Dialect::Underpass).actions();
+    story
+}
+
+fn settling() -> Story<Runner> {
+    let mut story = greeting_relay();
+    story.hears(greeting()).expect([]);
+    story.hears(ping(1)).actions();
     story
 }
 
@@ -67,31 +81,91 @@ fn with_request() -> Story<Runner> {
 
 fn leaving() -> Story<Runner> {
     let mut story = runner();
-    story.input(Event::Received { frame: Bytes::from_static(&[9]).into() }).actions();
+    story.hears_bytes(Bytes::from_static(&[9])).actions();
+    story
+}
+
+fn leaving_beside_dialling() -> Story<Runner> {
+    let mut story = leaving();
+    story.passes(Duration::from_secs(1)).expect([dials(2)]);
     story
 }
 
 fn stopped() -> Story<Runner> {
     let mut story = dialling(Config::default());
-    story.input(closed(1000, "ws.eviction")).actions();
+    story.is_closed(1000, "ws.eviction").actions();
     story
 }
 
-fn hears(message: &ToClient) -> Event {
-    Event::Received { frame: message.encode() }
+fn moving() -> Story<Runner> {
+    let mut story = with_request();
+    story.hears(ToClient::Draining).expect([dials(2)]);
+    story
 }
 
-fn asks(request: u8, number: u16, kind: Piece) -> Event {
-    Event::Received { frame: to_client(of(request, number), kind) }
+fn moving_slowly() -> Story<Runner> {
+    let mut story = moving();
+    story.is_refused(503).expect([]);
+    story
 }
 
-fn link_events() -> Vec<(&'static str, Event)> {
-    let refused = |status| Event::DialRefused { status, message: "no".into() };
+fn moving_greeting() -> Story<Runner> {
+    let mut story = moving();
+    story.is_connected(Dialect::Underpass).actions();
+    story
+}
+
+fn moved() -> Story<Runner> {
+    let mut story = moving();
+    story.becomes_ready(Dialect::Underpass);
+    story
+}
+
+fn moved_all() -> Story<Runner> {
+    let mut story = runner();
+    story.hears(ToClient::Draining).expect([dials(2)]);
+    story.becomes_ready(Dialect::Underpass).expect([]);
+    story
+}
+
+/// Why an event shows nothing.
+fn why_not(state: &str, event: &str) -> &'static str {
+    let has_ended = state.starts_with("waiting to dial") || state == "stopped";
+    let is_dialled = state.starts_with("dialling")
+        || state.starts_with("giving up")
+        || state.ends_with(", dialling: the new one")
+        || state.ends_with("dialling another: the new one");
+    match event {
+        "tick" | "a second" | "5 seconds" | "10 seconds" | "15 seconds" => "nothing is due",
+        "drain" => "it drains already, or has stopped",
+        "connected" => "it is closed as soon as it is open",
+        _ if has_ended => "the connection has ended",
+        _ if is_dialled => "the connection is not open",
+        _ if state.starts_with("leaving") => "the connection was left",
+        "relay: Init" if state == "greeting" => "requests come when the gateways were told",
+        "relay: Init" => "greeted twice, the first holds",
+        "relay: Commands" | "relay: AckEvents" | "relay: KvResponse" => "that is for actors with state",
+        "relay: Draining" if state == "greeting" => "it is looked at when the relay has greeted",
+        "relay: Draining" if state.ends_with(", draining") => "it goes anyway",
+        "relay: Draining" if state.ends_with("the new one") => "there are two connections at most",
+        "relay: Draining" => "that is known",
+        "outbox: blocked" => "what handlers send next waits",
+        "outbox: writable" => "nothing waits",
+        _ => panic!("{state}: why does nothing come of {event}?"),
+    }
+}
+
+fn link_events(connection: u64) -> Vec<(&'static str, Event)> {
+    let refused = |status| Event::DialRefused { connection, status, message: "no".into() };
+    let closed = |code, reason: &'static str| Event::Disconnected { connection, close: Some(Close::new(code, reason)) };
+    let received = |frame| Event::Received { connection, frame };
+    let hears = |message: &ToClient| received(message.encode());
+    let asks = |kind| received(to_client(of(9, 0), kind));
     vec![
-        ("connected", Event::Connected { dialect: Dialect::Underpass }),
+        ("connected", Event::Connected { connection, dialect: Dialect::Underpass }),
         ("dial refused, 404", refused(404)),
         ("dial refused, 503", refused(503)),
-        ("disconnected", lost()),
+        ("disconnected", lost(connection)),
         ("disconnected, 1008", closed(1008, "relay.unrouted")),
         ("disconnected, evicted", closed(1000, "ws.eviction#taken_over")),
         ("relay: Init", hears(&greeting())),
@@ -100,18 +174,18 @@ fn link_events() -> Vec<(&'static str, Event)> {
         ("relay: AckEvents", hears(&ToClient::AckEvents(AckEvents { last_event_checkpoints: Vec::new() }))),
         ("relay: KvResponse", hears(&ToClient::KvResponse(KvResponse { request_id: 1, data: KvResponseData::Drop }))),
         ("relay: Draining", hears(&ToClient::Draining)),
-        ("relay: RequestStart", asks(2, 0, start(None))),
-        ("relay: WebSocketOpen", asks(2, 0, websocket_open())),
-        ("relay: RequestAbort of what is not open", asks(2, 0, Piece::RequestAbort)),
-        ("relay: a malformed frame", Event::Received { frame: Bytes::from_static(&[9]).into() }),
-        ("outbox: blocked", Event::PeerBlocked),
-        ("outbox: writable", Event::PeerWritable),
+        ("relay: RequestStart", asks(start(None))),
+        ("relay: WebSocketOpen", asks(websocket_open())),
+        ("relay: RequestAbort of what is not open", asks(Piece::RequestAbort)),
+        ("relay: a malformed frame", received(Bytes::from_static(&[9]).into())),
+        ("outbox: blocked", Event::PeerBlocked { connection }),
+        ("outbox: writable", Event::PeerWritable { connection }),
         ("drain", Event::Drain),
         ("tick", Event::Tick),
     ]
 }
 
-fn later(seconds: u64) -> impl FnOnce(&mut Story<Runner>) -> Result<(), underpass_core::ApiMisuse> {
+fn later(seconds: u64) -> impl FnOnce(&mut Story<Runner>) -> Result<(), ApiMisuse> {
     move |story| {
         story.passes(Duration::from_secs(seconds));
         Ok(())
@@ -119,15 +193,15 @@ fn later(seconds: u64) -> impl FnOnce(&mut Story<Runner>) -> Result<(), underpas
 }
 
 #[test]
-fn the_connection_of_a_runner_does_as_its_table_says() {
-    let mut table = Table::new("A runner's connection: what happens, and what the runner does about it.");
-    for (state, link) in LINKS {
+fn the_connections_of_a_runner_do_as_their_table_says() {
+    let mut table = Table::new("A runner's connections: what happens, and what the runner does about it.");
+    for (state, link, connection) in LINKS {
         table.state(state);
-        for (name, event) in link_events() {
-            table.event(name, link(), |story| story.try_input(event), short::runner);
+        for (name, event) in link_events(connection) {
+            table.event_or(name, link(), |story| story.try_input(event), short::runner, || why_not(state, name));
         }
-        for (name, seconds) in [("a second", 1), ("5 seconds", 5), ("15 seconds", 15)] {
-            table.event(name, link(), later(seconds), short::runner);
+        for (name, seconds) in [("a second", 1), ("5 seconds", 5), ("10 seconds", 10), ("15 seconds", 15)] {
+            table.event_or(name, link(), later(seconds), short::runner, || why_not(state, name));
         }
     }
     table.is_as_in("runner-connection.txt");
@@ -183,7 +257,7 @@ fn responding() -> Stage {
 
 fn blocked() -> Stage {
     let (mut story, key, next) = responding();
-    story.input(Event::PeerBlocked).expect([]);
+    story.is_blocked().expect([]);
     story.input(chunk(key, 1, false)).actions();
     (story, key, next)
 }
@@ -231,7 +305,7 @@ fn chunk(key: RequestKey, length: usize, finish: bool) -> Event {
 }
 
 fn request_events(key: RequestKey, next: u16) -> Vec<(&'static str, Event)> {
-    let asks = |number, kind| asks(1, number, kind);
+    let asks = |number, kind| Event::Received { connection: 1, frame: to_client(of(1, number), kind) };
     let message_of = |length| Event::WebSocketMessage { key, message: Message::Binary(zeros(length)) };
     let text = |bytes| Piece::WebSocketMessage(message(bytes, false));
     vec![
@@ -245,7 +319,7 @@ fn request_events(key: RequestKey, next: u16) -> Vec<(&'static str, Event)> {
         ("gateway: WebSocketMessage, not UTF-8", asks(next, text(&[255]))),
         ("gateway: WebSocketMessage over the limit", asks(next, text(&[0; 101]))),
         ("gateway: WebSocketClose", asks(next, Piece::WebSocketClose(Close::new(1000, "").into_wire()))),
-        ("gateway: Credit of ten", asks(0, Piece::Credit(credit(10)))),
+        ("gateway: Credit for one more", asks(0, Piece::Credit(credit(64)))),
         ("gateway: a repeat", asks(next - 1, text(b"text"))),
         ("gateway: a gap", asks(next + 1, text(b"text"))),
         ("gateway: abort with any number", asks(next + 9, Piece::RequestAbort)),
@@ -264,11 +338,25 @@ fn request_events(key: RequestKey, next: u16) -> Vec<(&'static str, Event)> {
         ("handler: message over the limit", message_of(101)),
         ("handler: close", Event::WebSocketClose { key, close: Close::new(1000, "") }),
         ("handler: consumed", Event::Consumed { key, bytes: 5 }),
-        ("disconnected", lost()),
-        ("outbox: blocked", Event::PeerBlocked),
-        ("outbox: writable", Event::PeerWritable),
+        ("disconnected", lost(1)),
+        ("outbox: blocked", Event::PeerBlocked { connection: 1 }),
+        ("outbox: writable", Event::PeerWritable { connection: 1 }),
         ("drain", Event::Drain),
     ]
+}
+
+/// Why an event shows nothing.
+fn why_nothing_of_it(state: &str, event: &str) -> &'static str {
+    match event {
+        "outbox: blocked" => "what the handler sends next waits",
+        "outbox: writable" => "nothing waits",
+        _ if state == "ended" => "the request has ended",
+        "handler: consumed" => "nothing is unread",
+        "gateway: Credit for one more" => "no more than was sent can be granted",
+        _ if state.starts_with("closing WebSocket") => "the handler has closed, and what it sent still goes",
+        _ if state.starts_with("collecting") => "it goes when it is complete",
+        _ => panic!("{state}: why does nothing come of {event}?"),
+    }
 }
 
 #[test]
@@ -278,7 +366,8 @@ fn a_request_at_its_runner_does_as_its_table_says() {
         table.state(state);
         let (_, key, next) = stage();
         for (name, event) in request_events(key, next) {
-            table.event(name, stage().0, |story| story.try_input(event), short::runner);
+            let why_not = || why_nothing_of_it(state, name);
+            table.event_or(name, stage().0, |story| story.try_input(event), short::runner, why_not);
         }
         table.event("15 seconds", stage().0, later(15), short::runner);
     }

@@ -258,11 +258,13 @@ async fn watch_runners<B: Bus, D: Directory>(
             continue;
         }
         tracing::warn!("nothing is heard of runners: the directory is away");
+        driver.drive(Event::DirectoryAway);
         watch = loop {
             tokio::time::sleep(AGAIN_AFTER).await;
             if let Ok(watch) = directory.watch_runners().await {
                 break watch;
             }
         };
+        driver.drive(Event::DirectoryBack);
     }
 }

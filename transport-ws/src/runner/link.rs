@@ -1,23 +1,23 @@
-//! The link to the relay: dialling it, and pumping it.
+//! The links to relays: dialling them, and pumping them.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytestring::ByteString;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderValue, Response, Uri};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use underpass_core::Machine;
 use underpass_core::handshake::{Hello, connect_path, dialect_of, offered_subprotocols};
 use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
 use underpass_core::runner::Event;
 
-use super::outlets::{Command, Outlets};
+use super::outlets::{Dial, Line, Outlets};
 use super::{Config, StartError};
 use crate::driver::Driver;
 use crate::outbox::{Held, outbox};
@@ -27,55 +27,52 @@ use crate::socket::{self, Link, OutgoingReceiver, Patience, Received, pump};
 /// The most of a refusal's body that is told to people, bytes.
 const REFUSAL: usize = 500;
 
-/// How the relay is reached, and how much goes to it and comes from it.
-pub(super) struct Relay {
-    authority: String,
+/// How relays are reached, and how much goes to them and comes from them.
+pub(super) struct Relays {
+    /// Host and port of each.
+    authorities: Vec<String>,
     subprotocols: HeaderValue,
     outbox: usize,
     largest_out: usize,
     largest_in: usize,
-    dial_within: Duration,
     patience: Patience,
 }
 
-impl Relay {
-    /// Reads a relay's URL.
+impl Relays {
+    /// Reads the relays' URLs.
     ///
     /// # Errors
-    /// It is none, or the token cannot be sent.
+    /// There is none, one is none, or the token cannot be sent.
     pub(super) fn new(config: &Config) -> Result<Self, StartError> {
-        let Config { runner: machine, relay_url: url, token, dial_within, close_within, linger, .. } = config;
-        let (url, token) = (url.as_str(), token.as_deref());
-        let bad = |problem: String| StartError::Url { url: url.to_owned(), problem };
-        let uri: Uri = url.trim().parse().map_err(|error| bad(format!("{error}")))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err(StartError::Tls { url: url.to_owned() }),
-            Some(scheme) => return Err(bad(format!("its scheme is {scheme}"))),
-            None => return Err(bad("it has no scheme".to_owned())),
+        let Config { runner: machine, relay_urls, token, close_within, linger, .. } = config;
+        let token = token.as_deref();
+        if relay_urls.is_empty() {
+            return Err(StartError::NoRelay);
         }
-        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
-        let authority = authority.ok_or_else(|| bad("it names no host".to_owned()))?.as_str();
-        if authority.contains('@') {
-            return Err(bad("it names a user".to_owned()));
-        }
+        let authorities = relay_urls.iter().map(|url| authority(url)).collect::<Result<_, _>>()?;
         let visible = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
         let subprotocols = Some(offered_subprotocols(token)).filter(|_| token.is_none_or(visible));
         let subprotocols = subprotocols.and_then(|offered| HeaderValue::try_from(offered).ok());
         let largest_out = machine.largest_frame();
-        Ok(Relay {
-            authority: authority.to_owned(),
+        Ok(Relays {
+            authorities,
             subprotocols: subprotocols.ok_or(StartError::Token)?,
             outbox: machine.outbox,
             largest_out,
             largest_in: largest_out.max(machine.max_buffered),
-            dial_within: *dial_within,
             patience: Patience { close_within: *close_within, linger: *linger },
         })
     }
 
-    async fn dial(&self, hello: &Hello) -> Result<(WebSocketStream<MaybeTlsStream<TcpStream>>, Dialect), WireError> {
-        let mut request = format!("ws://{}{}", self.authority, connect_path(hello)).into_client_request()?;
+    /// The relay to dial for a connection. The machine dials when the last connection failed, broke, or has a relay
+    /// that drains: each time, it is the next one's turn.
+    fn authority(&self, connection: u64) -> &str {
+        let turn = connection.wrapping_sub(1) % self.authorities.len() as u64;
+        &self.authorities[turn as usize]
+    }
+
+    async fn dial(&self, authority: &str, hello: &Hello) -> Result<(Stream, Dialect), WireError> {
+        let mut request = format!("ws://{authority}{}", connect_path(hello)).into_client_request()?;
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, self.subprotocols.clone());
         let config = socket::config(self.largest_in);
         let (stream, response) = connect_async_with_config(request, Some(config), true).await?;
@@ -84,49 +81,81 @@ impl Relay {
     }
 }
 
-/// Dials whenever the runner wants, and pumps what goes between it and the relay.
-pub(super) async fn keep(driver: Arc<Driver<Outlets>>, mut commands: Receiver<Command>, relay: Relay) {
-    while let Some(command) = commands.next().await {
-        match command {
-            Command::Dial => connect(&driver, &mut commands, &relay).await,
-            // The dial that it was about has failed already.
-            Command::Cancel => {}
-        }
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Host and port of a relay's URL.
+fn authority(url: &str) -> Result<String, StartError> {
+    let bad = |problem: String| StartError::Url { url: url.to_owned(), problem };
+    let uri: Uri = url.trim().parse().map_err(|error| bad(format!("{error}")))?;
+    match uri.scheme_str() {
+        Some("ws") => {}
+        Some("wss") => return Err(StartError::Tls { url: url.to_owned() }),
+        Some(scheme) => return Err(bad(format!("its scheme is {scheme}"))),
+        None => return Err(bad("it has no scheme".to_owned())),
+    }
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+    let authority = authority.ok_or_else(|| bad("it names no host".to_owned()))?.as_str();
+    if authority.contains('@') {
+        return Err(bad("it names a user".to_owned()));
+    }
+    Ok(authority.to_owned())
+}
+
+/// Dials whenever the runner wants, and pumps what goes between it and its relays.
+pub(super) async fn keep(driver: Arc<Driver<Outlets>>, mut dials: Receiver<Dial>, relays: Relays) {
+    let relays = Arc::new(relays);
+    let mut connections = JoinSet::new();
+    while let Some(dial) = dials.next().await {
+        // Those that have ended.
+        while connections.try_join_next().is_some() {}
+        connections.spawn(connect(driver.clone(), dial, relays.clone()));
     }
 }
 
 /// One connection, from its dialling to its end.
-async fn connect(driver: &Arc<Driver<Outlets>>, commands: &mut Receiver<Command>, relay: &Relay) {
+async fn connect(driver: Arc<Driver<Outlets>>, dial: Dial, relays: Arc<Relays>) {
+    let Dial { connection, mut given_up } = dial;
+    let relay = relays.authority(connection);
     let hello = driver.enter(|inside| inside.machine.hello());
     let dialled = tokio::select! {
-        dialled = timeout(relay.dial_within, relay.dial(&hello)) => dialled,
-        _ = commands.next() => return driver.drive(Event::Disconnected { close: None }),
+        dialled = relays.dial(relay, &hello) => dialled,
+        _ = given_up.next() => {
+            tracing::warn!(relay, "dialling the relay was given up");
+            return ended(&driver, connection, Event::Disconnected { connection, close: None });
+        }
     };
     match dialled {
-        Ok(Ok((stream, dialect))) => {
-            let Some((mut outgoing, mut link)) = Connection::new(driver, commands, relay, dialect) else { return };
-            let close = pump(stream, &mut outgoing, &link, relay.patience).await;
-            tracing::info!(?close, "the connection to the relay ended");
+        Ok((stream, dialect)) => {
+            let opened = Connection::new(&driver, connection, &mut given_up, &relays, dialect);
+            let Some((mut outgoing, mut link)) = opened else { return };
+            let close = pump(stream, &mut outgoing, &link, relays.patience).await;
+            tracing::info!(relay, ?close, "the connection to the relay ended");
             link.close = close;
         }
-        Ok(Err(WireError::Http(refusal))) => {
+        Err(WireError::Http(refusal)) => {
             let status = refusal.status().as_u16();
             let message = what_it_says(&refusal);
-            driver.drive(Event::DialRefused { status, message: message.clone() });
+            ended(&driver, connection, Event::DialRefused { connection, status, message: message.clone() });
             // Whoever owns the runner hears if that was the end.
             if driver.stats().dials_again {
-                tracing::warn!(status, message = &*message, "the relay refused this runner, which will dial again");
+                tracing::warn!(relay, status, message = &*message, "the relay refused this runner, which dials again");
             }
         }
-        Ok(Err(error)) => {
-            tracing::warn!(relay = relay.authority, "the relay cannot be reached: {error}");
-            driver.drive(Event::Disconnected { close: None });
-        }
-        Err(_) => {
-            tracing::warn!(relay = relay.authority, "the relay did not answer in time");
-            driver.drive(Event::Disconnected { close: None });
+        Err(error) => {
+            tracing::warn!(relay, "the relay cannot be reached: {error}");
+            ended(&driver, connection, Event::Disconnected { connection, close: None });
         }
     }
+}
+
+/// A connection has ended, or came to nothing.
+fn ended(driver: &Driver<Outlets>, connection: u64, event: Event) {
+    driver.enter(|inside| {
+        inside.outlets.lines.remove(&connection);
+        inside.handle(event);
+        let ready = inside.machine.stats().ready;
+        inside.outlets.status.send_modify(|status| status.ready = ready);
+    });
 }
 
 /// The first line of a refusal's body.
@@ -136,9 +165,10 @@ fn what_it_says(refusal: &Response<Option<Vec<u8>>>) -> ByteString {
     text.lines().next().unwrap_or_default().trim().into()
 }
 
-/// The relay's end of the socket. Dropping it tells the runner that the socket has ended.
+/// A relay's end of a socket. Dropping it tells the runner that the socket has ended.
 struct Connection {
     driver: Arc<Driver<Outlets>>,
+    connection: u64,
     held: Held,
     close: Option<Close>,
 }
@@ -147,28 +177,33 @@ impl Connection {
     /// Tells the runner that the socket is open; unless it did not want it any more.
     fn new(
         driver: &Arc<Driver<Outlets>>,
-        commands: &mut Receiver<Command>,
-        relay: &Relay,
+        connection: u64,
+        given_up: &mut Receiver<()>,
+        relays: &Relays,
         dialect: Dialect,
     ) -> Option<(OutgoingReceiver, Self)> {
-        let (outbox, outgoing, held) = outbox(relay.outbox, relay.largest_out);
+        let (outbox, outgoing, held) = outbox(relays.outbox, relays.largest_out);
         let connected = driver.enter(|inside| {
-            if commands.try_next().is_some() {
-                inside.handle(Event::Disconnected { close: None });
+            if given_up.try_next().is_some() {
                 return false;
             }
-            inside.outlets.link = Some(outbox);
-            inside.handle(Event::Connected { dialect });
+            inside.outlets.lines.insert(connection, Line::Open(outbox));
+            inside.handle(Event::Connected { connection, dialect });
             true
         });
-        connected.then(|| (outgoing, Connection { driver: driver.clone(), held, close: None }))
+        if !connected {
+            ended(driver, connection, Event::Disconnected { connection, close: None });
+            return None;
+        }
+        Some((outgoing, Connection { driver: driver.clone(), connection, held, close: None }))
     }
 }
 
 impl Link for Connection {
     fn received(&self, received: Received) -> Result<(), Close> {
+        let connection = self.connection;
         match received {
-            Received::Binary(frame) => self.driver.drive(Event::Received { frame: frame.into() }),
+            Received::Binary(frame) => self.driver.drive(Event::Received { connection, frame: frame.into() }),
             Received::Text(_) => return Err(Close::new(1003, "the runner protocol has no text messages")),
             // That the socket has ended is said once, when it has.
             Received::Close(_) => {}
@@ -180,9 +215,12 @@ impl Link for Connection {
         if !self.held.written(bytes) {
             return;
         }
+        let connection = self.connection;
         self.driver.enter(|inside| {
-            if inside.outlets.link.as_mut().is_some_and(|outbox| outbox.unblock()) {
-                inside.handle(Event::PeerWritable);
+            if let Some(Line::Open(outbox)) = inside.outlets.lines.get_mut(&connection)
+                && outbox.unblock()
+            {
+                inside.handle(Event::PeerWritable { connection });
             }
         });
     }
@@ -194,12 +232,8 @@ impl Link for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let close = self.close.take();
-        self.driver.enter(|inside| {
-            inside.outlets.link = None;
-            inside.outlets.status.send_modify(|status| status.ready = false);
-            inside.handle(Event::Disconnected { close });
-        });
+        let (connection, close) = (self.connection, self.close.take());
+        ended(&self.driver, connection, Event::Disconnected { connection, close });
     }
 }
 
@@ -207,9 +241,9 @@ impl Drop for Connection {
 mod tests {
     use super::*;
 
-    fn read(url: &str, token: Option<&str>) -> Result<Relay, String> {
-        let config = Config { relay_url: url.into(), token: token.map(str::to_owned), ..Config::default() };
-        Relay::new(&config).map_err(|error| error.to_string())
+    fn read(url: &str, token: Option<&str>) -> Result<Relays, String> {
+        let config = Config { relay_urls: vec![url.into()], token: token.map(str::to_owned), ..Config::default() };
+        Relays::new(&config).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -217,7 +251,7 @@ mod tests {
         for (url, authority) in
             [("ws://127.0.0.1:8081", "127.0.0.1:8081"), ("ws://[::1]:1/x", "[::1]:1"), ("ws://relay/", "relay")]
         {
-            assert_eq!(read(url, None).unwrap().authority, authority);
+            assert_eq!(read(url, None).unwrap().authorities, [authority]);
         }
     }
 
@@ -234,6 +268,14 @@ mod tests {
             let refused = read(url, None).err().unwrap();
             assert!(refused.contains(reason), "{url}: {refused}");
         }
+    }
+
+    #[test]
+    fn relays_are_dialled_in_turn() {
+        let relay_urls = ["ws://a", "ws://b:1", "ws://c"].map(str::to_owned).to_vec();
+        let relays = Relays::new(&Config { relay_urls, ..Config::default() }).ok().unwrap();
+        assert_eq!([1, 2, 3, 4].map(|connection| relays.authority(connection)), ["a", "b:1", "c", "a"]);
+        assert_eq!(Relays::new(&Config::default()).err(), Some(StartError::NoRelay));
     }
 
     #[test]

@@ -38,14 +38,13 @@ pub use websocket::{
 pub struct Config {
     /// Who it is and what it can do; its machine's limits and deadlines.
     pub runner: runner::Config,
-    /// Where the relay listens: `ws://host:port`; a path is ignored.
-    pub relay_url: String,
+    /// Where relays listen, at least one: `ws://host:port`; a path is ignored. They are dialled in turn: the next one
+    /// when a connection failed or broke, and when the relay drains.
+    pub relay_urls: Vec<String>,
     /// By what it is known when it comes again; none: a random UUID.
     pub key: Option<String>,
     /// What the relay wants to see.
     pub token: Option<String>,
-    /// How long a dial may take, until the WebSocket is open. 10 s.
-    pub dial_within: Duration,
     /// How long a closing WebSocket may make no progress, until it is cut: from when its close is to be sent, or came,
     /// or more could be written. 30 s.
     pub close_within: Duration,
@@ -57,10 +56,9 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             runner: runner::Config::default(),
-            relay_url: String::new(),
+            relay_urls: Vec::new(),
             key: None,
             token: None,
-            dial_within: Duration::from_secs(10),
             close_within: socket::CLOSE_WITHIN,
             linger: socket::LINGER,
         }
@@ -70,11 +68,11 @@ impl Default for Config {
 /// The token is not shown.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { runner, relay_url, key, token, dial_within, close_within, linger } = self;
+        let Config { runner, relay_urls, key, token, close_within, linger } = self;
         let token = token.as_ref().map(|_| "…");
         let mut shown = f.debug_struct("Config");
-        shown.field("runner", runner).field("relay_url", relay_url).field("key", key).field("token", &token);
-        shown.field("dial_within", dial_within).field("close_within", close_within).field("linger", linger).finish()
+        shown.field("runner", runner).field("relay_urls", relay_urls).field("key", key).field("token", &token);
+        shown.field("close_within", close_within).field("linger", linger).finish()
     }
 }
 
@@ -84,7 +82,10 @@ pub enum StartError {
     /// The configuration could not work.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The relay's URL is none.
+    /// No relay is named.
+    #[error("no relay is named: ws://HOST:PORT is one")]
+    NoRelay,
+    /// A relay's URL is none.
     #[error("{url:?} is not a relay's URL: {problem}; ws://HOST:PORT is one")]
     Url {
         /// What was given.
@@ -92,7 +93,7 @@ pub enum StartError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The relay's URL asks for TLS.
+    /// A relay's URL asks for TLS.
     #[error("{url:?} needs TLS, which is not built in: use ws://, or a TLS proxy beside the runner")]
     Tls {
         /// What was given.
@@ -117,7 +118,7 @@ pub struct Runner {
 struct Inner {
     driver: Arc<Driver<Outlets>>,
     status: watch::Receiver<Status>,
-    /// The timer and the link.
+    /// The timer and the links.
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -147,8 +148,8 @@ impl fmt::Debug for Runner {
 }
 
 impl Runner {
-    /// Starts a runner: it dials its relay until it is taken in, again whenever the connection breaks, and until it is
-    /// drained, dropped or refused for good. To be called within a tokio runtime.
+    /// Starts a runner: it dials its relays until one has taken it in, again whenever the connection breaks, and until
+    /// it is drained, dropped or refused for good. To be called within a tokio runtime.
     ///
     /// An axum `Router` is such a service. Of a failing service, or one that panics, the client sees a 502, or a broken
     /// body if the answer had begun. When the client goes away, the future of the service is dropped, or the body of
@@ -165,22 +166,22 @@ impl Runner {
         B::Error: fmt::Display,
         W: WebSocketHandler,
     {
-        let relay = link::Relay::new(&config)?;
+        let relays = link::Relays::new(&config)?;
         let Config { runner, key, .. } = config;
         let handlers = Box::new(UserHandlers { service, websockets, max_chunk: runner.max_chunk });
         let key = ByteString::from(key.unwrap_or_else(|| Uuid::new_v4().to_string()));
         let machine = runner::Runner::new(runner, key, Uuid::new_v4().as_u64_pair().1, Time::ZERO)?;
         let (status, status_seen) = watch::channel(Status::default());
-        let (commands, commands_seen) = queue();
+        let (dials, dials_seen) = queue();
         let driver = Arc::new_cyclic(|driver| {
-            let (driver, requests) = (driver.clone(), HashMap::new());
-            Driver::new(machine, Outlets { driver, handlers, link: None, commands, requests, status, over: false })
+            let (driver, lines, requests) = (driver.clone(), HashMap::new(), HashMap::new());
+            Driver::new(machine, Outlets { driver, handlers, lines, dials, requests, status, over: false })
         });
         // So that what it wants done at once is done.
         driver.drive(Event::Tick);
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_time(Arc::downgrade(&driver)));
-        tasks.spawn(link::keep(driver.clone(), commands_seen, relay));
+        tasks.spawn(link::keep(driver.clone(), dials_seen, relays));
         Ok(Runner { inner: Arc::new(Inner { driver, status: status_seen, tasks: Mutex::new(tasks) }) })
     }
 

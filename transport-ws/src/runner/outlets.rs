@@ -17,7 +17,7 @@ use super::websocket::Pending;
 use crate::driver::{self, Driver, Effects, Task};
 use crate::gate::Gate;
 use crate::outbox::Outbox;
-use crate::queue::{Sender, queue};
+use crate::queue::{Receiver, Sender, queue};
 
 /// What a handler is to be told.
 #[derive(Debug)]
@@ -96,12 +96,19 @@ pub(super) struct Arrival {
     pub(super) head: RequestHead,
 }
 
-/// To the task that keeps the link.
-pub(super) enum Command {
-    /// Open it.
-    Dial,
-    /// Do not open it after all.
-    Cancel,
+/// To the task that keeps the links: open one.
+pub(super) struct Dial {
+    pub(super) connection: u64,
+    /// Whether not to open it after all.
+    pub(super) given_up: Receiver<()>,
+}
+
+/// Toward a connection.
+pub(super) enum Line {
+    /// It is being dialled, which can be given up.
+    Dialling(Sender<()>),
+    /// It is open.
+    Open(Outbox),
 }
 
 /// How the runner is.
@@ -116,9 +123,9 @@ pub(super) struct Outlets {
     /// The driver that this is in: handlers tell it things.
     pub(super) driver: Weak<Driver<Outlets>>,
     pub(super) handlers: Box<dyn Handlers>,
-    /// While there is a connection.
-    pub(super) link: Option<Outbox>,
-    pub(super) commands: Sender<Command>,
+    /// The connections that there are.
+    pub(super) lines: HashMap<u64, Line>,
+    pub(super) dials: Sender<Dial>,
     /// A request is in here until it is aborted, or its handler is done.
     pub(super) requests: HashMap<RequestKey, Outlet>,
     pub(super) status: watch::Sender<Status>,
@@ -131,19 +138,31 @@ impl driver::Outlets for Outlets {
 
     fn carry_out(&mut self, action: Action, effects: &mut Effects<Event>) {
         match action {
-            Action::Dial => self.command(Command::Dial, effects),
-            Action::Send(frame) => {
-                if let Some(outbox) = &mut self.link {
+            Action::Dial { connection } => {
+                let (give_up, given_up) = queue();
+                self.lines.insert(connection, Line::Dialling(give_up));
+                if let Ok(waker) = self.dials.push(Dial { connection, given_up }) {
+                    effects.wake(waker);
+                }
+            }
+            Action::Send { connection, frame } => {
+                if let Some(Line::Open(outbox)) = self.lines.get_mut(&connection) {
                     let (waker, blocks) = outbox.send(frame);
                     effects.wake(waker);
                     if blocks {
-                        effects.feed_back(Event::PeerBlocked);
+                        effects.feed_back(Event::PeerBlocked { connection });
                     }
                 }
             }
-            Action::Disconnect(close) => match &self.link {
-                Some(outbox) => outbox.close(close).into_iter().for_each(|waker| effects.wake(waker)),
-                None => self.command(Command::Cancel, effects),
+            Action::Disconnect { connection, close } => match self.lines.get(&connection) {
+                Some(Line::Open(outbox)) => outbox.close(close).into_iter().for_each(|waker| effects.wake(waker)),
+                Some(Line::Dialling(give_up)) => {
+                    if let Ok(waker) = give_up.push(()) {
+                        effects.wake(waker);
+                    }
+                }
+                // It has ended just now.
+                None => {}
             },
             Action::Ready { runner_id } => {
                 tracing::info!(id = &*runner_id, "the relay has taken this runner in");
@@ -213,12 +232,6 @@ impl driver::Outlets for Outlets {
 }
 
 impl Outlets {
-    fn command(&self, command: Command, effects: &mut Effects<Event>) {
-        if let Ok(waker) = self.commands.push(command) {
-            effects.wake(waker);
-        }
-    }
-
     fn deliver(&self, key: RequestKey, delivery: Delivery, effects: &mut Effects<Event>) {
         let Some(outlet) = self.requests.get(&key) else { return };
         match outlet.deliveries.push(delivery) {

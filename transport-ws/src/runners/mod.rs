@@ -161,7 +161,8 @@ impl<B: Bus, D: Directory> Runners<B, D> {
         .await;
     }
 
-    /// Takes no new runners, closes the connections that there are, and waits until they have ended.
+    /// Takes no new runners, sends those that there are elsewhere, and waits until what is open has ended and their
+    /// connections with it. How long that may take is in the relay's configuration.
     pub async fn drain(&self) {
         let shared = &self.inner.shared;
         shared.progress.drain();

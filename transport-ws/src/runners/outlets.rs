@@ -85,6 +85,7 @@ fn log(connection: u64, notice: &Notice) {
         | Notice::Malformed(_)
         | Notice::OutOfTurn(_)
         | Notice::Unrouted(_)
+        | Notice::GatewayLost(_)
         | Notice::DirectoryUnavailable => tracing::warn!(connection, "{notice}"),
     }
 }
@@ -94,7 +95,39 @@ pub(super) fn from_bus(delivery: Delivery) -> Option<Event> {
     match delivery {
         Delivery::Frame { to: Subject::Connection(to), frame } => Some(Event::FromBus { connection: to.number, frame }),
         Delivery::Rejected(rejected) => Some(Event::PublishFailed(rejected)),
-        // Neither comes to a relay: its inbox is for connections, and it asks for no word of deaf gateways.
-        Delivery::Frame { to: Subject::Gateway(_), .. } | Delivery::NoResponders { .. } => None,
+        Delivery::NoResponders { to: Subject::Gateway(gateway) } => Some(Event::NoResponders { gateway }),
+        // Neither comes to a relay: its inbox is for connections, and it asks for no word of other relays.
+        Delivery::Frame { to: Subject::Gateway(_), .. } | Delivery::NoResponders { to: Subject::Connection(_) } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use underpass_core::Frame;
+    use underpass_core::bus::{ConnectionId, Publication, PublishError, Rejected, RelayId};
+    use underpass_core::protocol::GatewayId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_relay_hears_of_its_connections_of_what_came_back_and_of_deaf_gateways() {
+        let (gateway, frame) = (GatewayId([1; 4]), Frame::new(b"frame", "".into(), None));
+        let connection = Subject::Connection(ConnectionId { relay: RelayId(Uuid::nil()), number: 3 });
+        let publication =
+            Publication { to: Subject::Gateway(gateway), reply_to: Some(connection), frame: frame.clone() };
+        let rejected = Rejected { publication, reason: PublishError::Full };
+        for (delivery, event) in [
+            (
+                Delivery::Frame { to: connection, frame: frame.clone() },
+                Some(Event::FromBus { connection: 3, frame: frame.clone() }),
+            ),
+            (Delivery::Rejected(rejected.clone()), Some(Event::PublishFailed(rejected))),
+            (Delivery::NoResponders { to: Subject::Gateway(gateway) }, Some(Event::NoResponders { gateway })),
+            (Delivery::NoResponders { to: connection }, None),
+            (Delivery::Frame { to: Subject::Gateway(gateway), frame }, None),
+        ] {
+            assert_eq!(from_bus(delivery), event);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod drops;
 mod http;
+mod moves;
 mod runners;
 mod tunnel;
 mod websocket;

@@ -63,7 +63,7 @@ impl Tunnel {
             let relay = relay.clone();
             async move { relay.serve(for_runners).await }
         });
-        let config = runner::Config { relay_url: format!("ws://{relay_address}"), ..runner };
+        let config = runner::Config { relay_urls: vec![format!("ws://{relay_address}")], ..runner };
         let runner = Runner::start(config, router, websockets).unwrap();
         within(runner.ready()).await.unwrap();
         within(clients.runner_ready(&pool())).await;

@@ -93,7 +93,9 @@ impl NamesGateways for ToGateway {
     fn names_zero(&self) -> bool {
         match self {
             ToGateway::TunnelMessage(message) => message.names_zero(),
-            ToGateway::Pong(_) => false,
+            ToGateway::Refused(refused) => refused.gateway_id == GatewayId::ZERO,
+            ToGateway::RouteOpen(route) => route.gateway_id == GatewayId::ZERO,
+            ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) => false,
         }
     }
 }

@@ -198,6 +198,9 @@ impl Translate<ToGateway> for v4::ToGateway {
         Ok(match self {
             Newer::Pong(pong) => ToGateway::Pong(pong),
             Newer::TunnelMessage(message) => ToGateway::TunnelMessage(message.translate(memory)?),
+            Newer::ConnectionEnded(_) => return Err(Untranslatable::Private { message: "ToGatewayConnectionEnded" }),
+            Newer::Refused(_) => return Err(Untranslatable::Private { message: "ToGatewayRefused" }),
+            Newer::RouteOpen(_) => return Err(Untranslatable::Private { message: "ToGatewayRouteOpen" }),
         })
     }
 }

@@ -3,10 +3,12 @@
 use hashbrown::HashMap;
 use underpass_core::bus::{Address, Subject};
 use underpass_core::gateway::{Action, Event, Refused};
-use underpass_core::protocol::GatewayId;
-use underpass_core::{Gateway, Machine, RequestKey};
+use underpass_core::protocol::tunnel::to_client::{Kind, RequestStart, WebSocketOpen};
+use underpass_core::protocol::{Dialect, GatewayId, ToRunner};
+use underpass_core::{Frame, Gateway, Machine, RequestKey};
 use underpass_transport_mem::sim::{Happening, Node};
 
+use crate::sim::checks::name;
 use crate::sim::client::{End, Step};
 use crate::sim::faults::Host;
 use crate::sim::trace::About;
@@ -41,8 +43,10 @@ impl World<'_> {
             Happening::Delivered { frame, .. } => (About::Nobody, Event::Received { frame }),
             Happening::NoResponders { to: Subject::Connection(to), .. } => (About::Nobody, Event::NoResponders { to }),
             Happening::Seen { seen, .. } => (About::Nobody, Event::Directory(*seen)),
+            Happening::DirectoryAway { .. } => (About::Nobody, Event::DirectoryAway),
+            Happening::DirectoryBack { .. } => (About::Nobody, Event::DirectoryBack),
             Happening::Wake { .. } => (About::Nobody, Event::Tick),
-            // It does not ask for the others, or is not told of them yet.
+            // It does not ask for the others.
             _ => return,
         };
         self.tell_gateway(index, about, event);
@@ -134,6 +138,7 @@ impl World<'_> {
         let key = match action {
             Action::Publish(publication) => {
                 let Subject::Connection(to) = publication.to else { return };
+                self.name_opening(&publication.frame);
                 let (about, outcome) = self.wire.gateway_publishes(to, &publication.frame);
                 let bytes = publication.frame.len() as u64;
                 let text = || format!("→ {to}: {:?}", super::relay::shown_to_runner(&publication.frame));
@@ -173,6 +178,19 @@ impl World<'_> {
         client.sees(action, now, &mut self.client_turn);
         let has_ended = !client.is_open();
         self.carry_out(index, number, has_ended);
+    }
+
+    /// A request that is sent again has another name on the wire; its path says whose it is.
+    fn name_opening(&mut self, frame: &Frame) {
+        let Ok(ToRunner::TunnelMessage(message)) = ToRunner::decode_framed(frame, Dialect::Underpass) else { return };
+        let (Kind::RequestStart(RequestStart { path, .. }) | Kind::WebSocketOpen(WebSocketOpen { path, .. })) =
+            &message.message_kind
+        else {
+            return;
+        };
+        if let Some(number) = path.strip_prefix('/').and_then(|number| number.parse().ok()) {
+            self.named.insert(name(message.message_id), number);
+        }
     }
 
     /// Does what a client wants done; its gateway's actions are still to be taken out.

@@ -33,9 +33,13 @@ impl World<'_> {
         self.tell_relay(index, About::Nobody, Event::WallClock { unix_ms: 1_700_000_000_000 });
     }
 
-    /// A relay that a runner may dial: any that runs, else one that ran.
+    /// A relay that a runner may dial: any that runs, best one that does not drain, else one that ran.
     pub(in crate::sim) fn some_relay(&mut self) -> Option<Node> {
-        let running: Vec<Node> = self.relays.iter().filter_map(|slot| slot.running()).collect();
+        let running = |drains| {
+            let slots = self.relays.iter().filter(move |slot| slot.is_draining == drains);
+            slots.filter_map(|slot| slot.running()).collect::<Vec<Node>>()
+        };
+        let running = Some(running(false)).filter(|nodes| !nodes.is_empty()).unwrap_or_else(|| running(true));
         if running.is_empty() {
             return self.relays.iter().find_map(|slot| slot.node);
         }
@@ -74,8 +78,11 @@ impl World<'_> {
             Happening::Changed { tag, outcome, .. } => {
                 (About::Nobody, Event::Directory { connection: tag, outcome: *outcome })
             }
+            Happening::NoResponders { to: Subject::Gateway(gateway), .. } => {
+                (About::Nobody, Event::NoResponders { gateway })
+            }
             Happening::Wake { .. } => (About::Nobody, Event::Tick),
-            // It does not ask for the others, or is not told of them yet.
+            // It does not ask for the others.
             _ => return,
         };
         self.tell_relay(index, about, event);

@@ -1,5 +1,7 @@
 //! A runner's process, and its handlers.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashMap;
 use underpass_core::handshake::Hello;
 use underpass_core::protocol::{Dialect, ToServer};
@@ -19,10 +21,16 @@ pub(in crate::sim) struct RunnerProcess {
     pub(in crate::sim) machine: Runner,
     /// Never looked through where order could show.
     pub(in crate::sim) handlers: HashMap<RequestKey, Handler>,
-    /// The socket that it dialled last.
-    pub(in crate::sim) socket: Option<SocketId>,
+    /// Its sockets, by the numbers that it gave them: at most two, while it moves.
+    pub(in crate::sim) sockets: BTreeMap<u64, SocketId>,
     /// Whether it says that it can do little, and has yet to.
     is_elder: bool,
+}
+
+impl RunnerProcess {
+    fn connection(&self, socket: SocketId) -> Option<u64> {
+        self.sockets.iter().find(|(_, one)| **one == socket).map(|(connection, _)| *connection)
+    }
 }
 
 impl World<'_> {
@@ -35,7 +43,7 @@ impl World<'_> {
         let is_elder = fleet.elders[of];
         let slot = &mut self.runners[index];
         slot.node = Some(node);
-        slot.process = Some(RunnerProcess { machine, handlers: HashMap::new(), socket: None, is_elder });
+        slot.process = Some(RunnerProcess { machine, handlers: HashMap::new(), sockets: BTreeMap::new(), is_elder });
         self.runner_wants(index);
     }
 
@@ -48,16 +56,33 @@ impl World<'_> {
 
     /// The network brings something.
     pub(in crate::sim) fn runner_happens(&mut self, index: usize, happening: Happening<Own>) {
+        let connection = |socket| self.runners[index].process.as_ref()?.connection(socket);
         let event = match happening {
-            Happening::Connected { .. } => Event::Connected { dialect: Dialect::Underpass },
-            Happening::DialFailed { .. } => Event::Disconnected { close: None },
-            Happening::Message { frame, .. } => Event::Received { frame },
-            Happening::Ended { close, .. } => Event::Disconnected { close },
-            Happening::Writable { .. } => Event::PeerWritable,
-            Happening::Wake { .. } => Event::Tick,
+            Happening::Connected { socket, .. } => {
+                connection(socket).map(|connection| Event::Connected { connection, dialect: Dialect::Underpass })
+            }
+            Happening::Message { socket, frame, .. } => {
+                connection(socket).map(|connection| Event::Received { connection, frame })
+            }
+            Happening::DialFailed { socket, .. } => {
+                connection(socket).map(|connection| Event::Disconnected { connection, close: None })
+            }
+            Happening::Ended { socket, close, .. } => {
+                connection(socket).map(|connection| Event::Disconnected { connection, close })
+            }
+            Happening::Writable { socket, .. } => {
+                connection(socket).map(|connection| Event::PeerWritable { connection })
+            }
+            Happening::Wake { .. } => Some(Event::Tick),
             // It knows of no bus and no directory.
-            _ => return,
+            _ => None,
         };
+        let Some(event) = event else { return };
+        if let Event::Disconnected { connection, .. } = &event
+            && let Some(process) = self.runners[index].process.as_mut()
+        {
+            process.sockets.remove(connection);
+        }
         self.tell_runner(index, About::Nobody, event);
     }
 
@@ -110,7 +135,11 @@ impl World<'_> {
         let Some(node) = self.runners[index].running() else { return };
         let Some(process) = self.runners[index].process.as_mut() else { return };
         let key = match &action {
-            Action::Dial | Action::Send(_) | Action::Disconnect(_) | Action::Ready { .. } | Action::Stopped(_) => None,
+            Action::Dial { .. }
+            | Action::Send { .. }
+            | Action::Disconnect { .. }
+            | Action::Ready { .. }
+            | Action::Stopped(_) => None,
             Action::Request { key, .. }
             | Action::RequestChunk { key, .. }
             | Action::Aborted { key }
@@ -122,28 +151,29 @@ impl World<'_> {
         };
         let known = key.and_then(|key| process.handlers.get(&key)).map(|handler| handler.client);
         match (action, known, key) {
-            (Action::Dial, ..) => {
+            (Action::Dial { connection, .. }, ..) => {
                 note(self, About::Nobody);
                 let Some(relay) = self.some_relay() else {
-                    return self.hand_to_runner(index, About::Nobody, Event::Disconnected { close: None });
+                    let event = Event::Disconnected { connection, close: None };
+                    return self.hand_to_runner(index, About::Nobody, event);
                 };
                 let socket = self.network.dial(node, relay);
                 if let Some(process) = self.runners[index].process.as_mut() {
-                    process.socket = Some(socket);
+                    process.sockets.insert(connection, socket);
                 }
             }
-            (Action::Send(frame), ..) => {
+            (Action::Send { connection, frame }, ..) => {
                 let frame = if process.is_elder { as_elder(frame) } else { frame };
-                let socket = process.socket;
+                let socket = process.sockets.get(&connection).copied();
                 note(self, About::Nobody);
                 if let Some(socket) = socket
                     && self.network.send(socket, node, frame) == Room::Blocked
                 {
-                    self.hand_to_runner(index, About::Nobody, Event::PeerBlocked);
+                    self.hand_to_runner(index, About::Nobody, Event::PeerBlocked { connection });
                 }
             }
-            (Action::Disconnect(close), ..) => {
-                let socket = process.socket;
+            (Action::Disconnect { connection, close }, ..) => {
+                let socket = process.sockets.get(&connection).copied();
                 note(self, About::Nobody);
                 if let Some(socket) = socket {
                     self.network.close(socket, node, Some(close));

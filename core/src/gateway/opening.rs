@@ -1,0 +1,203 @@
+//! Taking a request in, and sending it to a runner.
+
+use bytes::BytesMut;
+
+use super::again::{Heard, Setback};
+use super::event::{Open, OpenKind};
+use super::request::{Deadline, Request, State};
+use super::runners::{LinkKey, NoneReady};
+use super::waits::Came;
+use super::{Action, Draining, Gateway, Refused};
+use crate::directory::Abilities;
+use crate::failure::{Failure, FailureCode};
+use crate::http::{Body, RequestHead};
+use crate::machine::RequestKey;
+use crate::machine::flow::{Inflow, Outflow, Piece, Turn};
+use crate::protocol::tunnel::to_client::{self, RequestStart, WebSocketOpen};
+use crate::time::Time;
+
+/// The methods that carry no body, not even an empty one, unless the client sent one.
+fn is_bodiless(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
+}
+
+impl Gateway {
+    /// Takes a request in.
+    ///
+    /// # Errors
+    /// It was refused; the failure is ready to be told to the client.
+    pub fn open(&mut self, open: Open, now: Time) -> Result<RequestKey, Refused> {
+        let id = self.next_request_id();
+        let refuse = |gateway: &mut Self, code, message: &'static str| {
+            gateway.counted.refused += 1;
+            gateway.counted.failures.count(code);
+            Err(Refused(Failure { code, message: message.into(), request: Some(gateway.name(id)) }))
+        };
+        match self.draining {
+            Draining::No => {}
+            Draining::Yes(_) | Draining::Done => {
+                return refuse(self, FailureCode::Draining, "this gateway is going away");
+            }
+        }
+        if self.requests.len() + self.endings.len() >= self.config.max_requests {
+            return refuse(self, FailureCode::Overloaded, "this gateway has as many requests open as it may");
+        }
+        if let OpenKind::Http(Body::Whole(body)) = &open.kind
+            && body.len() > self.config.max_whole_body
+        {
+            return refuse(self, FailureCode::BodyTooLarge, "the body is larger than this gateway takes");
+        }
+        let most = self.config.max_requests_per_runner;
+        let link = match self.runners.choose(&open.target.pool, most, None, now) {
+            Ok(link) => Some(link),
+            Err(NoneReady::Stateful) if self.waiting.len() < self.config.max_waiting => None,
+            Err(NoneReady::Stateful) => {
+                return refuse(self, FailureCode::Overloaded, "as many requests wait for an actor as may");
+            }
+            Err(NoneReady::Absent) => return refuse(self, FailureCode::NoRunner, "no runner of the pool is there"),
+            Err(NoneReady::Full) => {
+                return refuse(self, FailureCode::Overloaded, "each runner of the pool has as many requests as it may");
+            }
+        };
+        let key = self.requests.insert(Request {
+            id,
+            state: State::AwaitingResponse,
+            is_head: open.head.method == "HEAD",
+            opening: Some(Box::new(open)),
+            place: None,
+            tries: 0,
+            setback: None,
+            avoid: None,
+            abilities: Abilities::default(),
+            up: Outflow::new(None),
+            down: Inflow::new(None, false),
+            deadline: None,
+            idle_up: None,
+            idle_down: None,
+            body_bytes: 0,
+        });
+        self.counted.opened += 1;
+        match link {
+            Some(link) => self.go(key, link, now),
+            None => self.wait(key, Deadline::ActorStart, now),
+        }
+        Ok(key)
+    }
+
+    /// Sends a request to a runner, once all of it is here that this runner needs.
+    pub(super) fn go(&mut self, key: RequestKey, link: LinkKey, now: Time) {
+        let abilities = self.runners.get(link).abilities;
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(open) = request.opening.take() else { return };
+        if let State::Waiting(waiting) = core::mem::replace(&mut request.state, State::AwaitingResponse) {
+            self.stop_waiting(&open.target.pool, waiting);
+        }
+        if open.kind == OpenKind::Http(Body::Stream) && !abilities.streams {
+            self.collect(key, open, now);
+        } else {
+            self.send_opening(key, open, link, now);
+        }
+    }
+
+    fn send_opening(&mut self, key: RequestKey, open: Box<Open>, link: LinkKey, now: Time) {
+        let id = match self.requests.get(key) {
+            Some(request) if request.tries == 0 && !self.by_id.contains_key(&request.id) => request.id,
+            // Late frames of where it was before must not be taken for those of where it is now.
+            Some(_) => self.next_request_id(),
+            None => return,
+        };
+        let place = self.attach(link, key, now);
+        let abilities = self.runners.get(link).abilities;
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.id = id;
+        request.place = Some(place);
+        request.tries += 1;
+        request.abilities = abilities;
+        request.up.begin(abilities.credit);
+        request.down = Inflow::new(abilities.credit, abilities.numbers);
+        self.by_id.insert(id, key);
+        let actor_id = open.target.actor_id.clone();
+        let RequestHead { method, path, headers } = open.head.clone();
+        let is_kept = open.kind.is_whole_within(self.config.max_kept_body);
+        match &open.kind {
+            OpenKind::WebSocket => {
+                request.opening = Some(open);
+                request.state = State::AwaitingWebSocket { early: Vec::new() };
+                if request.deadline.is_none() {
+                    request.deadline = Some(self.deadlines.arm(Deadline::WebSocketOpen, key, now));
+                }
+                self.send(key, to_client::Kind::WebSocketOpen(WebSocketOpen { actor_id, path, headers }));
+            }
+            OpenKind::Http(body) => {
+                let max_chunk = self.config.max_chunk;
+                let (body, stream) = match body {
+                    Body::None => (None, false),
+                    Body::Whole(body) if body.is_empty() && is_bodiless(&method) => (None, false),
+                    // A runner that streams gets a large body in pieces, so that credit holds for it.
+                    Body::Whole(body) if body.len() > max_chunk && abilities.streams => {
+                        request.up.offer_chunk(body.clone(), true, max_chunk);
+                        (None, true)
+                    }
+                    Body::Whole(body) => (Some(body.clone()), false),
+                    Body::Stream => (None, true),
+                };
+                if !stream {
+                    request.up.end();
+                }
+                request.opening = is_kept.then_some(open);
+                let start = RequestStart { actor_id, method, path, headers, body, stream };
+                self.send(key, to_client::Kind::RequestStart(start));
+                self.flush(key, now);
+            }
+        }
+    }
+
+    /// Begins to collect a body for runners that take whole ones only, with what came while the request waited.
+    fn collect(&mut self, key: RequestKey, open: Box<Open>, now: Time) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.opening = Some(open);
+        request.state = State::Collecting(BytesMut::new());
+        let mut came = Vec::new();
+        while let Some(piece) = request.up.pop(false) {
+            match piece {
+                Piece::Chunk { bytes, finish } => came.push((bytes, finish)),
+                Piece::Message(_) | Piece::Close(_) => {}
+            }
+        }
+        if request.up.turn(false) == Some(Turn::Resume) {
+            self.actions.push_back(Action::ResumeSource { key });
+        }
+        for (bytes, finish) in came {
+            self.collect_more(key, &bytes, finish, now);
+        }
+        self.await_body(key, Came::Nothing, now);
+    }
+
+    /// More of a body that is being collected.
+    pub(super) fn collect_more(&mut self, key: RequestKey, bytes: &[u8], finish: bool, now: Time) {
+        let max_whole_body = self.config.max_whole_body;
+        let Some(Request { state: State::Collecting(body), up, opening, .. }) = self.requests.get_mut(key) else {
+            return;
+        };
+        if body.len() + bytes.len() > max_whole_body {
+            return self.fail(key, FailureCode::BodyTooLarge, "the body is larger than the runner takes");
+        }
+        body.extend_from_slice(bytes);
+        if !finish {
+            return self.await_body(key, Came::Some, now);
+        }
+        up.end();
+        if let Some(open) = opening {
+            open.kind = OpenKind::Http(Body::Whole(core::mem::take(body).freeze()));
+        }
+        self.await_body(key, Came::Nothing, now);
+        let (code, message) = match self.find_runner(key, now) {
+            Ok(()) => return,
+            Err(NoneReady::Absent | NoneReady::Stateful) => {
+                (FailureCode::NoRunner, "no runner of the pool is there any more")
+            }
+            Err(NoneReady::Full) => (FailureCode::Overloaded, "each runner of the pool has as many requests as it may"),
+        };
+        self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+    }
+}

@@ -1,0 +1,136 @@
+//! What relays say of requests and connections, and what the bus would not take to them.
+
+use super::again::{Heard, Setback};
+use super::{Action, Gateway};
+use crate::bus::{ConnectionId, Publication, PublishError, Rejected, Subject};
+use crate::failure::FailureCode;
+use crate::frame::Frame;
+use crate::machine::RequestKey;
+use crate::protocol::to_gateway::{Refused, RefusedReason, RouteOpen};
+use crate::protocol::tunnel::{ToClientTunnelMessage, to_client};
+use crate::protocol::{Dialect, MessageId, RequestId, ToGateway, ToRunner};
+use crate::time::Time;
+
+impl Gateway {
+    /// A frame from the bus.
+    pub(super) fn received(&mut self, frame: &Frame, now: Time) {
+        // Which words this one may use is known when its request is: private ones of others are out of turn then.
+        match ToGateway::decode_framed(frame, Dialect::Underpass) {
+            Ok(ToGateway::TunnelMessage(message)) => self.tunnel_message(message, now),
+            Ok(ToGateway::Pong(pong)) => self.pong(pong),
+            Ok(ToGateway::ConnectionEnded(connection)) => self.connection_ended(connection.into(), now),
+            Ok(ToGateway::Refused(refused)) => self.refused(refused, now),
+            Ok(ToGateway::RouteOpen(route)) => self.route_open(route),
+            Err(_) => self.counted.malformed += 1,
+        }
+    }
+
+    /// A relay did not carry an opening to its runner.
+    fn refused(&mut self, Refused { gateway_id, request_id, reason }: Refused, now: Time) {
+        if gateway_id != self.id {
+            self.counted.foreign += 1;
+            return;
+        }
+        let Some(key) = self.by_id.get(&request_id).copied() else {
+            self.counted.stale += 1;
+            return;
+        };
+        let connection = self.connection_of(key);
+        let (code, message) = match reason {
+            RefusedReason::ConnectionEnded => (FailureCode::RunnerLost, "the runner's connection ended"),
+            RefusedReason::Draining => (FailureCode::Draining, "the runner takes nothing new"),
+            RefusedReason::Full => (FailureCode::Overloaded, "the runner has as many requests as it may"),
+        };
+        self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+        match (reason, connection) {
+            (RefusedReason::ConnectionEnded, Some(connection)) => self.connection_ended(connection, now),
+            (RefusedReason::ConnectionEnded, None) | (RefusedReason::Draining | RefusedReason::Full, _) => {}
+        }
+    }
+
+    /// A relay has a route for a request: one that is not open here was ended, and the relay did not hear of it.
+    fn route_open(&mut self, RouteOpen { gateway_id, request_id, connection }: RouteOpen) {
+        if gateway_id != self.id {
+            self.counted.foreign += 1;
+            return;
+        }
+        let connection = ConnectionId::from(connection);
+        let open = self.by_id.get(&request_id).copied();
+        if open.and_then(|key| self.connection_of(key)) == Some(connection) {
+            return;
+        }
+        self.counted.stale += 1;
+        let message_id = MessageId { gateway_id, request_id, message_index: 0 };
+        let message_kind = to_client::Kind::RequestAbort;
+        let abort = ToRunner::TunnelMessage(ToClientTunnelMessage { message_id, message_kind });
+        self.actions.push_back(Action::Publish(Publication {
+            to: Subject::Connection(connection),
+            reply_to: None,
+            frame: abort.encode_framed(),
+        }));
+    }
+
+    /// Where a request was sent.
+    fn connection_of(&self, key: RequestKey) -> Option<ConnectionId> {
+        Some(self.requests.get(key)?.place?.connection)
+    }
+
+    /// The bus gave a publication back: what it was about can't go on.
+    pub(super) fn publish_failed(&mut self, Rejected { publication, reason }: Rejected, now: Time) {
+        self.counted.publish_failed += 1;
+        let to = publication.to;
+        match ToRunner::decode_framed(&publication.frame, Dialect::Underpass) {
+            Ok(ToRunner::TunnelMessage(message)) => self.piece_failed(message, publication, reason, now),
+            // Whether the connection lives, the pong decides.
+            Ok(ToRunner::Ping(_) | ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_)) | Err(_) => {}
+        }
+        match (reason, to) {
+            (PublishError::NoResponders, Subject::Connection(connection)) => self.nobody_holds(connection, now),
+            (PublishError::NoResponders, Subject::Gateway(_))
+            | (PublishError::Full | PublishError::TooLarge | PublishError::Disconnected, _) => {}
+        }
+    }
+
+    /// A piece of a request did not go out.
+    fn piece_failed(
+        &mut self,
+        message: ToClientTunnelMessage,
+        publication: Publication,
+        reason: PublishError,
+        now: Time,
+    ) {
+        let id = message.message_id.request_id;
+        match message.message_kind {
+            to_client::Kind::RequestStart(_) | to_client::Kind::WebSocketOpen(_) => {
+                self.opening_failed(id, reason, now)
+            }
+            to_client::Kind::RequestAbort | to_client::Kind::WebSocketClose(_) => match reason {
+                PublishError::Full | PublishError::Disconnected => self.end_given_back(id, publication, now),
+                // There is nobody to be told, or no telling.
+                PublishError::NoResponders | PublishError::TooLarge => {}
+            },
+            to_client::Kind::RequestChunk(_) | to_client::Kind::WebSocketMessage(_) => match reason {
+                PublishError::Full | PublishError::Disconnected | PublishError::TooLarge => {
+                    if let Some(key) = self.by_id.get(&id).copied() {
+                        self.fail(key, FailureCode::BusLost, "the bus did not take a piece of the request");
+                    }
+                }
+                // All of the connection's requests are lost.
+                PublishError::NoResponders => {}
+            },
+            // It is told again with a ping.
+            to_client::Kind::Credit(_) => {}
+        }
+    }
+
+    fn opening_failed(&mut self, id: RequestId, reason: PublishError, now: Time) {
+        let Some(key) = self.by_id.get(&id).copied() else { return };
+        let (code, message) = match reason {
+            PublishError::NoResponders => (FailureCode::RunnerLost, "nobody holds the runner's connection"),
+            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected => {
+                (FailureCode::BusLost, "the bus did not take the request")
+            }
+        };
+        self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+    }
+}

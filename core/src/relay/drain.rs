@@ -1,0 +1,217 @@
+//! A relay that drains: it takes nothing new, lets runners go elsewhere, and finishes what is open.
+
+use core::time::Duration;
+
+use super::connection::Session;
+use super::end::Cause;
+use super::{Action, Config, Relay};
+use crate::directory::RunnerState;
+use crate::http::Close;
+use crate::machine::deadline::Deadlines;
+use crate::protocol::{Dialect, ToClient};
+use crate::time::Time;
+
+/// Whether a relay drains, and how far it has come.
+#[derive(Debug)]
+pub(super) enum Drain {
+    /// It does not.
+    Serving,
+    /// It does.
+    Begun {
+        /// What is still to happen.
+        steps: Deadlines<Step, ()>,
+        /// Whether connections on which nothing is open are closed.
+        closes_idle: bool,
+        /// Connections on which nothing is open any more, since they were last looked at.
+        emptied: Vec<u64>,
+    },
+    /// Nothing is open any more.
+    Done,
+}
+
+/// The named deadlines of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Connections on which nothing is open are closed from here on.
+    Idle,
+    /// Published runners are waited for no longer.
+    Published,
+    /// Nothing is waited for any longer.
+    Limit,
+}
+
+impl Drain {
+    fn begin(config: &Config, now: Time) -> Self {
+        let limit = config.drain_limit.map(|limit| (Step::Limit, limit));
+        let waits: Vec<(Step, Duration)> = [(Step::Idle, config.drain_idle), (Step::Published, config.drain_published)]
+            .into_iter()
+            .chain(limit)
+            .collect();
+        let mut steps = Deadlines::new(waits.iter().copied());
+        for (step, _) in waits {
+            steps.arm(step, (), now);
+        }
+        Drain::Begun { steps, closes_idle: false, emptied: Vec::new() }
+    }
+
+    /// Whether new connections are refused.
+    pub(super) fn has_begun(&self) -> bool {
+        match self {
+            Drain::Serving => false,
+            Drain::Begun { .. } | Drain::Done => true,
+        }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Time> {
+        match self {
+            Drain::Begun { steps, .. } => steps.next_due(),
+            Drain::Serving | Drain::Done => None,
+        }
+    }
+
+    pub(super) fn deadlines(&self) -> usize {
+        match self {
+            Drain::Begun { steps, .. } => steps.len(),
+            Drain::Serving | Drain::Done => 0,
+        }
+    }
+
+    fn pop_due(&mut self, now: Time) -> Option<Step> {
+        match self {
+            Drain::Begun { steps, .. } => steps.pop_due(now).map(|(step, ())| step),
+            Drain::Serving | Drain::Done => None,
+        }
+    }
+}
+
+fn draining() -> Close {
+    Close::new(1001, "relay.draining")
+}
+
+impl Relay {
+    pub(super) fn drain(&mut self, now: Time) {
+        match self.drain {
+            Drain::Serving => self.drain = Drain::begin(&self.config, now),
+            Drain::Begun { .. } | Drain::Done => return,
+        }
+        for number in self.numbers() {
+            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            let state = match connection.hello.dialect {
+                Dialect::Underpass => RunnerState::Moving,
+                Dialect::Published => RunnerState::Draining,
+            };
+            match connection.session {
+                Session::AwaitingInit { .. } | Session::Registering | Session::Settling => {
+                    self.close(number, draining());
+                }
+                Session::Ready => {
+                    connection.session = Session::Draining;
+                    self.set_state(number, state);
+                }
+                // It goes by itself.
+                Session::Draining | Session::Stopping | Session::Closing => {}
+            }
+        }
+    }
+
+    /// The record says that its runner moves: it is told to, and comes to another relay as one that moves.
+    pub(super) fn tell_to_move(&mut self, number: u64) {
+        let Some(connection) = self.connections.get(&number) else { return };
+        match connection.session {
+            Session::Draining => self.send(number, ToClient::Draining.encode(), None),
+            Session::AwaitingInit { .. }
+            | Session::Registering
+            | Session::Settling
+            | Session::Ready
+            | Session::Stopping
+            | Session::Closing => {}
+        }
+    }
+
+    /// Nothing is open on a connection any more, or its runner has moved.
+    pub(super) fn emptied(&mut self, number: u64) {
+        match &mut self.drain {
+            Drain::Begun { emptied, .. } => emptied.push(number),
+            Drain::Serving | Drain::Done => {}
+        }
+    }
+
+    /// What a drain does in time, and after each event.
+    pub(super) fn go_on_draining(&mut self, now: Time) {
+        while let Some(step) = self.drain.pop_due(now) {
+            match step {
+                Step::Idle => self.close_idle(),
+                Step::Published => {
+                    for number in self.numbers() {
+                        if self.connections.get(&number).is_some_and(|it| it.hello.dialect == Dialect::Published) {
+                            self.counted.timeouts.drain_published += u64::from(self.end_for_drain(number, now));
+                        }
+                    }
+                }
+                Step::Limit => {
+                    for number in self.numbers() {
+                        self.counted.timeouts.drain_limit += u64::from(self.end_for_drain(number, now));
+                    }
+                }
+            }
+        }
+        self.close_emptied();
+        self.note_drained();
+    }
+
+    fn close_idle(&mut self) {
+        let numbers = self.numbers();
+        match &mut self.drain {
+            Drain::Begun { closes_idle, emptied, .. } => {
+                *closes_idle = true;
+                *emptied = numbers;
+            }
+            Drain::Serving | Drain::Done => {}
+        }
+    }
+
+    fn close_emptied(&mut self) {
+        let (emptied, closes_idle) = match &mut self.drain {
+            Drain::Begun { emptied, closes_idle, .. } => (core::mem::take(emptied), *closes_idle),
+            Drain::Serving | Drain::Done => return,
+        };
+        for number in emptied {
+            let is_empty = self.connections.get(&number).is_some_and(|connection| connection.routes.len() == 0);
+            let has_moved = self.registrations.get(&number).is_some_and(|registration| registration.has_moved());
+            if is_empty && (closes_idle || has_moved) {
+                self.close(number, draining());
+            }
+        }
+    }
+
+    /// Ends what is open on a connection, and closes it. Whether it was still to be closed.
+    fn end_for_drain(&mut self, number: u64, now: Time) -> bool {
+        let Some(connection) = self.connections.get(&number) else { return false };
+        if matches!(connection.session, Session::Closing) {
+            return false;
+        }
+        for id in self.routes.of_connection(&connection.routes) {
+            self.abort_route(id, Cause::Draining, now);
+        }
+        self.close(number, draining());
+        true
+    }
+
+    fn note_drained(&mut self) {
+        match self.drain {
+            Drain::Begun { .. } => {}
+            Drain::Serving | Drain::Done => return,
+        }
+        if self.connections.is_empty() && self.registrations.is_empty() && self.endings.len() == 0 {
+            self.drain = Drain::Done;
+            self.actions.push_back(Action::Drained);
+        }
+    }
+
+    /// The numbers of all connections, in order.
+    fn numbers(&self) -> Vec<u64> {
+        let mut numbers: Vec<u64> = self.connections.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers
+    }
+}
