@@ -4,7 +4,6 @@
 //! sim --seed N [--trace]        one seed; the same twice
 //! sim --seeds N [--from M]      so many
 //! sim --soak                    a million
-//!     --all-faults              also those from which the machines do not recover yet
 //!     --threads N               on so many threads, each with its own seeds (2)
 //!     --timing                  how long it took, and how many events a second those were
 //!     --first                   only which seed fails first, and why; as tests/planted wants it

@@ -44,11 +44,6 @@ pub fn name(id: MessageId) -> RequestName {
 }
 
 impl Wire {
-    /// How many requests may be answered.
-    pub fn open(&self) -> usize {
-        self.open.len()
-    }
-
     /// A gateway publishes to a connection. What it is about, and what is wrong with it.
     pub fn gateway_publishes(&mut self, to: ConnectionId, frame: &Frame) -> (About, Result<(), String>) {
         let (message_id, opens) = match carry::from_bus(frame.clone(), Dialect::Underpass) {

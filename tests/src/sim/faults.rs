@@ -128,16 +128,6 @@ pub enum Kind {
     Acknowledge,
 }
 
-/// Which faults a seed may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// Those after which the fleet recovers as the machines are.
-    #[default]
-    Mending,
-    /// All.
-    All,
-}
-
 impl Kind {
     /// All of them.
     pub const ALL: [Kind; 19] = [
@@ -161,28 +151,6 @@ impl Kind {
         Kind::Forge,
         Kind::Acknowledge,
     ];
-
-    /// Whether the machines, as they are, recover from it: a lost abort is not noticed yet, nor a gateway that is gone.
-    pub fn mends(self) -> bool {
-        match self {
-            Kind::LoseRequests | Kind::BusAway | Kind::BusCutOff | Kind::CrashGateway => false,
-            Kind::LoseAnswers
-            | Kind::Repeat
-            | Kind::Cut
-            | Kind::HalfOpen
-            | Kind::Stall
-            | Kind::CrashRelay
-            | Kind::CrashRunner
-            | Kind::Pause
-            | Kind::Jump
-            | Kind::DirectoryAway
-            | Kind::DirectoryCutOff
-            | Kind::Drain
-            | Kind::SecondRunner
-            | Kind::Forge
-            | Kind::Acknowledge => true,
-        }
-    }
 
     /// With which codes it may make a request fail that would have gone well.
     pub fn may_cause(self, code: FailureCode) -> bool {

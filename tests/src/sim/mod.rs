@@ -29,6 +29,5 @@ pub mod turn;
 pub mod workload;
 mod world;
 
-pub use faults::Profile;
 pub use schedule::Schedule;
 pub use world::{Outcome, run};

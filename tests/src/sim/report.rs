@@ -2,7 +2,6 @@
 
 use core::fmt::Write;
 
-use super::faults::Profile;
 use super::schedule::Schedule;
 use super::shrink::shrink;
 use super::world::{self, Outcome};
@@ -24,12 +23,11 @@ pub fn line(seed: u64, outcome: &Outcome) -> String {
 }
 
 /// All that helps to find out why a seed fails.
-pub fn failure(seed: u64, profile: Profile) -> String {
-    let smallest = shrink(&Schedule::of(seed, profile));
+pub fn failure(seed: u64) -> String {
+    let smallest = shrink(&Schedule::of(seed));
     let outcome = world::run(&smallest, true);
     let mut text = format!("{}\n\n", line(seed, &outcome));
-    let all = if profile == Profile::All { " --all-faults" } else { "" };
-    let _ = writeln!(text, "again: cargo run --release -p underpass-tests --bin sim -- --seed {seed}{all}");
+    let _ = writeln!(text, "again: cargo run --release -p underpass-tests --bin sim -- --seed {seed}");
     let _ = writeln!(text, "\na smaller schedule that still fails:");
     let _ = writeln!(text, "  {:?}, elders {:?}", smallest.fleet.hosts, smallest.fleet.elders);
     for fault in &smallest.faults {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use underpass_core::{gateway, relay, runner};
 use underpass_transport_mem::sim::{self, BusConfig, Overflow, Path, Random, Silence, SocketConfig};
 
-use super::faults::{Fault, Hosts, Kind, Profile};
+use super::faults::{Fault, Hosts, Kind};
 use super::workload::{Answer, BodyPlan, ClientPlan, Sizes, Wish};
 
 /// The fleet and its time to come up; then clients come.
@@ -66,10 +66,10 @@ pub struct Fleet {
 
 impl Schedule {
     /// What a seed decides.
-    pub fn of(seed: u64, profile: Profile) -> Schedule {
+    pub fn of(seed: u64) -> Schedule {
         let mut random = Random::stream(seed, 1);
         let is_marathon = seed % MARATHON == MARATHON - 1;
-        let kinds = kinds(&mut random, profile, is_marathon);
+        let kinds = kinds(&mut random, is_marathon);
         let mut fleet = Fleet::any(&mut random, &kinds);
         if is_marathon {
             (fleet.gateway.max_chunk, fleet.runner.max_chunk, fleet.runner.credit) = (1, 1, 16 * 1024);
@@ -106,12 +106,11 @@ impl Schedule {
 }
 
 /// Swarm: each seed turns on its own few; one in eight none at all.
-fn kinds(random: &mut Random, profile: Profile, is_marathon: bool) -> Vec<Kind> {
+fn kinds(random: &mut Random, is_marathon: bool) -> Vec<Kind> {
     if random.once_in(8) || is_marathon {
         return Vec::new();
     }
-    let mut possible: Vec<Kind> =
-        Kind::ALL.into_iter().filter(|kind| profile == Profile::All || kind.mends()).collect();
+    let mut possible = Kind::ALL.to_vec();
     let mut kinds = Vec::new();
     for _ in 0..random.spread(1, 6) {
         kinds.push(possible.swap_remove(random.below(possible.len() as u64) as usize));

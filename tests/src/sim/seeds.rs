@@ -4,15 +4,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::{Profile, Schedule, report, run};
+use super::{Schedule, report, run};
 
 /// What the program was asked for.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Which seeds.
     pub wanted: Wanted,
-    /// Which faults.
-    pub profile: Profile,
     /// On how many threads.
     pub threads: usize,
     /// Whether all that happens is told.
@@ -60,7 +58,6 @@ impl Options {
     pub fn read(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut options = Options {
             wanted: Wanted::Many { from: 0, count: 2_000 },
-            profile: Profile::Mending,
             threads: 2,
             traces: false,
             timing: false,
@@ -80,7 +77,6 @@ impl Options {
                 "--from" => first = value()?,
                 "--soak" => number = 1_000_000,
                 "--threads" => options.threads = value()?.max(1) as usize,
-                "--all-faults" => options.profile = Profile::All,
                 "--trace" => options.traces = true,
                 "--timing" => options.timing = true,
                 "--first" => options.first_only = true,
@@ -95,7 +91,7 @@ impl Options {
     /// Runs one seed and tells of it. Whether it passed.
     pub fn one(&self, seed: u64) -> bool {
         let started = Instant::now();
-        let outcome = run(&Schedule::of(seed, self.profile), self.traces);
+        let outcome = run(&Schedule::of(seed), self.traces);
         if self.traces {
             for line in outcome.trace.lines() {
                 println!("{line}");
@@ -104,7 +100,7 @@ impl Options {
         println!("{}", report::line(seed, &outcome));
         self.tell_time(started, outcome.trace.inputs, outcome.trace.actions, 1);
         if outcome.violation.is_some() {
-            println!("{}", report::failure(seed, self.profile));
+            println!("{}", report::failure(seed));
         }
         outcome.violation.is_none()
     }
@@ -115,7 +111,7 @@ impl Options {
         let found = self.find();
         if self.first_only {
             if let Some(seed) = found.failed.first() {
-                let violation = run(&Schedule::of(*seed, self.profile), false).violation;
+                let violation = run(&Schedule::of(*seed), false).violation;
                 println!(
                     "first: {seed}\nwhy: {}",
                     violation.map_or_else(String::new, |violation| violation.to_string())
@@ -125,10 +121,10 @@ impl Options {
         }
         for seed in &found.failed {
             if !self.keeps_going {
-                println!("{}", report::failure(*seed, self.profile));
+                println!("{}", report::failure(*seed));
                 break;
             }
-            println!("{}", report::line(*seed, &run(&Schedule::of(*seed, self.profile), false)));
+            println!("{}", report::line(*seed, &run(&Schedule::of(*seed), false)));
         }
         println!("{} seeds, {} failed", found.seeds, found.failed.len());
         self.tell_time(started, found.inputs, found.actions, found.seeds);
@@ -153,7 +149,7 @@ impl Options {
                         if seed >= from + count {
                             break;
                         }
-                        let outcome = run(&Schedule::of(seed, self.profile), false);
+                        let outcome = run(&Schedule::of(seed), false);
                         mine.seeds += 1;
                         mine.inputs += outcome.trace.inputs;
                         mine.actions += outcome.trace.actions;
