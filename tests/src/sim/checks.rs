@@ -118,6 +118,11 @@ impl Wire {
         self.open.retain(|(on, _)| *on != connection);
     }
 
+    /// To which connection a request was sent.
+    pub fn went_to(&self, name: Option<&RequestName>) -> Option<ConnectionId> {
+        self.names.get(name?).copied()
+    }
+
     /// The names that may be answered on other connections than this one, in order.
     pub fn open_elsewhere(&self, than: ConnectionId) -> Vec<RequestName> {
         let mut names: Vec<_> = self.open.iter().filter(|(on, _)| *on != than).map(|(_, name)| *name).collect();

@@ -92,6 +92,8 @@ pub(super) struct World<'a> {
     pub(super) wire: Wire,
     /// Whose request has which name.
     pub(super) named: HashMap<RequestName, u32>,
+    /// Under which name each client's request went out last.
+    pub(super) latest: HashMap<u32, RequestName>,
     /// The kinds of faults that there have been.
     pub(super) seen: BTreeSet<Kind>,
     pub(super) phase: Option<Phase>,
@@ -136,6 +138,7 @@ impl<'a> World<'a> {
             clients,
             wire: Wire::default(),
             named: HashMap::new(),
+            latest: HashMap::new(),
             seen: BTreeSet::new(),
             phase: None,
             trace: Trace::new(keeps_lines),
@@ -260,9 +263,13 @@ impl<'a> World<'a> {
     pub(super) fn check_end(&mut self, number: u32) {
         let Some(client) = &self.clients[number as usize] else { return };
         let Some(end) = client.end() else { return };
-        let plan = &client.plan;
         let is_probe = self.schedule.probes.iter().any(|probe| probe.number == number);
         let is_tight = self.schedule.fleet.is_tight;
+        if end == End::Failed(FailureCode::RunnerLost) && self.has_its_runner(number) {
+            return self.wrong(About::Client(number), || format!("the runner of client {number} was not lost"));
+        }
+        let Some(client) = &self.clients[number as usize] else { return };
+        let plan = &client.plan;
         let may = match end {
             End::Whole | End::Closed => true,
             End::Failed(FailureCode::Overloaded) if is_tight => true,
@@ -276,6 +283,14 @@ impl<'a> World<'a> {
         if !may {
             self.wrong(About::Client(number), || format!("nothing made client {number} end with {end:?}"));
         }
+    }
+
+    /// Whether the connection to which a request went last stands, where nothing but a cut or a crash ends one.
+    fn has_its_runner(&self, number: u32) -> bool {
+        let Some(connection) = self.wire.went_to(self.latest.get(&number)) else { return false };
+        let harmless = [Kind::CrashRunner, Kind::Cut, Kind::Forge, Kind::Acknowledge];
+        self.seen.iter().all(|kind| harmless.contains(kind))
+            && self.network.open_sockets().any(|socket| u64::from(socket.0) == connection.number)
     }
 
     /// Notes that something happened.

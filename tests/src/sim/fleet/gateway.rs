@@ -190,6 +190,7 @@ impl World<'_> {
         };
         if let Some(number) = path.strip_prefix('/').and_then(|number| number.parse().ok()) {
             self.named.insert(name(message.message_id), number);
+            self.latest.insert(number, name(message.message_id));
         }
     }
 
