@@ -1,7 +1,10 @@
 //! Bytes that say whose they are: a body of sixteen-byte lines, each of which names its request, its direction and its
-//! place. So whatever a client sees can be told apart from anything else.
+//! place. So whatever a client sees can be told apart from anything else. And what else both ends of it know.
 
 use bytes::Bytes;
+use underpass_core::http::{Close, Message};
+
+use crate::wire;
 
 /// Which way a body goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,35 @@ pub fn body(client: u32, way: Way, length: usize) -> Bytes {
     }
     bytes.truncate(length);
     bytes.into()
+}
+
+/// How a handler closes the WebSocket of a client.
+pub fn farewell(client: u32) -> Close {
+    Close::new(4_000, format!("client {client}"))
+}
+
+/// Every third message is text.
+pub fn is_text_message(place: usize) -> bool {
+    place.is_multiple_of(3)
+}
+
+/// A message at its place among those of its direction.
+pub fn message(place: usize, bytes: Bytes) -> Message {
+    if is_text_message(place) {
+        Message::Text(bytes.try_into().expect("bodies are text"))
+    } else {
+        Message::Binary(bytes)
+    }
+}
+
+/// A pool of the fleet.
+pub fn pool(index: usize) -> underpass_core::directory::Pool {
+    underpass_core::directory::Pool { name: format!("pool{index}").into(), ..wire::pool() }
+}
+
+/// The actor that a client's request is for.
+pub fn actor(client: u32) -> bytestring::ByteString {
+    format!("actor{}", client % 3).into()
 }
 
 #[cfg(test)]

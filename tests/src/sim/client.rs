@@ -9,11 +9,10 @@ use underpass_core::http::{Body, Close, Message, RequestHead, ResponseHead, Targ
 use underpass_core::protocol::Map;
 use underpass_core::{FailureCode, RequestKey, Time};
 
-use super::bytes::{Way, body};
+use super::bytes::{Way, actor, body, farewell, is_text_message, message, pool};
 use super::schedule::PATIENCE;
 use super::turn::{self, reading_time};
 use super::workload::{Answer, BodyPlan, ClientPlan, Closer, Pieces, WebSocketPlan, Wish};
-use crate::wire;
 
 /// What a client does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -393,33 +392,4 @@ impl Client {
             Wish::WebSocket(socket) => &socket.up,
         }
     }
-}
-
-/// How a handler closes the WebSocket of a client.
-pub fn farewell(client: u32) -> Close {
-    Close::new(4_000, format!("client {client}"))
-}
-
-/// Every third message is text.
-pub fn is_text_message(place: usize) -> bool {
-    place.is_multiple_of(3)
-}
-
-/// A message at its place among those of its direction.
-pub fn message(place: usize, bytes: Bytes) -> Message {
-    if is_text_message(place) {
-        Message::Text(bytes.try_into().expect("bodies are text"))
-    } else {
-        Message::Binary(bytes)
-    }
-}
-
-/// A pool of the fleet.
-pub fn pool(index: usize) -> underpass_core::directory::Pool {
-    underpass_core::directory::Pool { name: format!("pool{index}").into(), ..wire::pool() }
-}
-
-/// The actor that a client's request is for.
-pub fn actor(client: u32) -> bytestring::ByteString {
-    format!("actor{}", client % 3).into()
 }

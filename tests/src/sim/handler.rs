@@ -8,7 +8,8 @@ use underpass_core::RequestKey;
 use underpass_core::http::{Body, Close, Message, RequestHead, ResponseHead};
 use underpass_core::runner::{Action, Event};
 
-use super::client::{Client, actor, farewell, is_text_message, message};
+use super::bytes::{actor, farewell, is_text_message, message};
+use super::client::Client;
 use super::turn::{self, reading_time};
 use super::workload::{Answer, BodyPlan, ClientPlan, Closer, HttpPlan, Pieces, Welcome, Wish};
 

@@ -6,7 +6,7 @@ use underpass_core::Machine;
 use underpass_core::bus::ConnectionId;
 use underpass_core::directory::RunnerRecord;
 
-use super::client::pool;
+use super::bytes::pool;
 use super::trace::About;
 use super::world::{Own, Phase, World};
 

@@ -117,6 +117,7 @@ impl Options {
                     violation.map_or_else(String::new, |violation| violation.to_string())
                 );
             }
+            println!("{} seeds, {} failed", found.seeds, found.failed.len());
             return found.failed.is_empty();
         }
         for seed in &found.failed {

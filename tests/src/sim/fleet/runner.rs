@@ -9,7 +9,8 @@ use underpass_core::runner::{Action, Event};
 use underpass_core::{Frame, Machine, RequestKey, Runner, runner};
 use underpass_transport_mem::sim::{Happening, Node, Room, SocketId};
 
-use crate::sim::client::{Client, pool};
+use crate::sim::bytes::pool;
+use crate::sim::client::Client;
 use crate::sim::faults::Host;
 use crate::sim::handler::{Handler, Step};
 use crate::sim::trace::About;
