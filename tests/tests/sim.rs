@@ -115,7 +115,6 @@ mod found {
     /// A half-open connection whose entry waited for the directory took its own successor over, and so stopped a runner
     /// that was well, for good (seed 26295 of its time).
     #[test]
-    #[ignore = "a connection that comes late to the directory still evicts the one that came after it"]
     fn a_connection_that_was_given_up_does_not_evict_its_successor() {
         passes(|seed| {
             let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 2, runners: 1 });

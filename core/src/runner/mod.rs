@@ -50,6 +50,8 @@ pub struct Runner {
     links: Vec<Link>,
     /// The number of the last connection on which it said who it is.
     last_greeted: u64,
+    /// Whether it left a relay that had not answered its Init, and that may enter it in the directory yet.
+    may_evict_itself: bool,
     /// Whether a relay ever took it in.
     was_taken_in: bool,
     /// Not before this is a relay dialled.
@@ -106,6 +108,7 @@ impl Runner {
             purpose: Purpose::Serving,
             links: Vec::new(),
             last_greeted: 0,
+            may_evict_itself: false,
             was_taken_in: false,
             dial_at: now,
             requests: Table::new(),

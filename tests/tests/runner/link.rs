@@ -266,6 +266,23 @@ fn an_hour_that_passes_at_once_ends_each_wait_once() {
 }
 
 #[test]
+fn an_eviction_after_a_relay_that_never_answered_may_be_its_own_work_once() {
+    let mut story = dialling(Config::default());
+    story.is_connected(Dialect::Underpass).actions();
+    story.passes(INIT).expect([leaves(1002, "runner.init_timeout")]);
+    story.loses(1).expect([]);
+    waits(&mut story);
+    story.becomes_ready(Dialect::Underpass);
+    // The first relay has come to enter it only now.
+    story.is_closed(1000, "ws.eviction#taken_over").expect([]);
+    waits(&mut story);
+    story.becomes_ready(Dialect::Underpass);
+    story.is_closed(1000, "ws.eviction#taken_over");
+    let evicted = Close::new(1000, "ws.eviction#taken_over");
+    story.expect([Action::Stopped(StopReason::Evicted(evicted))]).ends();
+}
+
+#[test]
 fn a_relay_must_greet_it_within_the_deadline() {
     let mut story = dialling(Config::default());
     story.is_connected(Dialect::Underpass).actions();
