@@ -84,7 +84,7 @@ impl Default for Config {
             drain_published: Duration::from_secs(8),
             drain_limit: None,
             tombstone: Duration::from_secs(60),
-            max_tombstones: 65_536,
+            max_tombstones: 16_384,
             runner_lost_threshold: Duration::from_secs(15),
             actor_stop_threshold: Duration::from_secs(1_800),
             close_over_unrouted: false,
