@@ -48,8 +48,8 @@ impl Clients {
             max_waiting: 10,
             max_kept_body: 30,
             max_tries: MOST_TRIES,
-            ping_interval: second,
-            pong: 4 * second,
+            ping_interval: second / 2,
+            pong: 2 * second,
             runner_unseen: 60 * second,
             idle_request_body: Some(2 * second),
             idle_response_body: Some(second),
@@ -102,7 +102,7 @@ impl Clients {
                 let published = given::gateway::published_abilities();
                 let mut abilities: Abilities = noise.pick(&[abilities(100), abilities(400), published]);
                 // For a while the pool has actors with state.
-                abilities.stateless = self.now.as_micros() / 100_000_000 % 8 > 0;
+                abilities.stateless = !(self.now.as_micros() / 100_000_000).is_multiple_of(8);
                 let mut record = record(number + move_to, abilities, state);
                 if noise.once_in(3) {
                     record.moving = Some(connection(number + 10 - move_to));
