@@ -19,6 +19,9 @@ pub(super) struct StrandRoutes {
     pub(super) routes: Vec<RouteId>,
 }
 
+/// For how many tombstones there is room from the beginning, at most.
+const MOST_AT_ONCE: usize = 65_536;
+
 /// A request on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RouteId {
@@ -106,9 +109,12 @@ impl Open {
 
 impl Routes {
     pub(super) fn new(tombstone: Duration, max_tombstones: usize, gateway_silent: Duration) -> Self {
+        // As large at once as they will be when it is warm: tables that grow leave holes in the memory behind. A hash
+        // map needs room to spare, or it grows once more over what was removed.
+        let warm = max_tombstones.min(MOST_AT_ONCE);
         Routes {
-            routes: Slab::new(),
-            places: HashMap::new(),
+            routes: Slab::with_capacity(warm),
+            places: HashMap::with_capacity(2 * warm),
             strands: Strands::new(gateway_silent),
             tombstones: Deadlines::new([(Tombstone, tombstone)]),
             max_tombstones,
