@@ -30,6 +30,7 @@
 
 mod bus;
 mod directory;
+pub mod sim;
 #[cfg(test)]
 mod testing;
 

@@ -15,6 +15,7 @@ mod routes;
 mod session;
 mod stats;
 mod strands;
+mod tombstones;
 
 use std::collections::VecDeque;
 

@@ -7,7 +7,7 @@ use slab::Slab;
 
 use super::ring::{self, Links, LinksOf};
 use super::strands::{self, Strands};
-use crate::machine::deadline::Deadlines;
+use super::tombstones::Tombstones;
 use crate::protocol::{GatewayId, MessageId, MessageIndex, RequestId};
 use crate::time::Time;
 
@@ -60,37 +60,24 @@ pub(super) struct Routes {
     routes: Slab<Route>,
     places: HashMap<RouteId, usize>,
     strands: Strands,
-    tombstones: Deadlines<Tombstone, usize>,
-    max_tombstones: usize,
+    tombstones: Tombstones,
 }
 
 #[derive(Debug)]
 struct Route {
     id: RouteId,
-    state: State,
-    /// In the ring of its strand, while it is open.
+    kind: RouteKind,
+    /// What its gateway has open on its connection.
+    strand: usize,
+    /// Bytes of it that wait for its connection's outbox.
+    held: usize,
+    /// The number behind that of the last message that was carried to the runner.
+    next: MessageIndex,
+    /// In the ring of its strand.
     links: Links,
 }
 
 const OF_STRAND: LinksOf<Route> = |route| &mut route.links;
-
-#[derive(Debug)]
-enum State {
-    Open {
-        kind: RouteKind,
-        /// What its gateway has open on its connection.
-        strand: usize,
-        /// Bytes of it that wait for its connection's outbox.
-        held: usize,
-        /// The number behind that of the last message that was carried to the runner.
-        next: MessageIndex,
-    },
-    /// A tombstone.
-    Closed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tombstone;
 
 /// What is open on one connection.
 #[derive(Debug, Default)]
@@ -116,16 +103,17 @@ impl Routes {
             routes: Slab::with_capacity(warm),
             places: HashMap::with_capacity(2 * warm),
             strands: Strands::new(gateway_silent),
-            tombstones: Deadlines::new([(Tombstone, tombstone)]),
-            max_tombstones,
+            tombstones: Tombstones::new(tombstone, max_tombstones),
         }
     }
 
     pub(super) fn standing(&self, id: RouteId) -> Standing {
-        match self.places.get(&id).map(|place| &self.routes[*place].state) {
-            Some(State::Open { .. }) => Standing::Open,
-            Some(State::Closed) => Standing::Closed,
-            None => Standing::Unknown,
+        if self.places.contains_key(&id) {
+            Standing::Open
+        } else if self.tombstones.contains(id) {
+            Standing::Closed
+        } else {
+            Standing::Unknown
         }
     }
 
@@ -133,8 +121,8 @@ impl Routes {
     pub(super) fn open(&mut self, id: RouteId, kind: RouteKind, open: &mut Open, now: Time) {
         let strand = self.strands.find_or_insert(id.connection, id.gateway_id, &mut open.strands);
         self.strands.heard(strand, now);
-        let state = State::Open { kind, strand, held: 0, next: 0 };
-        let route = self.routes.insert(Route { id, state, links: Links::default() });
+        let route = Route { id, kind, strand, held: 0, next: 0, links: Links::default() };
+        let route = self.routes.insert(route);
         ring::join(&mut self.routes, OF_STRAND, &mut self.strands.get_mut(strand).turn, route);
         self.places.insert(id, route);
         open.routes += 1;
@@ -143,36 +131,21 @@ impl Routes {
     /// Closes a route, and leaves a tombstone. Whether it was open.
     pub(super) fn close(&mut self, id: RouteId, open: &mut Open, now: Time) -> bool {
         let Some(route) = self.places.get(&id).copied() else { return false };
-        let State::Open { strand, .. } = self.routes[route].state else { return false };
+        let strand = self.routes[route].strand;
         let turn = &mut self.strands.get_mut(strand).turn;
         ring::leave(&mut self.routes, OF_STRAND, turn, route);
         if turn.is_none() {
             self.strands.remove(strand, &mut open.strands);
         }
         open.routes -= 1;
-        self.bury(route, now);
+        self.forget(route);
+        self.tombstones.lay(id, now);
         true
     }
 
     /// Leaves a tombstone for what is not to be opened: if the bus brings its opening once more, it is late.
     pub(super) fn refuse(&mut self, id: RouteId, now: Time) {
-        match self.standing(id) {
-            Standing::Unknown => {}
-            Standing::Open | Standing::Closed => return,
-        }
-        let route = self.routes.insert(Route { id, state: State::Closed, links: Links::default() });
-        self.places.insert(id, route);
-        self.bury(route, now);
-    }
-
-    fn bury(&mut self, route: usize, now: Time) {
-        self.routes[route].state = State::Closed;
-        self.tombstones.arm(Tombstone, route, now);
-        if self.tombstones.len() > self.max_tombstones
-            && let Some(oldest) = self.tombstones.pop_oldest(Tombstone)
-        {
-            self.forget(oldest);
-        }
+        self.tombstones.lay(id, now);
     }
 
     /// The requests of a connection that ended: its routes are forgotten without a tombstone, since nothing more can
@@ -232,35 +205,26 @@ impl Routes {
 
     /// What an open route is for, and the number that the next message to the runner has.
     pub(super) fn next(&self, id: RouteId) -> Option<(RouteKind, MessageIndex)> {
-        match self.places.get(&id).map(|place| &self.routes[*place].state) {
-            Some(State::Open { kind, next, .. }) => Some((*kind, *next)),
-            Some(State::Closed) | None => None,
-        }
+        let Route { kind, next, .. } = &self.routes[*self.places.get(&id)?];
+        Some((*kind, *next))
     }
 
     /// A message of an open route was carried to the runner.
     pub(super) fn carried(&mut self, id: RouteId, number: MessageIndex) {
-        if let Some(place) = self.places.get(&id)
-            && let State::Open { next, .. } = &mut self.routes[*place].state
-        {
-            *next = number.wrapping_add(1);
+        if let Some(place) = self.places.get(&id) {
+            self.routes[*place].next = number.wrapping_add(1);
         }
     }
 
     /// Bytes of a route that wait for its connection's outbox, to count.
     pub(super) fn held_mut(&mut self, id: RouteId) -> Option<&mut usize> {
         let place = self.places.get(&id)?;
-        match &mut self.routes[*place].state {
-            State::Open { held, .. } => Some(held),
-            State::Closed => None,
-        }
+        Some(&mut self.routes[*place].held)
     }
 
     /// Forgets closed routes whose time has come.
     pub(super) fn tick(&mut self, now: Time) {
-        while let Some((Tombstone, route)) = self.tombstones.pop_due(now) {
-            self.forget(route);
-        }
+        self.tombstones.tick(now);
     }
 
     pub(super) fn next_due(&self) -> Option<Time> {
@@ -273,7 +237,7 @@ impl Routes {
     }
 
     pub(super) fn open_len(&self) -> usize {
-        self.routes.len() - self.tombstones.len()
+        self.routes.len()
     }
 
     pub(super) fn tombstones(&self) -> usize {

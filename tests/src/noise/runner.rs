@@ -3,22 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::given;
+use crate::wire::{status, to_client};
 use bytes::Bytes;
 use underpass_core::http::Body;
 use underpass_core::protocol::tunnel::to_client::Kind;
 use underpass_core::protocol::{Dialect, ToClient, ToServer};
 use underpass_core::{Machine, RequestKey, Runner, Time, runner};
-use underpass_tests::given;
-use underpass_tests::noise::Noise;
-use underpass_tests::wire::{status, to_client};
 
-use super::{EVENTS, SEEDS, holds_nothing, passes};
+use super::{Noise, holds_nothing, passes};
 
 /// A runner, its adapter, and what its handlers must believe.
-struct Handlers {
+#[derive(Debug)]
+pub struct Handlers {
     runner: Runner,
     now: Time,
-    noise: Noise,
+    /// What happens.
+    pub noise: Noise,
     /// The connections that there are.
     sockets: BTreeMap<u64, Socket>,
     /// The number of the last one.
@@ -45,12 +46,13 @@ enum Socket {
 }
 
 impl Handlers {
-    fn new(seed: u64) -> Self {
+    /// With noise of any source.
+    pub fn new(noise: Noise) -> Self {
         let config = runner::Config { max_requests: 20, ..given::runner::small_config(300) };
         let mut handlers = Handlers {
-            runner: Runner::new(config, "key".into(), seed, Time::ZERO).expect("a configuration"),
+            runner: Runner::new(config, "key".into(), 1, Time::ZERO).expect("a configuration"),
             now: Time::ZERO,
-            noise: Noise::new(seed),
+            noise,
             sockets: BTreeMap::new(),
             dialled: 0,
             draining: BTreeSet::new(),
@@ -128,7 +130,8 @@ impl Handlers {
         }
     }
 
-    fn step(&mut self) {
+    /// Something happens.
+    pub fn step(&mut self) {
         self.now += passes(&mut self.noise) / 4;
         let event = self.event();
         self.handle(event);
@@ -212,7 +215,11 @@ impl Handlers {
         }
     }
 
-    fn over(mut self) {
+    /// All is over, and nothing is held.
+    ///
+    /// # Panics
+    /// If something is.
+    pub fn over(mut self) -> runner::Stats {
         self.handle(runner::Event::Drain);
         while let Some(connection) = self.sockets.keys().next().copied() {
             self.handle(runner::Event::Disconnected { connection, close: None });
@@ -223,19 +230,6 @@ impl Handlers {
         holds_nothing(&self.runner);
         let stats = self.runner.stats();
         assert_eq!(stats.opened, stats.answered + stats.aborted + stats.lost + stats.failed, "{stats:?}");
-        assert!(stats.answered > 50 && stats.aborted > 50 && stats.failed > 50, "too quiet: {stats:?}");
-        assert!(stats.lost > 50 && stats.moves > 5 && self.beside > 20, "too quiet: {stats:?}");
-        assert!(stats.gaps > 20 && stats.late > 100 && stats.dials > 10 && self.sent > 1_000, "too quiet: {stats:?}");
-    }
-}
-
-#[test]
-fn a_runner_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over() {
-    for seed in SEEDS {
-        let mut handlers = Handlers::new(seed);
-        for _ in 0..EVENTS {
-            handlers.step();
-        }
-        handlers.over();
+        stats
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::given;
+use crate::wire::{GATEWAY, abilities, connection, gone, message_id, open, open_websocket, record, seen, to_gateway};
 use bytes::Bytes;
 use underpass_core::bus::{Publication, Rejected};
 use underpass_core::directory::{Abilities, RunnerState};
@@ -11,21 +13,18 @@ use underpass_core::protocol::tunnel::to_client::Kind;
 use underpass_core::protocol::tunnel::to_server;
 use underpass_core::protocol::{Dialect, GatewayId, RequestId, ToGateway, ToRunner, to_gateway as control, to_runner};
 use underpass_core::{Gateway, Machine, RequestKey, Time, gateway};
-use underpass_tests::given;
-use underpass_tests::noise::Noise;
-use underpass_tests::wire::{
-    GATEWAY, abilities, connection, gone, message_id, open, open_websocket, record, seen, to_gateway,
-};
 
-use super::{EVENTS, REASONS, SEEDS, holds_nothing, passes};
+use super::{Noise, REASONS, holds_nothing, passes};
 
 const MOST_TRIES: u32 = 3;
 
 /// A gateway, and what its clients must believe.
-struct Clients {
+#[derive(Debug)]
+pub struct Clients {
     gateway: Gateway,
     now: Time,
-    noise: Noise,
+    /// What happens.
+    pub noise: Noise,
     /// Those that have had no end, with their ids on the wire and the numbers of their runners' next messages there.
     open: BTreeMap<RequestKey, (RequestId, u16)>,
     /// Whether something of the answer came, behind which a request is not sent again.
@@ -40,7 +39,8 @@ struct Clients {
 }
 
 impl Clients {
-    fn new(seed: u64) -> Self {
+    /// With noise of any source.
+    pub fn new(noise: Noise) -> Self {
         let second = Duration::from_secs(1);
         let config = gateway::Config {
             max_requests: 60,
@@ -58,9 +58,9 @@ impl Clients {
             ..given::gateway::small_config()
         };
         Clients {
-            gateway: Gateway::new(config, GATEWAY, seed, Time::ZERO).expect("a configuration"),
+            gateway: Gateway::new(config, GATEWAY, 1, Time::ZERO).expect("a configuration"),
             now: Time::ZERO,
-            noise: Noise::new(seed),
+            noise,
             open: BTreeMap::new(),
             answered: BTreeSet::new(),
             sent: BTreeMap::new(),
@@ -175,7 +175,8 @@ impl Clients {
         })
     }
 
-    fn step(&mut self) {
+    /// Something happens.
+    pub fn step(&mut self) {
         self.now += passes(&mut self.noise);
         if self.noise.once_in(8) {
             let body =
@@ -260,7 +261,16 @@ impl Clients {
         }
     }
 
-    fn over(mut self) {
+    /// What it holds and has counted.
+    pub fn stats(&self) -> gateway::Stats {
+        self.gateway.stats()
+    }
+
+    /// All is over, and nothing is held.
+    ///
+    /// # Panics
+    /// If something is.
+    pub fn over(mut self) -> gateway::Stats {
         let keys: Vec<_> = self.open.keys().copied().collect();
         for key in keys {
             self.gateway.handle(gateway::Event::ClientGone { key }, self.now).expect("no misuse");
@@ -274,36 +284,6 @@ impl Clients {
         let stats = self.gateway.stats();
         assert_eq!(stats.opened, stats.answered + stats.client_gone + stats.failed, "{stats:?}");
         assert_eq!(stats.opened, self.ends[0]);
-        assert!(stats.answered > 50 && stats.failed > 50 && self.ends[1] > 100, "too quiet: {stats:?}");
-        assert!(stats.malformed > 100 && stats.stale > 50 && stats.foreign > 50, "too quiet: {stats:?}");
-        assert!(stats.sent_again > 20 && stats.aborts_tried_again > 10, "too quiet: {stats:?}");
-        let timeouts = &stats.timeouts;
-        assert!(timeouts.grace > 10 && timeouts.actor_start > 0 && timeouts.pong > 0, "too quiet: {timeouts:?}");
-        assert!(timeouts.idle_request_body > 0 && timeouts.idle_response_body > 0, "too quiet: {timeouts:?}");
+        stats
     }
-}
-
-#[test]
-fn a_gateway_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over() {
-    for seed in SEEDS {
-        let mut clients = Clients::new(seed);
-        for _ in 0..EVENTS {
-            clients.step();
-        }
-        clients.over();
-    }
-}
-
-#[test]
-fn the_same_seed_makes_the_same_noise() {
-    let traces = || {
-        let mut clients = Clients::new(5);
-        let mut counted = Vec::new();
-        for _ in 0..500 {
-            clients.step();
-            counted.push(format!("{:?}", clients.gateway.stats()));
-        }
-        counted
-    };
-    assert_eq!(traces(), traces());
 }

@@ -1,33 +1,73 @@
-//! Randomness from a seed, and frames that are almost right.
+//! Each machine in much noise: it never panics, keeps its promises, and when all is over it holds nothing.
+//!
+//! The noise comes from a seed, or from a fuzzer's bytes: frames that are almost right, at any time, in any order.
+
+pub mod gateway;
+pub mod relay;
+pub mod runner;
+
+use std::time::Duration;
 
 use bytes::Bytes;
+use underpass_core::bus::PublishError;
 use underpass_core::http::{Close, Message};
 use underpass_core::protocol::tunnel::{to_client, to_server};
 
+use crate::story::AtRest;
 use crate::wire::{headers, request_start, response_start};
 
-/// Marsaglia's xorshift64: the same noise from the same seed.
+/// The same noise from the same source.
 #[derive(Debug)]
-pub struct Noise(u64);
+pub struct Noise(Source);
+
+#[derive(Debug)]
+enum Source {
+    /// Marsaglia's xorshift64.
+    Seed(u64),
+    /// What is left of them.
+    Bytes(Bytes),
+}
 
 impl Noise {
     /// From a seed that is not zero.
     pub fn new(seed: u64) -> Self {
         assert_ne!(seed, 0);
-        Noise(seed)
+        Noise(Source::Seed(seed))
+    }
+
+    /// From bytes that decide everything. When they are spent, all that is drawn is zero.
+    pub fn of(bytes: Bytes) -> Self {
+        Noise(Source::Bytes(bytes))
+    }
+
+    /// Whether it was made of bytes, and they are spent.
+    pub fn is_spent(&self) -> bool {
+        match &self.0 {
+            Source::Seed(_) => false,
+            Source::Bytes(bytes) => bytes.is_empty(),
+        }
     }
 
     /// Any number.
     pub fn any(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+        match &mut self.0 {
+            Source::Seed(state) => {
+                *state ^= *state << 13;
+                *state ^= *state >> 7;
+                *state ^= *state << 17;
+                *state
+            }
+            Source::Bytes(bytes) => take(bytes, 8),
+        }
     }
 
     /// A number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.any() >> 16) as usize % end
+        match &mut self.0 {
+            Source::Seed(_) => (self.any() >> 16) as usize % end,
+            // A byte a choice, where that is enough: so a fuzzer's small change is one here.
+            Source::Bytes(bytes) => take(bytes, if end <= 256 { 1 } else { 4 }) as usize % end,
+        }
     }
 
     /// True once in so many times.
@@ -145,3 +185,28 @@ impl Noise {
         }
     }
 }
+
+/// So many bytes as a number.
+fn take(bytes: &mut Bytes, count: usize) -> u64 {
+    let taken = bytes.split_to(count.min(bytes.len()));
+    taken.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// How long things take.
+fn passes(noise: &mut Noise) -> Duration {
+    match noise.below(400) {
+        0 => Duration::from_secs(noise.below(30) as u64),
+        1..40 => Duration::from_millis(noise.below(500) as u64),
+        _ => Duration::ZERO,
+    }
+}
+
+#[track_caller]
+fn holds_nothing<M: AtRest>(machine: &M) {
+    let left: Vec<_> = machine.holds().into_iter().filter(|(_, count)| *count > 0).collect();
+    assert!(left.is_empty(), "held at the end: {left:?}");
+    assert_eq!(machine.poll_timeout(), None);
+}
+
+const REASONS: [PublishError; 4] =
+    [PublishError::Full, PublishError::TooLarge, PublishError::NoResponders, PublishError::Disconnected];
