@@ -19,9 +19,6 @@ pub(super) struct StrandRoutes {
     pub(super) routes: Vec<RouteId>,
 }
 
-/// For how many tombstones there is room from the beginning, at most.
-const MOST_AT_ONCE: usize = 65_536;
-
 /// A request on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RouteId {
@@ -96,12 +93,9 @@ impl Open {
 
 impl Routes {
     pub(super) fn new(tombstone: Duration, max_tombstones: usize, gateway_silent: Duration) -> Self {
-        // As large at once as they will be when it is warm: tables that grow leave holes in the memory behind. A hash
-        // map needs room to spare, or it grows once more over what was removed.
-        let warm = max_tombstones.min(MOST_AT_ONCE);
         Routes {
-            routes: Slab::with_capacity(warm),
-            places: HashMap::with_capacity(2 * warm),
+            routes: Slab::new(),
+            places: HashMap::new(),
             strands: Strands::new(gateway_silent),
             tombstones: Tombstones::new(tombstone, max_tombstones),
         }
