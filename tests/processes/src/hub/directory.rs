@@ -52,7 +52,7 @@ impl Directory for HubDirectory {
     }
 
     async fn change_runner(&self, change: RunnerChange) -> ChangeOutcome {
-        match self.ask(Question::Change(change)).await {
+        match self.ask(Question::Change(Box::new(change))).await {
             Ok(Answer::Change(outcome)) => outcome,
             Ok(Answer::Claim(_) | Answer::Release) | Err(DirectoryUnavailable) => ChangeOutcome::Unavailable,
         }

@@ -117,7 +117,7 @@ impl Shared {
                 self.directory.release_gateway(id).await.ok();
                 Answer::Release
             }
-            Question::Change(change) => Answer::Change(self.directory.change_runner(change).await),
+            Question::Change(change) => Answer::Change(self.directory.change_runner(*change).await),
         }
     }
 

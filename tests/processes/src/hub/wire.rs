@@ -51,7 +51,7 @@ pub(super) enum Delivered {
 pub(super) enum Question {
     Claim(GatewayId),
     Release(GatewayId),
-    Change(RunnerChange),
+    Change(Box<RunnerChange>),
 }
 
 /// The directory's answer.
