@@ -120,8 +120,10 @@ impl Config {
             ("refresh", self.refresh),
             ("gateway_silent", self.gateway_silent),
             ("abort_again", self.abort_again),
+            ("directory_retry", self.directory_retry),
         ] {
-            if wait.is_zero() {
+            // What is less than the clock's tick would be due for ever.
+            if wait.as_micros() == 0 {
                 return Err(ConfigError::Zero(name));
             }
         }

@@ -419,6 +419,10 @@ fn a_configuration_that_could_not_work_is_refused() {
         ("refresh", Config { refresh: Duration::ZERO, ..Config::default() }),
         ("gateway_silent", Config { gateway_silent: Duration::ZERO, ..Config::default() }),
         ("abort_again", Config { abort_again: Duration::ZERO, ..Config::default() }),
+        ("directory_retry", Config { directory_retry: Duration::ZERO, ..Config::default() }),
+        // Less than the clock can tell is nothing, too.
+        ("ping_interval", Config { ping_interval: Duration::from_nanos(999), ..Config::default() }),
+        ("refresh", Config { refresh: Duration::from_nanos(999), ..Config::default() }),
     ] {
         assert_eq!(refused(config), ConfigError::Zero(name));
     }
