@@ -17,7 +17,7 @@ use underpass_tests::wire::{
     GATEWAY, abilities, connection, gone, message_id, open, open_websocket, record, seen, to_gateway,
 };
 
-use super::{EVENTS, REASONS, SEEDS, holds_nothing, passes};
+use super::{REASONS, SEEDS, events, holds_nothing, passes};
 
 const MOST_TRIES: u32 = 3;
 
@@ -287,7 +287,7 @@ impl Clients {
 fn a_gateway_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over() {
     for seed in SEEDS {
         let mut clients = Clients::new(seed);
-        for _ in 0..EVENTS {
+        for _ in 0..events() {
             clients.step();
         }
         clients.over();

@@ -11,7 +11,12 @@ use underpass_tests::noise::Noise;
 use underpass_tests::story::AtRest;
 
 const SEEDS: [u64; 4] = [1, 2, 3, 0xdead_beef];
-const EVENTS: usize = 40_000;
+
+/// How many events each machine lives through with each seed: few, unless `NOISE_EVENTS` says how many. With 2500000, in
+/// release, they are ten million for each machine.
+fn events() -> usize {
+    std::env::var("NOISE_EVENTS").map_or(40_000, |events| events.parse().expect("NOISE_EVENTS is a number"))
+}
 
 /// How long things take.
 fn passes(noise: &mut Noise) -> Duration {

@@ -12,7 +12,7 @@ use underpass_tests::given;
 use underpass_tests::noise::Noise;
 use underpass_tests::wire::{status, to_client};
 
-use super::{EVENTS, SEEDS, holds_nothing, passes};
+use super::{SEEDS, events, holds_nothing, passes};
 
 /// A runner, its adapter, and what its handlers must believe.
 struct Handlers {
@@ -233,7 +233,7 @@ impl Handlers {
 fn a_runner_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over() {
     for seed in SEEDS {
         let mut handlers = Handlers::new(seed);
-        for _ in 0..EVENTS {
+        for _ in 0..events() {
             handlers.step();
         }
         handlers.over();
