@@ -7,13 +7,18 @@ use underpass_tests::noise::relay::Connections;
 use underpass_tests::noise::runner::Handlers;
 
 const SEEDS: [u64; 4] = [1, 2, 3, 0xdead_beef];
-const EVENTS: usize = 40_000;
+
+/// How many events each machine lives through with each seed: few, unless `NOISE_EVENTS` says how many. With 2500000,
+/// in release, they are ten million for each machine.
+fn events() -> usize {
+    std::env::var("NOISE_EVENTS").map_or(40_000, |events| events.parse().expect("NOISE_EVENTS is a number"))
+}
 
 #[test]
 fn a_gateway_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over() {
     for seed in SEEDS {
         let mut clients = Clients::new(Noise::new(seed));
-        for _ in 0..EVENTS {
+        for _ in 0..events() {
             clients.step();
         }
         let stats = clients.over();
@@ -44,9 +49,9 @@ fn the_same_seed_makes_the_same_noise() {
 fn a_relay_in_noise_answers_no_stranger_and_holds_nothing_when_all_is_over() {
     for seed in SEEDS {
         let mut connections = Connections::new(Noise::new(seed));
-        for event in 0..EVENTS {
+        for event in 0..events() {
             // Some drain before the noise is over.
-            if seed % 2 == 0 && event == EVENTS * 9 / 10 {
+            if seed % 2 == 0 && event == events() * 9 / 10 {
                 connections.handle(relay::Event::Drain);
             }
             connections.step();
@@ -63,7 +68,7 @@ fn a_relay_in_noise_answers_no_stranger_and_holds_nothing_when_all_is_over() {
 fn a_runner_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over() {
     for seed in SEEDS {
         let mut handlers = Handlers::new(Noise::new(seed));
-        for _ in 0..EVENTS {
+        for _ in 0..events() {
             handlers.step();
         }
         let stats = handlers.over();

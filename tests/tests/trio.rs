@@ -565,3 +565,24 @@ fn a_handler_that_neither_reads_nor_answers_has_its_deadline_too() {
     assert!(matches!(trio.client_saw()[..], [Client::Failed { .. }]));
     trio.finish();
 }
+
+#[test]
+fn a_gateway_that_was_taken_for_gone_and_lives_hears_with_its_next_ping_of_all_that_ended() {
+    let mut trio = trio();
+    let sockets: Vec<_> = (0..50).map(|_| open_socket(&mut trio).0).collect();
+    trio.at_relay(relay::Event::NoResponders { gateway: underpass_tests::wire::GATEWAY });
+    assert_eq!(trio.handler_saw().len(), sockets.len());
+    assert_eq!(trio.client_saw(), []);
+    trio.advance(gateway::Config::default().ping_interval);
+    let mut ended: Vec<_> = trio
+        .client_saw()
+        .iter()
+        .map(|saw| match saw {
+            Client::Failed { key, .. } => *key,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    ended.sort_unstable();
+    assert_eq!(ended, sockets);
+    trio.finish();
+}

@@ -24,7 +24,7 @@ pub(super) struct Request {
     pub(super) place: Option<Place>,
     /// To how many runners it was sent.
     pub(super) tries: u32,
-    /// Why it could not go on at the first of them.
+    /// Why it fails if it goes on nowhere: mostly, why it could not go on at the first of them.
     pub(super) setback: Option<Setback>,
     /// Where it could not go on last.
     pub(super) avoid: Option<ConnectionId>,

@@ -7,7 +7,8 @@ use crate::error::ConfigError;
 /// Limits and deadlines of a relay. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Connections open at once; more are closed 1013.
+    /// Connections open at once; more are closed 1013. So is who comes while twice as many records, of these and of
+    /// connections that have ended, are still in the directory's hands.
     pub max_connections: usize,
     /// Requests open at once on one connection; more are answered `overloaded`.
     pub max_routes_per_connection: usize,
@@ -120,8 +121,10 @@ impl Config {
             ("refresh", self.refresh),
             ("gateway_silent", self.gateway_silent),
             ("abort_again", self.abort_again),
+            ("directory_retry", self.directory_retry),
         ] {
-            if wait.is_zero() {
+            // What is less than the clock's tick would be due for ever.
+            if wait.as_micros() == 0 {
                 return Err(ConfigError::Zero(name));
             }
         }

@@ -203,6 +203,7 @@ impl Machine for Relay {
         Stats {
             connections: self.connections.len(),
             ready: connections().filter(|connection| matches!(connection.session, Session::Ready)).count(),
+            registrations: self.registrations.len(),
             routes: self.routes.open_len() + self.endings.len(),
             ending: self.endings.len(),
             tombstones: self.routes.tombstones(),

@@ -25,7 +25,9 @@ impl Relay {
             return Err(ApiMisuse::ConnectionInUse(number));
         }
         let runner = hello.protocol_version;
-        let full = self.connections.len() >= self.config.max_connections;
+        let most = self.config.max_connections;
+        // While the directory is away, records of connections that have ended heap up.
+        let full = self.connections.len() >= most || self.registrations.len() >= most.saturating_mul(2);
         let init = self.deadlines.arm(Deadline::Init, number, now);
         self.connections.insert(number, Connection::new(hello, init));
         if self.drain.has_begun() {

@@ -9,6 +9,8 @@ pub struct Stats {
     pub connections: usize,
     /// Connections whose runner takes requests.
     pub ready: usize,
+    /// Runners that are in the directory from here, or are still to be entered there or taken out.
+    pub registrations: usize,
     /// Routes open, those that are ending among them.
     pub routes: usize,
     /// Routes that have ended but for the bus, which has yet to take the word of it to their gateway.
