@@ -33,6 +33,11 @@ impl Setback {
             (Some(Setback { heard: Heard::Never, .. }), Heard::Perhaps | Heard::Still) | (None, _) => self,
         }
     }
+
+    /// Whether its runner is there, and may have room for it in a moment.
+    fn is_want_of_room(self) -> bool {
+        self.heard == Heard::Never && matches!(self.code, FailureCode::Overloaded | FailureCode::BusLost)
+    }
 }
 
 /// What the runner knows of a request that is set back.
@@ -110,9 +115,15 @@ impl Gateway {
         self.take_back(key);
         let Some(request) = self.requests.get(key) else { return };
         let at_once = request.tries == 1;
-        if !at_once || self.find_runner(key, now).is_err() {
-            self.wait(key, Deadline::Grace, now);
+        if at_once && self.find_runner(key, now).is_ok() {
+            return;
         }
+        if let Some(request) = self.requests.get_mut(key)
+            && setback.is_want_of_room()
+        {
+            request.avoid = None;
+        }
+        self.wait(key, Deadline::Grace, now);
     }
 
     /// Makes a request that was sent one that was not.

@@ -127,8 +127,12 @@ impl Gateway {
         let Some(key) = self.by_id.get(&id).copied() else { return };
         let (code, message) = match reason {
             PublishError::NoResponders => (FailureCode::RunnerLost, "nobody holds the runner's connection"),
-            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected => {
+            PublishError::Full | PublishError::Disconnected => {
                 (FailureCode::BusLost, "the bus did not take the request")
+            }
+            // It never will.
+            PublishError::TooLarge => {
+                return self.lose(key, FailureCode::BusLost, "the request is larger than the bus carries");
             }
         };
         self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
