@@ -76,6 +76,8 @@ enum Purpose {
         /// It has come to the WebSockets.
         closing_sockets: bool,
         until: Option<Time>,
+        /// When it goes, unless something opens.
+        leave_at: Option<Time>,
     },
     /// It stops as soon as its connections have ended.
     Stopping(StopReason),
@@ -303,11 +305,11 @@ impl Runner {
 
     /// All deadlines that are armed.
     fn deadlines(&self) -> impl Iterator<Item = Time> {
-        let drain_limit = match self.purpose {
-            Purpose::Draining { until, .. } => until,
-            Purpose::Serving | Purpose::Stopping(_) | Purpose::Stopped => None,
+        let drain = match self.purpose {
+            Purpose::Draining { until, leave_at, .. } => [until, leave_at],
+            Purpose::Serving | Purpose::Stopping(_) | Purpose::Stopped => [None, None],
         };
-        self.links.iter().filter_map(Link::next_due).chain(self.next_dial()).chain(drain_limit)
+        self.links.iter().filter_map(Link::next_due).chain(self.next_dial()).chain(drain.into_iter().flatten())
     }
 }
 
