@@ -58,8 +58,11 @@ class Target:
         return web.Response(text="hello", headers={"x-path": request.path_qs})
 
     async def echo(self, request: web.Request) -> web.StreamResponse:
+        # A client that waits for `100 Continue` is owed none once its answer has begun: first something of its body.
+        first = await request.content.readany()
         response = web.StreamResponse()
         await response.prepare(request)
+        await response.write(first)
         async for data in request.content.iter_any():
             await response.write(data)
         return response

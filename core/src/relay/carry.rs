@@ -51,7 +51,7 @@ impl Relay {
             | ToClientWord::Credit => return,
         }
         if message_id.gateway_id != GatewayId::ZERO {
-            self.refuse(RouteId::new(number, message_id), RefusedReason::ConnectionEnded);
+            self.tell_refused(RouteId::new(number, message_id), RefusedReason::ConnectionEnded);
         }
     }
 
@@ -82,14 +82,10 @@ impl Relay {
 
     fn open_route(&mut self, id: RouteId, kind: RouteKind, message_id: MessageId, frame: Frame, now: Time) {
         match self.routes.standing(id) {
-            // The bus delivered it twice: the second time perhaps when it had been answered, since ids do not come again.
+            // The bus delivered it twice.
             Standing::Open => return,
+            // The bus delivered it twice, and what it opened has ended, or was refused: no handler gets it once more.
             Standing::Closed => {
-                self.counted.late += 1;
-                return;
-            }
-            // Its gateway is about to hear that the runner never heard of it.
-            Standing::Unknown if self.endings.contains(id) => {
                 self.counted.late += 1;
                 return;
             }
@@ -99,19 +95,19 @@ impl Relay {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         match connection.session {
             Session::Ready => {}
-            Session::Closing => return self.refuse(id, RefusedReason::ConnectionEnded),
+            Session::Closing => return self.tell_refused(id, RefusedReason::ConnectionEnded),
             Session::AwaitingInit { .. }
             | Session::Registering
             | Session::Settling
             | Session::Draining
-            | Session::Stopping => return self.refuse(id, RefusedReason::Draining),
+            | Session::Stopping => return self.refuse(id, RefusedReason::Draining, now),
         }
         let waits = connection.backlog.must_wait();
         let bytes = frame.len();
         if connection.routes.len() >= self.config.max_routes_per_connection
             || waits && connection.backlog.held() + bytes > self.config.max_backlog
         {
-            return self.refuse(id, RefusedReason::Full);
+            return self.refuse(id, RefusedReason::Full, now);
         }
         self.routes.open(id, kind, &mut connection.routes, now);
         self.routes.carried(id, message_id.message_index);

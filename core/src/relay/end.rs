@@ -95,8 +95,14 @@ impl Relay {
         self.send(id.connection, end_frame(id, kind, next, why.close()), None);
     }
 
+    /// An opening is not carried to its runner, now or when it comes once more.
+    pub(super) fn refuse(&mut self, id: RouteId, reason: RefusedReason, now: Time) {
+        self.routes.refuse(id, now);
+        self.tell_refused(id, reason);
+    }
+
     /// The opening of a request comes back to its gateway: the runner never heard of it.
-    pub(super) fn refuse(&mut self, id: RouteId, reason: RefusedReason) {
+    pub(super) fn tell_refused(&mut self, id: RouteId, reason: RefusedReason) {
         self.counted.refused += 1;
         self.tell_end(id, Word::Refused(reason));
     }

@@ -7,7 +7,7 @@ use slab::Slab;
 
 use super::ring::{self, Links, LinksOf};
 use super::strands::{self, Strands};
-use crate::machine::deadline::{Armed, Deadlines};
+use crate::machine::deadline::Deadlines;
 use crate::protocol::{GatewayId, MessageId, MessageIndex, RequestId};
 use crate::time::Time;
 
@@ -83,7 +83,7 @@ enum State {
         next: MessageIndex,
     },
     /// A tombstone.
-    Closed { until: Armed },
+    Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,18 +118,13 @@ impl Routes {
     pub(super) fn standing(&self, id: RouteId) -> Standing {
         match self.places.get(&id).map(|place| &self.routes[*place].state) {
             Some(State::Open { .. }) => Standing::Open,
-            Some(State::Closed { .. }) => Standing::Closed,
+            Some(State::Closed) => Standing::Closed,
             None => Standing::Unknown,
         }
     }
 
-    /// Opens a route that is not open.
+    /// Opens a route that is unknown.
     pub(super) fn open(&mut self, id: RouteId, kind: RouteKind, open: &mut Open, now: Time) {
-        if let Some(place) = self.places.remove(&id)
-            && let State::Closed { until } = self.routes.remove(place).state
-        {
-            self.tombstones.cancel(until);
-        }
         let strand = self.strands.find_or_insert(id.connection, id.gateway_id, &mut open.strands);
         self.strands.heard(strand, now);
         let state = State::Open { kind, strand, held: 0, next: 0 };
@@ -149,18 +144,29 @@ impl Routes {
             self.strands.remove(strand, &mut open.strands);
         }
         open.routes -= 1;
-        if self.max_tombstones == 0 {
-            self.forget(route);
-            return true;
+        self.bury(route, now);
+        true
+    }
+
+    /// Leaves a tombstone for what is not to be opened: if the bus brings its opening once more, it is late.
+    pub(super) fn refuse(&mut self, id: RouteId, now: Time) {
+        match self.standing(id) {
+            Standing::Unknown => {}
+            Standing::Open | Standing::Closed => return,
         }
-        if self.tombstones.len() >= self.max_tombstones
+        let route = self.routes.insert(Route { id, state: State::Closed, links: Links::default() });
+        self.places.insert(id, route);
+        self.bury(route, now);
+    }
+
+    fn bury(&mut self, route: usize, now: Time) {
+        self.routes[route].state = State::Closed;
+        self.tombstones.arm(Tombstone, route, now);
+        if self.tombstones.len() > self.max_tombstones
             && let Some(oldest) = self.tombstones.pop_oldest(Tombstone)
         {
             self.forget(oldest);
         }
-        let until = self.tombstones.arm(Tombstone, route, now);
-        self.routes[route].state = State::Closed { until };
-        true
     }
 
     /// The requests of a connection that ended: its routes are forgotten without a tombstone, since nothing more can
@@ -222,7 +228,7 @@ impl Routes {
     pub(super) fn next(&self, id: RouteId) -> Option<(RouteKind, MessageIndex)> {
         match self.places.get(&id).map(|place| &self.routes[*place].state) {
             Some(State::Open { kind, next, .. }) => Some((*kind, *next)),
-            Some(State::Closed { .. }) | None => None,
+            Some(State::Closed) | None => None,
         }
     }
 
@@ -240,7 +246,7 @@ impl Routes {
         let place = self.places.get(&id)?;
         match &mut self.routes[*place].state {
             State::Open { held, .. } => Some(held),
-            State::Closed { .. } => None,
+            State::Closed => None,
         }
     }
 
@@ -310,13 +316,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_comes_again_gets_a_route_again() {
+    fn what_was_refused_is_remembered_as_what_was_closed_is() {
         let mut routes = routes();
-        let mut open = Open::default();
-        routes.open(id(0), RouteKind::Http, &mut open, Time::ZERO);
-        routes.close(id(0), &mut open, Time::ZERO);
-        routes.open(id(0), RouteKind::WebSocket, &mut open, Time::ZERO);
-        assert_eq!((routes.standing(id(0)), routes.tombstones()), (Standing::Open, 0));
+        routes.refuse(id(0), Time::ZERO);
+        routes.refuse(id(0), Time::ZERO);
+        assert_eq!((routes.standing(id(0)), routes.tombstones()), (Standing::Closed, 1));
+        routes.tick(Time::from_millis(60_000));
+        assert_eq!((routes.standing(id(0)), routes.tombstones()), (Standing::Unknown, 0));
     }
 
     #[test]

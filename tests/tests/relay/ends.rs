@@ -12,8 +12,8 @@ use underpass_core::relay::{Action, Config, Event};
 use underpass_core::{Machine, Relay};
 use underpass_tests::given::gateway::credit;
 use underpass_tests::given::relay::{
-    answers_ping, calm, names, of_request, publishes, refuses, relay, relay_with, sends_piece, start, tells_of_end,
-    websocket_open,
+    answers_ping, calm, names, of_another_gateway, of_request, publishes, refuses, relay, relay_with, sends_piece,
+    start, tells_of_end, websocket_open,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{message, message_id, response_chunk, response_start};
@@ -205,24 +205,22 @@ fn an_end_for_a_gateway_at_which_nobody_listens_is_forgotten() {
 
 #[test]
 fn an_opening_that_comes_back_is_told_again_too() {
-    let mut story = relay_with(Config::default());
-    story.asks(1, of_request(0), start(None));
-    let refusal = || refuses(1, of_request(0), RefusedReason::ConnectionEnded);
-    story.expect([refusal()]);
+    let mut story = relay_with(Config { max_routes_per_connection: 1, ..patient() });
+    story.takes_in(1, "a");
+    story.opens_route(of_another_gateway(0), start(None));
+    let refusal = || refuses(1, of_request(0), RefusedReason::Full);
+    story.asks(1, of_request(0), start(None)).expect([refusal()]);
     story.bus_refuses(refusal(), PublishError::Full).expect([]);
-    story.passes_in_silence_until(AGAIN).expect([refusal()]);
+    story.passes(AGAIN).expect([refusal()]);
     story.bus_refuses(refusal(), PublishError::Full).expect([]);
     // Once it was refused, it is: the runner does not get it, even if it could take it now.
-    story.takes_in(1, "a");
+    story.answers(1, of_another_gateway(0), Answer::ResponseAbort).actions();
     story.asks(1, of_request(0), start(None)).expect([]);
-    story.leaves(1);
-    story.passes_in_silence_until(AGAIN).expect([refusal()]);
-    story.passes_in_silence_until(AGAIN).expect([]).ends();
-    // Where nobody listens it is not.
-    story.asks(1, of_request(0), start(None)).expect([refusal()]);
-    story.bus_refuses(refusal(), PublishError::Full).bus_refuses(refusal(), PublishError::NoResponders);
+    story.passes(AGAIN).expect([refusal()]);
+    // Where nobody listens it is not told again.
+    story.bus_refuses(refusal(), PublishError::NoResponders).expect([]);
     assert_eq!(counted(&story), (0, 0, 2, 0));
-    story.ends();
+    story.leaves_and_ends();
 }
 
 #[test]

@@ -164,6 +164,9 @@ fn a_start_that_the_bus_brings_twice_is_carried_once() {
     story.opens_route(of_request(0), start(None));
     story.asks(1, of_request(0), start(None)).expect([]);
     assert_eq!((standing(&story), story.machine.stats().opened), ((1, 0, 0, 0), 1));
+    story.asks(1, of_request(1), Piece::RequestAbort).expect([sends_piece(1, of_request(1), Piece::RequestAbort)]);
+    story.asks(1, of_request(0), start(None)).expect([]);
+    assert_eq!((standing(&story), story.machine.stats().opened), ((0, 1, 1, 0), 1));
     story.leaves_and_ends();
 }
 
@@ -230,17 +233,6 @@ fn without_room_for_tombstones_all_that_is_late_is_unrouted() {
     story.answers(1, of_request(1), Answer::ResponseAbort).expect([]);
     assert_eq!(standing(&story), (0, 0, 0, 1));
     story.leaves(1).ends();
-}
-
-#[test]
-fn an_opening_that_the_bus_brings_again_after_its_answer_is_late() {
-    let mut story = relay();
-    story.opens_route(of_request(0), start(None));
-    let answer = response_start(200, None, false);
-    story.answers(1, of_request(0), answer.clone()).expect([publishes(1, of_request(0), answer)]);
-    story.asks(1, of_request(0), start(None)).expect([]);
-    assert_eq!(standing(&story), (0, 1, 1, 0));
-    story.leaves_and_ends();
 }
 
 #[test]
