@@ -464,7 +464,9 @@ fn a_runner_that_drains_finishes_what_is_open_and_takes_nothing_new() {
     trio.handler(runner::Event::ResponseStart { key: handler, head: status(200), body: Body::None });
     let close = Close::new(1001, "draining");
     let told = Handler::WebSocketClose { key: handed_socket, close: close.clone() };
-    assert_eq!(trio.handler_saw(), [told, Handler::Stopped(runner::StopReason::Drained)]);
+    assert_eq!(trio.handler_saw(), [told]);
+    trio.advance(Duration::from_secs(1));
+    assert_eq!(trio.handler_saw(), [Handler::Stopped(runner::StopReason::Drained)]);
     let said = Client::WebSocketMessage { key: socket, message };
     let answered = Client::ResponseStart { key, head: status(200), body: Body::None };
     assert_eq!(trio.client_saw(), [said, answered, Client::WebSocketClose { key: socket, close }]);

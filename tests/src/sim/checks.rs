@@ -4,7 +4,7 @@ use core::fmt;
 
 use hashbrown::{HashMap, HashSet};
 use underpass_core::Frame;
-use underpass_core::bus::ConnectionId;
+use underpass_core::bus::{ConnectionId, RelayId};
 use underpass_core::failure::RequestName;
 use underpass_core::protocol::carry::{self, Carried, FromBus, ToClientWord};
 use underpass_core::protocol::tunnel::{ToServerTunnelMessage, to_server};
@@ -116,6 +116,11 @@ impl Wire {
     /// A connection ended, and all that may be answered on it.
     pub fn connection_ends(&mut self, connection: ConnectionId) {
         self.open.retain(|(on, _)| *on != connection);
+    }
+
+    /// How many requests may be answered on a relay's connections.
+    pub fn open_at(&self, relay: RelayId) -> usize {
+        self.open.iter().filter(|(on, _)| on.relay == relay).count()
     }
 
     /// To which connection a request was sent.

@@ -9,7 +9,7 @@ use underpass_core::http::{Body, Close, Message, RequestHead, ResponseHead, Targ
 use underpass_core::protocol::Map;
 use underpass_core::{FailureCode, RequestKey, Time};
 
-use super::bytes::{Way, actor, body, farewell, is_text_message, message, pool};
+use super::bytes::{Way, actor, body, farewell, has_taken_already, is_text_message, message, pool};
 use super::schedule::PATIENCE;
 use super::turn::{self, reading_time};
 use super::workload::{Answer, BodyPlan, ClientPlan, Closer, Pieces, WebSocketPlan, Wish};
@@ -185,7 +185,7 @@ impl Client {
         let Some(key) = self.key.filter(|_| self.is_open()) else { return };
         match step {
             Step::Open => {}
-            Step::Send if self.is_paused => self.owes = true,
+            Step::Send if self.is_paused && !has_taken_already(self.pieces_sent) => self.owes = true,
             Step::Send => self.send(key, turn),
             Step::Read => self.read(key, turn),
             Step::Close => {

@@ -293,7 +293,7 @@ impl Fault {
         let what = match kind {
             Kind::LoseAnswers => What::Lose(Losses { to_gateways: random.spread(100, 300_000) as u32, to_relays: 0 }),
             Kind::LoseRequests => What::Lose(Losses { to_gateways: 0, to_relays: random.spread(100, 300_000) as u32 }),
-            Kind::Repeat => What::Repeat { per_million: random.spread(1_000, 500_000) as u32 },
+            Kind::Repeat => What::Repeat { per_million: random.pick(&[20_000, 200_000, 600_000]) },
             Kind::BusAway => What::Bus { host: hosts.any_inside(random), reach: Reach::Away },
             Kind::BusCutOff => What::Bus { host: hosts.any_inside(random), reach: Reach::CutOff },
             Kind::Cut => What::Cut { pick },

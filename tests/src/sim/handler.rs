@@ -8,7 +8,7 @@ use underpass_core::RequestKey;
 use underpass_core::http::{Body, Close, Message, RequestHead, ResponseHead};
 use underpass_core::runner::{Action, Event};
 
-use super::bytes::{actor, farewell, is_text_message, message};
+use super::bytes::{actor, farewell, has_taken_already, is_text_message, message};
 use super::client::Client;
 use super::turn::{self, reading_time};
 use super::workload::{Answer, BodyPlan, ClientPlan, Closer, HttpPlan, Pieces, Welcome, Wish};
@@ -227,7 +227,7 @@ impl Handler {
                 }
             }
             (Step::Answer, Stage::Thinking) => self.answer(plan, turn),
-            (Step::Send, Stage::Sending) if self.is_paused => self.owes = true,
+            (Step::Send, Stage::Sending) if self.is_paused && !has_taken_already(self.pieces_sent) => self.owes = true,
             (Step::Send, Stage::Sending) => self.send(plan, turn),
             (Step::Answer | Step::Send, _) => {}
         }

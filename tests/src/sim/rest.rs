@@ -25,6 +25,10 @@ impl World<'_> {
         for process in self.relays.iter().filter_map(|slot| slot.process.as_ref()) {
             let (stats, config) = (process.machine.stats(), &fleet.relay);
             let carrying = stats.routes - stats.ending;
+            let may_be = self.wire.open_at(process.machine.id());
+            if carrying > may_be {
+                wrong = Some(format!("a relay has {carrying} routes where {may_be} requests may be answered"));
+            }
             if carrying > stats.connections * config.max_routes_per_connection
                 || stats.ending > config.max_ending
                 || stats.buffered > stats.connections * (config.max_backlog + config.max_frame)

@@ -5,7 +5,7 @@ use core::time::Duration;
 use underpass_core::{gateway, relay, runner};
 use underpass_transport_mem::sim::{self, BusConfig, Overflow, Path, Random, Silence, SocketConfig};
 
-use super::faults::{Fault, Hosts, Kind};
+use super::faults::{Fault, Hosts, Kind, What};
 use super::workload::{Answer, BodyPlan, ClientPlan, Sizes, Wish};
 
 /// The fleet and its time to come up; then clients come.
@@ -76,12 +76,18 @@ impl Schedule {
             fleet.gateway.max_whole_body = 128 * 1024;
             fleet.network.sockets.path.latency = Duration::from_millis(1);
             fleet.network.sockets.path.jitter = Duration::ZERO;
+            // Not so late that half of all numbers have been used since.
+            fleet.network.bus.late = Duration::from_millis(10);
             fleet.elders.fill(false);
         }
         let sizes = fleet.sizes(is_marathon);
         let clients = clients(&mut Random::stream(seed, 2), &fleet, sizes, is_marathon);
         let probes = probes(&mut Random::stream(seed, 3), &fleet, sizes, clients.len() as u32);
-        let faults = faults(&mut Random::stream(seed, 4), &fleet, &kinds);
+        let mut faults = faults(&mut Random::stream(seed, 4), &fleet, &kinds);
+        if is_marathon {
+            let what = What::Repeat { per_million: 100_000 };
+            faults = vec![Fault { at: WARM, lasts: fleet.busy, what }];
+        }
         Schedule { seed, fleet, clients, probes, faults }
     }
 
@@ -107,7 +113,10 @@ impl Schedule {
 
 /// Swarm: each seed turns on its own few; one in eight none at all.
 fn kinds(random: &mut Random, is_marathon: bool) -> Vec<Kind> {
-    if random.once_in(8) || is_marathon {
+    if is_marathon {
+        return vec![Kind::Repeat];
+    }
+    if random.once_in(8) {
         return Vec::new();
     }
     let mut possible = Kind::ALL.to_vec();

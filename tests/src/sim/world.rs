@@ -285,11 +285,13 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Whether the connection to which a request went last stands, where nothing but a cut or a crash ends one.
+    /// Whether the connection to which a request went last stands, where nothing but a cut or a crash ends one. In a fleet
+    /// that is tight the runner may have refused it since.
     fn has_its_runner(&self, number: u32) -> bool {
         let Some(connection) = self.wire.went_to(self.latest.get(&number)) else { return false };
         let harmless = [Kind::CrashRunner, Kind::Cut, Kind::Forge, Kind::Acknowledge];
-        self.seen.iter().all(|kind| harmless.contains(kind))
+        !self.schedule.fleet.is_tight
+            && self.seen.iter().all(|kind| harmless.contains(kind))
             && self.network.open_sockets().any(|socket| u64::from(socket.0) == connection.number)
     }
 

@@ -24,6 +24,8 @@ pub struct BusConfig {
     pub silence: Silence,
     /// The largest frame that it carries, bytes.
     pub largest_message: usize,
+    /// How much later a frame that comes twice comes again, at most.
+    pub late: Duration,
 }
 
 /// What a bus does for a subscriber that is too slow.
@@ -75,9 +77,6 @@ impl Losses {
         }
     }
 }
-
-/// How much later a frame that comes twice comes again, at most.
-const MOST_LATE: Duration = Duration::from_secs(8);
 
 /// The bus and its traffic.
 #[derive(Debug)]
@@ -181,7 +180,7 @@ impl<Own> Network<Own> {
         if self.random.per_million(self.bus.twice) {
             inbox.take(bytes);
             // It is brought again when nobody acknowledged it in time: behind what came later.
-            let again = at + Duration::from_micros(self.random.spread(1, MOST_LATE.as_micros() as u64));
+            let again = at + Duration::from_micros(self.random.spread(1, config.late.as_micros() as u64));
             self.tell(again, Happening::Delivered { node: to, from, to: subject, frame: frame.clone() });
         }
         self.tell(at, Happening::Delivered { node: to, from, to: subject, frame });
@@ -216,6 +215,7 @@ impl Default for BusConfig {
             overflow: Overflow::Reject,
             silence: Silence::TellLater,
             largest_message: 34 * 1024 * 1024,
+            late: Duration::from_secs(8),
         }
     }
 }
