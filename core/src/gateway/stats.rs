@@ -40,12 +40,14 @@ pub struct Stats {
     pub malformed: u64,
     /// Frames that bear another gateway's id.
     pub foreign: u64,
-    /// Frames for requests that are not open.
+    /// Frames for requests that are not open, and messages that were there before.
     pub stale: u64,
     /// Frames that make no sense in their request's state.
     pub out_of_turn: u64,
-    /// Gaps in the numbers of a runner's messages.
+    /// Gaps in the numbers of a runner's messages; each failed its request.
     pub gaps: u64,
+    /// Messages of runners that do not number without gaps whose number was not the next. They are only counted.
+    pub gaps_unjudged: u64,
     /// Publications that the bus gave back.
     pub publish_failed: u64,
     /// Ends of requests that were published again after the bus had given them back.

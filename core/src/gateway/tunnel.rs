@@ -43,7 +43,10 @@ impl Gateway {
             return;
         }
         match request.down.order(id.message_index) {
-            Order::Next => self.in_order(key, message.message_kind, now),
+            Order::Next => {
+                self.counted.gaps_unjudged += u64::from(request.down.jumped(id.message_index));
+                self.in_order(key, message.message_kind, now);
+            }
             Order::Repeat => self.counted.stale += 1,
             Order::Gap => {
                 self.counted.gaps += 1;
