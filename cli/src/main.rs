@@ -1,5 +1,6 @@
 //! The program `underpass`: a gateway, a relay and runners of the Underpass tunnel.
 
+mod counters;
 mod demo;
 mod error;
 mod inspect;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
@@ -40,7 +41,8 @@ Examples:
 When all is listening, one line goes to standard output:
   ready gateway=http://127.0.0.1:8080 runners=ws://127.0.0.1:8081
 Ctrl-C (or SIGTERM) takes no new requests and finishes what is open, however long that takes; a second one ends at
-once. Its own runner is in the pool `default`.
+once. SIGUSR1 has it tell its counters on standard error, a line of JSON for each machine. Its own runner is in the
+pool `default`.
 
 Which actor a client means: /gateway/ACTOR/rest reaches ACTOR as /rest; so do the headers
 x-rivet-target: actor and x-rivet-actor: ACTOR; anything else reaches the actor `default`.
@@ -58,7 +60,8 @@ Examples:
 
 When the relay has taken it in, one line goes to standard output:
   ready runner=KEY relay=ws://127.0.0.1:8081
-It keeps dialling while the relay is away. Ctrl-C finishes what is open; a second one ends at once.";
+It keeps dialling while the relay is away. Ctrl-C finishes what is open; a second one ends at once. SIGUSR1 has it tell
+its counters on standard error, a line of JSON.";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:
@@ -153,6 +156,9 @@ pub(crate) struct Runner {
     /// unless given
     #[arg(long, env = "UNDERPASS_KEY", value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) key: Option<String>,
+    /// How long the relay may say nothing, in seconds, before it is taken for gone and dialled anew
+    #[arg(long, env = "UNDERPASS_SILENCE", value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    pub(crate) silence: Duration,
     #[command(flatten)]
     pub(crate) shared: Shared,
 }
@@ -230,6 +236,15 @@ impl Shared {
             Some(token) if token.is_empty() || !token.bytes().all(fits) => Err(Error::Token),
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+/// A time in seconds, which may have a fraction.
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds: f64 = text.parse().map_err(|_| "it is not a number of seconds")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) | Err(_) => Err("it must be more than 0"),
     }
 }
 
@@ -311,6 +326,10 @@ mod tests {
         assert_eq!(
             wrong(&["runner"]),
             "the following required arguments were not provided: --relay <URL> (see --help)"
+        );
+        assert_eq!(
+            wrong(&["runner", "--relay", "ws://a", "--silence", "0"]),
+            "invalid value '0' for '--silence <SECONDS>': it must be more than 0 (see --help)"
         );
         assert_eq!(wrong(&["up", "--nonsense"]), "unexpected argument '--nonsense' found (see --help)");
     }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use underpass_core::runner;
 use underpass_transport_ws::runner::{Config, Runner, StartError};
 use uuid::Uuid;
 
+use crate::counters::Asked;
 use crate::demo::{self, EchoWebSocket};
 use crate::error::Error;
 use crate::options;
@@ -18,6 +20,7 @@ use crate::{Ended, announce, tell};
 pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
     options.shared.check()?;
     let mut shutdown = Shutdown::new()?;
+    let asked = Asked::new()?;
     let relay_urls: Vec<String> = options.relay.iter().map(ToString::to_string).collect();
     let relay = relay_urls.join(",");
     let key = options.key.unwrap_or_else(random_key);
@@ -25,6 +28,7 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
         runner: runner::Config {
             namespace: options.shared.namespace.into(),
             name: options.name.into(),
+            relay_silent: options.silence,
             ..runner::Config::default()
         },
         relay_urls,
@@ -33,6 +37,10 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
         ..Config::default()
     };
     let runner = start(config, options.shared.to)?;
+    tokio::spawn(asked.tell({
+        let runner = runner.clone();
+        move || [json!({ "runner": runner.stats() })]
+    }));
     let stopped = |reason| Error::stopped(reason, &relay, &key);
     tokio::select! {
         ready = runner.ready() => {

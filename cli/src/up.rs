@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use serde_json::json;
 use tokio::net::TcpListener;
 use underpass_core::directory::Pool;
 use underpass_core::http::Admission;
@@ -13,6 +14,7 @@ use underpass_transport_ws::clients::{self, Clients};
 use underpass_transport_ws::runner as runner_end;
 use underpass_transport_ws::runners::{self, Runners};
 
+use crate::counters::Asked;
 use crate::error::Error;
 use crate::options::{Shared, Up};
 use crate::runner::{random_key, start};
@@ -38,6 +40,7 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
     let Up { listen, runners, data: _, shared } = options;
     let Shared { to, token, namespace } = shared;
     let mut shutdown = Shutdown::new()?;
+    let asked = Asked::new()?;
     let (for_clients, gateway_address) = bind(&listen).await?;
     let (for_runners, relay_address) = bind(&runners).await?;
 
@@ -71,6 +74,16 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
         ..runner_end::Config::default()
     };
     let runner = start(config, to)?;
+    tokio::spawn(asked.tell({
+        let (gateway, relay, runner) = (gateway.clone(), relay.clone(), runner.clone());
+        move || {
+            [
+                json!({ "gateway": gateway.stats() }),
+                json!({ "relay": relay.stats() }),
+                json!({ "runner": runner.stats() }),
+            ]
+        }
+    }));
 
     let stopped = |reason| Error::stopped(reason, &relay_url, &key);
     tokio::select! {

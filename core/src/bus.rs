@@ -7,6 +7,7 @@
 use core::fmt;
 use core::future::Future;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -14,11 +15,11 @@ use crate::frame::Frame;
 use crate::protocol::{GatewayId, to_gateway};
 
 /// A relay, as long as its process lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RelayId(pub Uuid);
 
 /// A connection of a runner: the relay that holds it, and its number there. Never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConnectionId {
     /// Who holds it.
     pub relay: RelayId,
@@ -42,7 +43,7 @@ impl From<ConnectionId> for to_gateway::Connection {
 ///
 /// Displayed, it is a subject of dot-separated words as message buses want it: `gateway.0a0b0c0d`, or
 /// `relay.UUID.NUMBER`; an adapter may put a prefix in front.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Subject {
     /// `ToGateway` frames.
     Gateway(GatewayId),
@@ -53,7 +54,7 @@ pub enum Subject {
 /// Whose frames one wants: a gateway's own, or those of all of a relay's connections.
 ///
 /// Displayed, it is what a bus with wildcards subscribes to: `gateway.0a0b0c0d`, or `relay.UUID.*`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Address {
     /// A gateway's.
     Gateway(GatewayId),
@@ -129,7 +130,7 @@ pub enum Delivery {
 }
 
 /// Why an inbox could not be had, or ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum AttachError {
     /// Another holds that address.
     #[error("the address is taken")]

@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod given;
 pub mod noise;
 pub mod short;
+pub mod sim;
 pub mod snapshot;
 pub mod story;
 pub mod strategies;

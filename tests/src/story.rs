@@ -126,7 +126,9 @@ impl AtRest for Relay {
         vec![
             ("connections", stats.connections),
             ("ready", stats.ready),
+            ("registrations", stats.registrations),
             ("routes", stats.routes),
+            ("ending", stats.ending),
             ("tombstones", stats.tombstones),
             ("deadlines", stats.deadlines),
             ("bytes", stats.buffered),

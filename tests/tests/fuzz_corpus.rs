@@ -33,6 +33,36 @@ fn every_input_passes_whole_cut_short_and_with_bits_flipped() {
     }
 }
 
+#[test]
+fn every_input_happens_to_its_machine_whole_and_cut_short() {
+    for name in fuzz::MACHINES {
+        let inputs = fs::read_dir(corpus(name)).expect("a corpus");
+        let mut files: Vec<_> = inputs.map(|entry| entry.expect("a file").path()).collect();
+        files.sort();
+        assert!(!files.is_empty(), "no corpus for {name}");
+        for file in files.into_iter().take(MOST_INPUTS) {
+            let input = fs::read(&file).expect("an input");
+            for length in [input.len(), input.len() / 2, input.len() / 3] {
+                fuzz::machine(name, &input[..length]);
+            }
+        }
+    }
+}
+
+/// With `UPDATE_CORPUS=1` it writes the seeds that are missing.
+#[test]
+fn the_corpus_has_seeds_for_every_machine() {
+    let update = std::env::var_os("UPDATE_CORPUS").is_some();
+    for (name, file, input) in fuzz::machine_seeds() {
+        let file = corpus(name).join(file);
+        if update {
+            fs::create_dir_all(corpus(name)).expect("a folder");
+            fs::write(&file, &input).expect("a file");
+        }
+        assert_eq!(fs::read(&file).ok(), Some(input), "{}: run with UPDATE_CORPUS=1", file.display());
+    }
+}
+
 /// With `UPDATE_CORPUS=1` it writes the seeds that are missing.
 #[test]
 fn the_corpus_has_a_seed_for_every_kind_of_vector() {

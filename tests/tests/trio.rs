@@ -464,7 +464,9 @@ fn a_runner_that_drains_finishes_what_is_open_and_takes_nothing_new() {
     trio.handler(runner::Event::ResponseStart { key: handler, head: status(200), body: Body::None });
     let close = Close::new(1001, "draining");
     let told = Handler::WebSocketClose { key: handed_socket, close: close.clone() };
-    assert_eq!(trio.handler_saw(), [told, Handler::Stopped(runner::StopReason::Drained)]);
+    assert_eq!(trio.handler_saw(), [told]);
+    trio.advance(Duration::from_secs(1));
+    assert_eq!(trio.handler_saw(), [Handler::Stopped(runner::StopReason::Drained)]);
     let said = Client::WebSocketMessage { key: socket, message };
     let answered = Client::ResponseStart { key, head: status(200), body: Body::None };
     assert_eq!(trio.client_saw(), [said, answered, Client::WebSocketClose { key: socket, close }]);
@@ -563,5 +565,26 @@ fn a_handler_that_neither_reads_nor_answers_has_its_deadline_too() {
     assert_eq!(trio.client_saw(), [Client::PauseSource { key }]);
     trio.advance(Duration::from_micros(1));
     assert!(matches!(trio.client_saw()[..], [Client::Failed { .. }]));
+    trio.finish();
+}
+
+#[test]
+fn a_gateway_that_was_taken_for_gone_and_lives_hears_with_its_next_ping_of_all_that_ended() {
+    let mut trio = trio();
+    let sockets: Vec<_> = (0..50).map(|_| open_socket(&mut trio).0).collect();
+    trio.at_relay(relay::Event::NoResponders { gateway: underpass_tests::wire::GATEWAY });
+    assert_eq!(trio.handler_saw().len(), sockets.len());
+    assert_eq!(trio.client_saw(), []);
+    trio.advance(gateway::Config::default().ping_interval);
+    let mut ended: Vec<_> = trio
+        .client_saw()
+        .iter()
+        .map(|saw| match saw {
+            Client::Failed { key, .. } => *key,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    ended.sort_unstable();
+    assert_eq!(ended, sockets);
     trio.finish();
 }

@@ -32,6 +32,7 @@
 mod bus;
 mod directory;
 mod kv;
+pub mod sim;
 #[cfg(test)]
 mod testing;
 

@@ -75,6 +75,13 @@ impl Underpass {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Its counters: what it tells on standard error when asked, so many lines.
+    pub(crate) fn counters(&mut self, lines: usize) -> Vec<String> {
+        self.signal("-USR1");
+        let stderr = BufReader::new(self.child.stderr.as_mut().unwrap());
+        stderr.lines().take(lines).map(Result::unwrap).collect()
+    }
+
     /// What it wrote to standard error, to its end.
     pub(crate) fn complaint(&mut self) -> String {
         let mut stderr = String::new();

@@ -165,3 +165,18 @@ fn a_second_signal_ends_it_at_once() {
     underpass.signal("-INT");
     assert_eq!(underpass.ended().code(), Some(130));
 }
+
+#[test]
+fn whoever_asks_is_told_the_counters() {
+    let (mut underpass, gateway, relay) = Underpass::up(&[]);
+    assert_answered(&exchange(&gateway, "GET /hello", ""), "200", "hello");
+    let mut runner = Underpass::start(&["runner", "--relay", &relay, "--name", "other"]);
+    runner.ready();
+    for (program, machines) in [(&mut underpass, &["gateway", "relay", "runner"][..]), (&mut runner, &["runner"])] {
+        let counters = program.counters(machines.len());
+        for (line, machine) in counters.iter().zip(machines) {
+            assert!(line.starts_with(&format!("{{\"{machine}\":{{")) && line.ends_with("}}"), "{line}");
+            assert!(line.contains("\"opened\":1") || machines.len() == 1, "{line}");
+        }
+    }
+}

@@ -1,11 +1,12 @@
 //! What the directory says of actors.
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use super::{Change, Pool, RunnerId, Seen};
 
 /// An actor: what clients call it, in the pool whose runners can host it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActorKey {
     /// The runners that can host it.
     pub pool: Pool,
@@ -14,7 +15,7 @@ pub struct ActorKey {
 }
 
 /// What the directory says of an actor. One without a record sleeps, and has never lived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorRecord {
     /// When it was first wanted, milliseconds since the Unix epoch.
     pub created_at: i64,
@@ -29,7 +30,7 @@ pub struct ActorRecord {
 }
 
 /// What an actor does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ActorState {
     /// Somebody needs it, and no runner has it yet.
     Wanted,

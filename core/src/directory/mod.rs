@@ -29,7 +29,7 @@ impl fmt::Display for RunnerId {
 }
 
 /// Runners of one kind: they share its requests.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pool {
     /// The namespace that the runners connected to.
     pub namespace: ByteString,
@@ -38,7 +38,7 @@ pub struct Pool {
 }
 
 /// What a runner is known by when it comes again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunnerKey {
     /// Where it belongs.
     pub pool: Pool,
@@ -47,7 +47,7 @@ pub struct RunnerKey {
 }
 
 /// What a runner can do beyond the published protocol. All off for a published one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Abilities {
     /// Which words its connection knows.
     pub dialect: Dialect,
@@ -62,7 +62,7 @@ pub struct Abilities {
 }
 
 /// Whether a runner takes new requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RunnerState {
     /// It does.
     Ready,
@@ -75,7 +75,7 @@ pub enum RunnerState {
 }
 
 /// What the directory says of a runner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunnerRecord {
     /// Its id.
     pub id: RunnerId,
@@ -94,11 +94,11 @@ pub struct RunnerRecord {
 }
 
 /// The count of a record's changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Revision(pub u64);
 
 /// A record and its revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versioned<Record> {
     /// Its count of changes.
     pub revision: Revision,
@@ -107,7 +107,7 @@ pub struct Versioned<Record> {
 }
 
 /// A compare-and-set of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change<Key, Record> {
     /// Whose.
     pub key: Key,
@@ -121,7 +121,7 @@ pub struct Change<Key, Record> {
 pub type RunnerChange = Change<RunnerKey, RunnerRecord>;
 
 /// What became of a [`Change`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChangeOutcome<Record = RunnerRecord> {
     /// It was made; the revision that it made.
     Stored(Revision),
@@ -132,7 +132,7 @@ pub enum ChangeOutcome<Record = RunnerRecord> {
 }
 
 /// A record as a watcher sees it: as it is now, or gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen<Key, Record> {
     /// Whose.
     pub key: Key,

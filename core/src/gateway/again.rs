@@ -14,6 +14,25 @@ pub(super) struct Setback {
     pub(super) heard: Heard,
 }
 
+impl Setback {
+    /// Which one stands if the request goes on nowhere: the first, but of those that no runner heard of it only as long
+    /// as none did. Clients take such a failure for leave to ask again.
+    fn behind(self, before: Option<Setback>) -> Setback {
+        match (before, self.heard) {
+            (Some(before), Heard::Never) => before,
+            (Some(before @ Setback { heard: Heard::Perhaps | Heard::Still, .. }), Heard::Perhaps | Heard::Still) => {
+                before
+            }
+            (Some(Setback { heard: Heard::Never, .. }), Heard::Perhaps | Heard::Still) | (None, _) => self,
+        }
+    }
+
+    /// Whether its runner is there, and may have room for it in a moment.
+    fn is_want_of_room(self) -> bool {
+        self.heard == Heard::Never && matches!(self.code, FailureCode::Overloaded | FailureCode::BusLost)
+    }
+}
+
 /// What the runner knows of a request that is set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -31,14 +50,15 @@ impl Gateway {
     pub(super) fn set_back(&mut self, key: RequestKey, setback: Setback, now: Time) {
         let max_tries = self.config.max_tries;
         let Some(request) = self.requests.get_mut(key) else { return };
-        let first = *request.setback.get_or_insert(setback);
+        let stands = setback.behind(request.setback);
+        request.setback = Some(stands);
         let may_be_sent_again = request.tries < max_tries
             && request.is_unanswered()
             && request.opening.as_ref().is_some_and(|open| setback.heard == Heard::Never || open.is_idempotent());
         if !may_be_sent_again {
             return match setback.heard {
-                Heard::Never | Heard::Perhaps => self.lose(key, first.code, first.message),
-                Heard::Still => self.fail(key, first.code, first.message),
+                Heard::Never | Heard::Perhaps => self.lose(key, stands.code, stands.message),
+                Heard::Still => self.fail(key, stands.code, stands.message),
             };
         }
         match setback.heard {
@@ -48,9 +68,15 @@ impl Gateway {
         self.take_back(key);
         let Some(request) = self.requests.get(key) else { return };
         let at_once = request.tries == 1;
-        if !at_once || self.find_runner(key, now).is_err() {
-            self.wait(key, Deadline::Grace, now);
+        if at_once && self.find_runner(key, now).is_ok() {
+            return;
         }
+        if let Some(request) = self.requests.get_mut(key)
+            && setback.is_want_of_room()
+        {
+            request.avoid = None;
+        }
+        self.wait(key, Deadline::Grace, now);
     }
 
     /// A request did not come to its runner. One for an actor waits as for an actor that starts: until that runs

@@ -23,6 +23,8 @@ pub(super) struct Pinging {
     turn: usize,
     /// The one without an answer: it is sent again until it has one.
     outstanding: Option<Outstanding>,
+    /// The request that the last one with an answer named.
+    answered: Option<RequestId>,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl Gateway {
         let attached = self.runners.get_mut(link);
         if attached.pinging.is_none() {
             let interval = self.link_deadlines.arm(Deadline::PingInterval, link, now);
-            attached.pinging = Some(Pinging { interval, turn: 0, outstanding: None });
+            attached.pinging = Some(Pinging { interval, turn: 0, outstanding: None, answered: None });
         }
         Place { connection: attached.connection, link, index }
     }
@@ -95,7 +97,12 @@ impl Gateway {
 
     pub(super) fn link_due(&mut self, deadline: Deadline, link: LinkKey, now: Time) {
         match deadline {
-            Deadline::PingInterval => self.ping(link, now),
+            Deadline::PingInterval => {
+                if let Some(pinging) = self.runners.get_mut(link).pinging.as_mut() {
+                    pinging.interval = self.link_deadlines.arm(Deadline::PingInterval, link, now);
+                }
+                self.ping(link, now);
+            }
             Deadline::Pong => self.no_pong(link, now),
         }
     }
@@ -106,13 +113,13 @@ impl Gateway {
         let connection = link.connection;
         let named = link.named_in_ping().and_then(|named| self.requests.get(named)).map(|request| request.id);
         let Some(pinging) = link.pinging.as_mut() else { return };
-        pinging.interval = self.link_deadlines.arm(Deadline::PingInterval, key, now);
         let ping = match (&pinging.outstanding, named) {
             (Some(Outstanding { ping, .. }), _) => *ping,
             (None, Some(request_id)) => {
                 let ping = Ping { gateway_id: self.id, request_id, ts: self.wall.unix_ms(now) };
                 let pong = self.link_deadlines.arm(Deadline::Pong, key, now);
                 pinging.outstanding = Some(Outstanding { ping, pong });
+                pinging.answered = None;
                 pinging.turn = pinging.turn.wrapping_add(1);
                 self.pings.insert(request_id, key);
                 ping
@@ -144,10 +151,23 @@ impl Gateway {
         let Some(pinging) = self.runners.get_mut(link).pinging.as_mut() else { return };
         match pinging.outstanding.take_if(|outstanding| outstanding.ping.ts == ts) {
             Some(Outstanding { pong, .. }) => {
+                pinging.answered = Some(request_id);
                 self.pings.remove(&request_id);
                 self.link_deadlines.cancel(pong);
             }
             None => self.counted.stale += 1,
+        }
+    }
+
+    /// A request was aborted. If that came behind the pong to a ping that named it, its relay had no route for it, and
+    /// may have none for the others there: the next is asked for at once, not after the interval.
+    pub(super) fn aborted(&mut self, Place { connection, link, .. }: Place, request_id: RequestId, now: Time) {
+        if !self.runners.names(link, connection) {
+            return;
+        }
+        let Some(pinging) = self.runners.get_mut(link).pinging.as_mut() else { return };
+        if pinging.answered.take_if(|answered| *answered == request_id).is_some() {
+            self.ping(link, now);
         }
     }
 

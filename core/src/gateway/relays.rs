@@ -135,9 +135,13 @@ impl Gateway {
             PublishError::NoResponders => {
                 self.turned_away(key, FailureCode::RunnerLost, "nobody holds the runner's connection", now);
             }
-            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected => {
+            PublishError::Full | PublishError::Disconnected => {
                 let (code, message) = (FailureCode::BusLost, "the bus did not take the request");
                 self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+            }
+            // It never will.
+            PublishError::TooLarge => {
+                self.lose(key, FailureCode::BusLost, "the request is larger than the bus carries")
             }
         }
     }

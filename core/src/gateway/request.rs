@@ -25,7 +25,7 @@ pub(super) struct Request {
     pub(super) place: Option<Place>,
     /// To how many runners it was sent.
     pub(super) tries: u32,
-    /// Why it could not go on at the first of them.
+    /// Why it fails if it goes on nowhere: mostly, why it could not go on at the first of them.
     pub(super) setback: Option<Setback>,
     /// Since when it has waited, if it did.
     pub(super) waits_since: Option<Time>,

@@ -1,9 +1,11 @@
 //! Counters and gauges of a gateway.
 
+use serde::{Serialize, Serializer};
+
 use crate::failure::FailureCode;
 
 /// What a gateway holds and has counted. Gauges first; the others only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Requests open.
     pub open: usize,
@@ -44,12 +46,14 @@ pub struct Stats {
     pub malformed: u64,
     /// Frames that bear another gateway's id.
     pub foreign: u64,
-    /// Frames for requests that are not open.
+    /// Frames for requests that are not open, and messages that were there before.
     pub stale: u64,
     /// Frames that make no sense in their request's state.
     pub out_of_turn: u64,
-    /// Gaps in the numbers of a runner's messages.
+    /// Gaps in the numbers of a runner's messages; each failed its request.
     pub gaps: u64,
+    /// Messages of runners that do not number without gaps whose number was not the next. They are only counted.
+    pub gaps_unjudged: u64,
     /// Publications that the bus gave back.
     pub publish_failed: u64,
     /// Ends of requests that were published again after the bus had given them back.
@@ -59,7 +63,7 @@ pub struct Stats {
 }
 
 /// How often the deadlines of a gateway's [`Config`](super::Config) passed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the names are the configuration's")]
 pub struct Timeouts {
     pub response_start: u64,
@@ -95,5 +99,12 @@ impl core::fmt::Debug for Failures {
             shown.field(code.as_str(), &self.with(code));
         }
         shown.finish()
+    }
+}
+
+/// A map of all codes.
+impl Serialize for Failures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(FailureCode::ALL.into_iter().map(|code| (code.as_str(), self.with(code))))
     }
 }

@@ -38,10 +38,18 @@ impl Gateway {
         }
         // An abort ends what it names whatever its number: a relay may have sent it in the runner's place.
         if message.message_kind == Kind::ResponseAbort {
-            return self.in_order(key, message.message_kind, now);
+            let place = request.place;
+            self.in_order(key, message.message_kind, now);
+            if let Some(place) = place {
+                self.aborted(place, id.request_id, now);
+            }
+            return;
         }
         match request.down.order(id.message_index) {
-            Order::Next => self.in_order(key, message.message_kind, now),
+            Order::Next => {
+                self.counted.gaps_unjudged += u64::from(request.down.jumped(id.message_index));
+                self.in_order(key, message.message_kind, now);
+            }
             Order::Repeat => self.counted.stale += 1,
             Order::Gap => {
                 self.counted.gaps += 1;

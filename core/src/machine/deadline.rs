@@ -76,12 +76,6 @@ impl<Kind: Copy + PartialEq, Owner: Copy> Deadlines<Kind, Owner> {
         Some((self.lists[list].kind, self.unlink(first)))
     }
 
-    /// Takes the oldest of a kind, due or not.
-    pub(crate) fn pop_oldest(&mut self, kind: Kind) -> Option<Owner> {
-        let first = self.lists.iter().find(|list| list.kind == kind).and_then(|list| list.first)?;
-        Some(self.unlink(first))
-    }
-
     /// When the next one is due.
     pub(crate) fn next_due(&self) -> Option<Time> {
         self.lists.iter().filter_map(|list| list.first).map(|first| self.entries[first].due).min()

@@ -287,6 +287,11 @@ impl Inflow {
         }
     }
 
+    /// Whether a message of a sender that is not judged by its numbers had another number than the next.
+    pub(crate) fn jumped(&mut self, number: MessageIndex) -> bool {
+        !self.numbered && core::mem::replace(&mut self.expected, number.wrapping_add(1)) != number
+    }
+
     /// A piece of so many bytes was handed to the reader. Whether more are held now than `max`.
     #[must_use]
     pub(crate) fn take(&mut self, bytes: usize, max: usize) -> bool {

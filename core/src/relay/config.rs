@@ -8,7 +8,8 @@ use crate::{kv, supervisor};
 /// Limits and deadlines of a relay. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Connections open at once; more are closed 1013.
+    /// Connections open at once; more are closed 1013. So is who comes while twice as many records, of these and of
+    /// connections that have ended, are still in the directory's hands.
     pub max_connections: usize,
     /// Requests open at once on one connection; more are answered `overloaded`.
     pub max_routes_per_connection: usize,
@@ -89,7 +90,7 @@ impl Default for Config {
             drain_published: Duration::from_secs(8),
             drain_limit: None,
             tombstone: Duration::from_secs(60),
-            max_tombstones: 65_536,
+            max_tombstones: 16_384,
             supervisor: supervisor::Config::default(),
             kv: kv::Limits::default(),
             max_kv_calls: 64,
@@ -128,8 +129,10 @@ impl Config {
             ("refresh", self.refresh),
             ("gateway_silent", self.gateway_silent),
             ("abort_again", self.abort_again),
+            ("directory_retry", self.directory_retry),
         ] {
-            if wait.is_zero() {
+            // What is less than the clock's tick would be due for ever.
+            if wait.as_micros() == 0 {
                 return Err(ConfigError::Zero(name));
             }
         }

@@ -20,6 +20,7 @@ mod session;
 mod stats;
 mod strands;
 mod supervise;
+mod tombstones;
 
 use std::collections::VecDeque;
 
@@ -257,6 +258,7 @@ impl Machine for Relay {
         Stats {
             connections: self.connections.len(),
             ready: connections().filter(|connection| matches!(connection.session, Session::Ready)).count(),
+            registrations: self.registrations.len(),
             routes: self.routes.open_len() + self.endings.len(),
             ending: self.endings.len(),
             tombstones: self.routes.tombstones(),

@@ -9,7 +9,7 @@ use slab::Slab;
 use super::actors::{Actors, Finished};
 use super::ring::{self, Links, LinksOf};
 use super::strands::{self, Strands};
-use crate::machine::deadline::Deadlines;
+use super::tombstones::Tombstones;
 use crate::protocol::{GatewayId, MessageId, MessageIndex, RequestId};
 use crate::time::Time;
 
@@ -60,15 +60,24 @@ pub(super) struct Routes {
     places: HashMap<RouteId, usize>,
     strands: Strands,
     actors: Actors,
-    tombstones: Deadlines<Tombstone, usize>,
-    max_tombstones: usize,
+    tombstones: Tombstones,
 }
 
 #[derive(Debug)]
 struct Route {
     id: RouteId,
-    state: State,
-    /// In the ring of its strand, while it is open.
+    kind: RouteKind,
+    /// What its gateway has open on its connection.
+    strand: usize,
+    /// What is open for its actor on its connection, if the actor has state.
+    actor: Option<usize>,
+    /// Bytes of it that wait for its connection's outbox.
+    held: usize,
+    /// The number behind that of the last message that was carried to the runner.
+    next: MessageIndex,
+    /// The number behind that of the last message that was carried to the gateway.
+    next_answer: MessageIndex,
+    /// In the ring of its strand.
     links: Links,
     /// In the ring of its actor, while it is open and if its actor has state.
     of_actor: Links,
@@ -76,28 +85,6 @@ struct Route {
 
 const OF_STRAND: LinksOf<Route> = |route| &mut route.links;
 const OF_ACTOR: LinksOf<Route> = |route| &mut route.of_actor;
-
-#[derive(Debug)]
-enum State {
-    Open {
-        kind: RouteKind,
-        /// What its gateway has open on its connection.
-        strand: usize,
-        /// What is open for its actor on its connection, if the actor has state.
-        actor: Option<usize>,
-        /// Bytes of it that wait for its connection's outbox.
-        held: usize,
-        /// The number behind that of the last message that was carried to the runner.
-        next: MessageIndex,
-        /// The number behind that of the last message that was carried to the gateway.
-        next_answer: MessageIndex,
-    },
-    /// A tombstone.
-    Closed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tombstone;
 
 /// What is open on one connection.
 #[derive(Debug, Default)]
@@ -121,16 +108,17 @@ impl Routes {
             places: HashMap::new(),
             strands: Strands::new(gateway_silent),
             actors: Actors::default(),
-            tombstones: Deadlines::new([(Tombstone, tombstone)]),
-            max_tombstones,
+            tombstones: Tombstones::new(tombstone, max_tombstones),
         }
     }
 
     pub(super) fn standing(&self, id: RouteId) -> Standing {
-        match self.places.get(&id).map(|place| &self.routes[*place].state) {
-            Some(State::Open { .. }) => Standing::Open,
-            Some(State::Closed) => Standing::Closed,
-            None => Standing::Unknown,
+        if self.places.contains_key(&id) {
+            Standing::Open
+        } else if self.tombstones.contains(id) {
+            Standing::Closed
+        } else {
+            Standing::Unknown
         }
     }
 
@@ -146,8 +134,9 @@ impl Routes {
         let strand = self.strands.find_or_insert(id.connection, id.gateway_id, &mut open.strands);
         self.strands.heard(strand, now);
         let actor = actor_id.map(|actor_id| self.actors.join(id.connection, actor_id, kind));
-        let state = State::Open { kind, strand, actor, held: 0, next: 0, next_answer: 0 };
-        let route = self.routes.insert(Route { id, state, links: Links::default(), of_actor: Links::default() });
+        let (links, of_actor) = (Links::default(), Links::default());
+        let route = Route { id, kind, strand, actor, held: 0, next: 0, next_answer: 0, links, of_actor };
+        let route = self.routes.insert(route);
         if let Some(actor) = actor {
             ring::join(&mut self.routes, OF_ACTOR, &mut self.actors.get_mut(actor).routes, route);
         }
@@ -159,7 +148,7 @@ impl Routes {
     /// Closes a route, and leaves a tombstone. Whether it was open.
     pub(super) fn close(&mut self, id: RouteId, open: &mut Open, now: Time) -> bool {
         let Some(route) = self.places.get(&id).copied() else { return false };
-        let State::Open { kind, strand, actor, .. } = self.routes[route].state else { return false };
+        let &Route { kind, strand, actor, .. } = &self.routes[route];
         if let Some(actor) = actor {
             ring::leave(&mut self.routes, OF_ACTOR, &mut self.actors.get_mut(actor).routes, route);
             self.actors.leave(actor, kind);
@@ -170,30 +159,14 @@ impl Routes {
             self.strands.remove(strand, &mut open.strands);
         }
         open.routes -= 1;
-        self.bury(route, now);
+        self.remove(route);
+        self.tombstones.lay(id, now);
         true
     }
 
     /// Leaves a tombstone for what is not to be opened: if the bus brings its opening once more, it is late.
     pub(super) fn refuse(&mut self, id: RouteId, now: Time) {
-        match self.standing(id) {
-            Standing::Unknown => {}
-            Standing::Open | Standing::Closed => return,
-        }
-        let (links, of_actor) = (Links::default(), Links::default());
-        let route = self.routes.insert(Route { id, state: State::Closed, links, of_actor });
-        self.places.insert(id, route);
-        self.bury(route, now);
-    }
-
-    fn bury(&mut self, route: usize, now: Time) {
-        self.routes[route].state = State::Closed;
-        self.tombstones.arm(Tombstone, route, now);
-        if self.tombstones.len() > self.max_tombstones
-            && let Some(oldest) = self.tombstones.pop_oldest(Tombstone)
-        {
-            self.forget(oldest);
-        }
+        self.tombstones.lay(id, now);
     }
 
     /// The requests of a connection that ended: its routes are forgotten without a tombstone, since nothing more can
@@ -203,7 +176,9 @@ impl Routes {
         for strand in self.strands.of_connection(open.strands) {
             gateways.push(self.strands.get_mut(strand).gateway_id);
             for route in ring::all(&mut self.routes, OF_STRAND, self.strands.get_mut(strand).turn) {
-                self.forget(route);
+                if let Some(actor) = self.remove(route).actor {
+                    self.actors.forget(actor);
+                }
             }
             self.strands.remove(strand, &mut open.strands);
         }
@@ -275,52 +250,38 @@ impl Routes {
 
     /// What an open route is for, and the number that the next message to the runner has.
     pub(super) fn next(&self, id: RouteId) -> Option<(RouteKind, MessageIndex)> {
-        match self.places.get(&id).map(|place| &self.routes[*place].state) {
-            Some(State::Open { kind, next, .. }) => Some((*kind, *next)),
-            Some(State::Closed) | None => None,
-        }
+        let Route { kind, next, .. } = &self.routes[*self.places.get(&id)?];
+        Some((*kind, *next))
     }
 
     /// A message of an open route was carried to the runner.
     pub(super) fn carried(&mut self, id: RouteId, number: MessageIndex) {
-        if let Some(place) = self.places.get(&id)
-            && let State::Open { next, .. } = &mut self.routes[*place].state
-        {
-            *next = number.wrapping_add(1);
+        if let Some(place) = self.places.get(&id) {
+            self.routes[*place].next = number.wrapping_add(1);
         }
     }
 
     /// The number that the next message to the gateway of an open route has.
     pub(super) fn next_answer(&self, id: RouteId) -> Option<MessageIndex> {
-        match self.places.get(&id).map(|place| &self.routes[*place].state) {
-            Some(State::Open { next_answer, .. }) => Some(*next_answer),
-            Some(State::Closed) | None => None,
-        }
+        Some(self.routes[*self.places.get(&id)?].next_answer)
     }
 
     /// A message of an open route was carried to the gateway.
     pub(super) fn answered(&mut self, id: RouteId, number: MessageIndex) {
-        if let Some(place) = self.places.get(&id)
-            && let State::Open { next_answer, .. } = &mut self.routes[*place].state
-        {
-            *next_answer = number.wrapping_add(1);
+        if let Some(place) = self.places.get(&id) {
+            self.routes[*place].next_answer = number.wrapping_add(1);
         }
     }
 
     /// Bytes of a route that wait for its connection's outbox, to count.
     pub(super) fn held_mut(&mut self, id: RouteId) -> Option<&mut usize> {
         let place = self.places.get(&id)?;
-        match &mut self.routes[*place].state {
-            State::Open { held, .. } => Some(held),
-            State::Closed => None,
-        }
+        Some(&mut self.routes[*place].held)
     }
 
     /// Forgets closed routes whose time has come.
     pub(super) fn tick(&mut self, now: Time) {
-        while let Some((Tombstone, route)) = self.tombstones.pop_due(now) {
-            self.forget(route);
-        }
+        self.tombstones.tick(now);
     }
 
     pub(super) fn next_due(&self) -> Option<Time> {
@@ -333,20 +294,17 @@ impl Routes {
     }
 
     pub(super) fn open_len(&self) -> usize {
-        self.routes.len() - self.tombstones.len()
+        self.routes.len()
     }
 
     pub(super) fn tombstones(&self) -> usize {
         self.tombstones.len()
     }
 
-    fn forget(&mut self, route: usize) {
-        let Route { id, state, .. } = self.routes.remove(route);
-        self.places.remove(&id);
-        match state {
-            State::Open { actor: Some(actor), .. } => self.actors.forget(actor),
-            State::Open { actor: None, .. } | State::Closed => {}
-        }
+    fn remove(&mut self, route: usize) -> Route {
+        let route = self.routes.remove(route);
+        self.places.remove(&route.id);
+        route
     }
 }
 

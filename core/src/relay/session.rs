@@ -23,8 +23,10 @@ impl Relay {
             return Err(ApiMisuse::ConnectionInUse(number));
         }
         let runner = hello.protocol_version;
+        let most = self.config.max_connections;
         let max_requests = self.config.max_routes_per_connection;
-        let full = self.connections.len() >= self.config.max_connections;
+        // While the directory is away, records of connections that have ended heap up.
+        let full = self.connections.len() >= most || self.registrations.len() >= most.saturating_mul(2);
         let init = self.deadlines.arm(Deadline::Init, number, now);
         self.connections.insert(number, Connection::new(hello, init, max_requests));
         if self.drain.has_begun() {

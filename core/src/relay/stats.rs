@@ -1,14 +1,18 @@
 //! Counters and gauges of a relay.
 
+use serde::Serialize;
+
 use crate::supervisor;
 
 /// What a relay holds and has counted. Gauges first; the others only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Connections open.
     pub connections: usize,
     /// Connections whose runner takes requests.
     pub ready: usize,
+    /// Runners that are in the directory from here, or are still to be entered there or taken out.
+    pub registrations: usize,
     /// Routes open, those that are ending among them.
     pub routes: usize,
     /// Routes that have ended but for the bus, which has yet to take the word of it to their gateway.
@@ -66,7 +70,7 @@ pub struct Stats {
 }
 
 /// How routes ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ends {
     /// By the runner: its answer's last piece, a close, an abort.
     pub by_runner: u64,
@@ -87,7 +91,7 @@ pub struct Ends {
 }
 
 /// Deadlines that passed, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timeouts {
     /// No Init came: connections dropped.
     pub init: u64,

@@ -52,6 +52,8 @@ pub struct Config {
     /// How long nothing must have been open on a connection to a relay that drains, beside a ready one, until it is
     /// left: so that requests still come through which gateways sent before they knew of the new one.
     pub leave_idle: Duration,
+    /// How long a runner that drains stays when nothing is open any more: a request may be on its way.
+    pub drain_idle: Duration,
     /// How long a runner that drains lets what is open go on; then it ends with `draining`. None: until its end.
     pub drain_limit: Option<Duration>,
 }
@@ -78,6 +80,7 @@ impl Default for Config {
             init: Duration::from_secs(5),
             relay_silent: Duration::from_secs(15),
             leave_idle: Duration::from_secs(1),
+            drain_idle: Duration::from_secs(1),
             drain_limit: None,
         }
     }

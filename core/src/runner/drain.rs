@@ -1,5 +1,6 @@
 //! Draining: of this runner, which goes, and of its relay, which it moves away from.
 
+use super::link::Link;
 use super::request::State;
 use super::{Action, Ended, Purpose, Runner, StopReason};
 use crate::failure::FailureCode;
@@ -18,7 +19,7 @@ impl Runner {
             Purpose::Draining { .. } | Purpose::Stopping(_) | Purpose::Stopped => return,
         }
         let until = self.config.drain_limit.map(|limit| now + limit);
-        self.purpose = Purpose::Draining { closing_sockets: false, until };
+        self.purpose = Purpose::Draining { closing_sockets: false, until, leave_at: None };
         for place in 0..self.links.len() {
             let link = &self.links[place];
             let connection = link.connection;
@@ -32,8 +33,9 @@ impl Runner {
 
     /// A runner that drains closes its WebSockets when its HTTP exchanges have ended, and goes when nothing is open.
     pub(super) fn go_on_draining(&mut self, now: Time) {
-        let Purpose::Draining { closing_sockets, until } = &mut self.purpose else { return };
-        if until.is_some_and(|until| until <= now) && self.requests.len() > 0 {
+        let Purpose::Draining { closing_sockets, until, .. } = &mut self.purpose else { return };
+        let is_over = until.is_some_and(|until| until <= now);
+        if is_over && self.requests.len() > 0 {
             self.counted.timeouts.drain_limit += 1;
             let keys: Vec<RequestKey> = self.requests.keys().collect();
             for key in keys {
@@ -43,8 +45,22 @@ impl Runner {
             *closing_sockets = true;
             self.close_sockets();
         }
-        if self.requests.len() == 0 {
+        let nothing_can_come = is_over || !self.links.iter().any(Link::is_taken_in);
+        if self.was_idle_long_enough(now) || (self.requests.len() == 0 && nothing_can_come) {
             self.stop(StopReason::Drained);
+        }
+    }
+
+    /// Whether nothing was open for a while: the relay may have sent a request before it heard of the drain.
+    fn was_idle_long_enough(&mut self, now: Time) -> bool {
+        let is_idle = self.requests.len() == 0;
+        let idle_until = now + self.config.drain_idle;
+        match &mut self.purpose {
+            Purpose::Draining { leave_at, .. } => {
+                *leave_at = is_idle.then(|| leave_at.unwrap_or(idle_until));
+                leave_at.is_some_and(|leave_at| leave_at <= now)
+            }
+            Purpose::Serving | Purpose::Stopping(_) | Purpose::Stopped => false,
         }
     }
 

@@ -232,6 +232,9 @@ impl Runner {
         let Some(place) = self.links.iter().position(|link| link.connection == connection) else { return };
         self.abort_all(connection);
         let link = self.links.remove(place);
+        if close.is_none() {
+            self.note_unanswered(&link.stage);
+        }
         if link.is_kept() {
             self.put_off_dialling(now);
         }
@@ -242,11 +245,29 @@ impl Runner {
         }
         let reason = close.as_ref().and_then(|close| close.reason.as_deref()).unwrap_or_default();
         let code = close.as_ref().and_then(|close| close.code);
-        // One that a newer connection may have taken the place of was evicted by this runner itself.
-        if reason.starts_with("ws.eviction") && connection >= self.last_greeted {
+        if reason.starts_with("ws.eviction") && !self.may_have_evicted_itself(connection) {
             self.stop(StopReason::Evicted(close.unwrap_or_default()));
         } else if code == Some(1008) && !self.was_taken_in {
             self.stop(StopReason::Refused { code: 1008, message: reason.into() });
+        }
+    }
+
+    /// Whether it may be another connection of this runner that took the place of an evicted one: a newer one, or an
+    /// older one whose relay had not answered when it was left. After that it comes again, once.
+    fn may_have_evicted_itself(&mut self, connection: u64) -> bool {
+        connection < self.last_greeted || core::mem::take(&mut self.may_evict_itself)
+    }
+
+    /// A relay that has this runner's Init and has not answered may still take it in when it has left, and evict the
+    /// connection that came after.
+    fn note_unanswered(&mut self, left: &Stage) {
+        match left {
+            Stage::Greeting { .. } => self.may_evict_itself = true,
+            Stage::Dialling { .. }
+            | Stage::Settling { .. }
+            | Stage::Ready { .. }
+            | Stage::GivingUp
+            | Stage::Leaving => {}
         }
     }
 
@@ -268,6 +289,8 @@ impl Runner {
 
     /// Leaves a connection, if that has not been done: its requests end, and it is closed.
     pub(super) fn hang_up(&mut self, connection: u64, close: Close) {
+        let Some(stage) = self.link(connection).map(|link| link.stage.clone()) else { return };
+        self.note_unanswered(&stage);
         let Some(link) = self.link_mut(connection) else { return };
         link.stage = match link.stage {
             Stage::Dialling { .. } => Stage::GivingUp,

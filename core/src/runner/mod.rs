@@ -50,6 +50,8 @@ pub struct Runner {
     links: Vec<Link>,
     /// The number of the last connection on which it said who it is.
     last_greeted: u64,
+    /// Whether it left a relay that had not answered its Init, and that may enter it in the directory yet.
+    may_evict_itself: bool,
     /// Whether a relay ever took it in.
     was_taken_in: bool,
     /// Not before this is a relay dialled.
@@ -74,6 +76,8 @@ enum Purpose {
         /// It has come to the WebSockets.
         closing_sockets: bool,
         until: Option<Time>,
+        /// When it goes, unless something opens.
+        leave_at: Option<Time>,
     },
     /// It stops as soon as its connections have ended.
     Stopping(StopReason),
@@ -106,6 +110,7 @@ impl Runner {
             purpose: Purpose::Serving,
             links: Vec::new(),
             last_greeted: 0,
+            may_evict_itself: false,
             was_taken_in: false,
             dial_at: now,
             requests: Table::new(),
@@ -300,11 +305,11 @@ impl Runner {
 
     /// All deadlines that are armed.
     fn deadlines(&self) -> impl Iterator<Item = Time> {
-        let drain_limit = match self.purpose {
-            Purpose::Draining { until, .. } => until,
-            Purpose::Serving | Purpose::Stopping(_) | Purpose::Stopped => None,
+        let drain = match self.purpose {
+            Purpose::Draining { until, leave_at, .. } => [until, leave_at],
+            Purpose::Serving | Purpose::Stopping(_) | Purpose::Stopped => [None, None],
         };
-        self.links.iter().filter_map(Link::next_due).chain(self.next_dial()).chain(drain_limit)
+        self.links.iter().filter_map(Link::next_due).chain(self.next_dial()).chain(drain.into_iter().flatten())
     }
 }
 

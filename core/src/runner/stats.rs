@@ -1,9 +1,11 @@
 //! Counters and gauges of a runner.
 
+use serde::Serialize;
+
 use crate::failure::FailureCode;
 
 /// What a runner holds and has counted. Gauges first; the others only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Whether a relay has taken it in.
     pub ready: bool,
@@ -46,7 +48,7 @@ pub struct Stats {
 }
 
 /// Requests that failed or were refused, by code.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Failures {
     /// A whole body was over the limit.
     pub body_too_large: u64,
@@ -87,7 +89,7 @@ impl Failures {
 }
 
 /// Deadlines that passed, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timeouts {
     /// A relay did not answer the dialling.
     pub dial: u64,

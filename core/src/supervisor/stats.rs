@@ -1,7 +1,9 @@
 //! Counters and gauges of a supervisor.
 
+use serde::Serialize;
+
 /// What a supervisor holds and has counted. Gauges first; the others only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Actors kept in mind.
     pub actors: usize,

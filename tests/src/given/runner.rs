@@ -1,5 +1,7 @@
 //! A runner, its handlers, and the relay that it is connected to.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use underpass_core::http::{Body, Close};
@@ -37,7 +39,12 @@ pub fn ready_with(config: Config, dialect: Dialect) -> Story<Runner> {
 
 /// A runner with usual limits that a relay of Underpass has taken in.
 pub fn runner() -> Story<Runner> {
-    ready_with(Config::default(), Dialect::Underpass)
+    ready_with(calm(), Dialect::Underpass)
+}
+
+/// A runner that drains goes as soon as nothing is open, so that most stories need not wait for it.
+pub fn calm() -> Config {
+    Config { drain_idle: Duration::ZERO, ..Config::default() }
 }
 
 /// The smallest limits that a runner takes: 100 bytes for what travels whole, 10 for a chunk; and so much credit.
@@ -50,7 +57,7 @@ pub fn small_config(credit: u32) -> Config {
         max_header_bytes: 100,
         max_buffered: 200 + 16 * 1024,
         outbox: 200 + 16 * 1024,
-        ..Config::default()
+        ..calm()
     }
 }
 

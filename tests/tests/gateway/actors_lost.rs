@@ -119,13 +119,18 @@ fn what_is_not_taken_waits_as_often_as_need_be_but_no_longer_than_for_a_start() 
 }
 
 #[test]
-fn what_is_refused_for_lack_of_room_fails_after_the_grace() {
+fn what_is_refused_for_lack_of_room_is_tried_again_there_but_not_for_ever() {
     let mut story = given();
     story.input(shows(1, running(1))).expect([]);
-    let asked = story.opens(get());
+    let mut asked = story.opens(get());
     story.expect([get_to(1, asked)]);
-    story.input(refused(asked, RefusedReason::Full)).expect([]);
-    story.passes_in_silence_until(GRACE).expect_failed(asked, FailureCode::Overloaded, []).ends();
+    for _ in 0..2 {
+        story.input(refused(asked, RefusedReason::Full)).expect([]);
+        story.passes_in_silence_until(TRY_AGAIN);
+        asked = now_called(&story, asked);
+        story.expect([get_to(1, asked)]);
+    }
+    story.input(refused(asked, RefusedReason::Full)).expect_failed(asked, FailureCode::Overloaded, []).ends();
 }
 
 #[test]

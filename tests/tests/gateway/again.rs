@@ -131,7 +131,7 @@ fn any_method_goes_to_another_when_no_runner_can_have_it() {
         let second = now_called(&story, asked);
         story.expect([publishes_to(2, second, 0, request_start_with("POST", Some(zeros(5)), false))]);
         // There as well: it waits, and then the first reason stands.
-        story.input(refused(second.id, RefusedReason::Full)).expect([]);
+        story.input(refused(second.id, RefusedReason::Draining)).expect([]);
         story.input(Event::Directory(gone("a"))).expect([]);
         story.passes_in_silence_until(GRACE).expect_failed(second, code, []).ends();
     }
@@ -139,13 +139,8 @@ fn any_method_goes_to_another_when_no_runner_can_have_it() {
 
 #[test]
 fn an_opening_that_the_bus_gives_back_goes_to_another() {
-    use PublishError::{Disconnected, Full, NoResponders, TooLarge};
-    for (reason, code) in [
-        (NoResponders, FailureCode::RunnerLost),
-        (Full, FailureCode::BusLost),
-        (Disconnected, FailureCode::BusLost),
-        (TooLarge, FailureCode::BusLost),
-    ] {
+    use PublishError::{Disconnected, Full, NoResponders};
+    for reason in [NoResponders, Full, Disconnected] {
         let mut story = given();
         let (asked, mut sent) = asks(&mut story, open("POST", "/", Body::None));
         story.input(give_back(sent.remove(0), reason)).expect([]);
@@ -153,7 +148,31 @@ fn an_opening_that_the_bus_gives_back_goes_to_another() {
         let sent = comes(&mut story, "b", 2);
         let second = now_called(&story, asked);
         assert_eq!(sent, [publishes_to(2, second, 0, request_start_with("POST", None, false))]);
-        story.input(ended(2)).expect_failed(second, code, []).ends();
+        story.input(ended(2)).expect_failed(second, FailureCode::RunnerLost, []).ends();
+    }
+}
+
+#[test]
+fn an_opening_that_is_too_large_for_the_bus_fails_at_once() {
+    let mut story = given();
+    let (asked, mut sent) = asks(&mut story, open("POST", "/", Body::None));
+    comes(&mut story, "b", 2);
+    story.input(give_back(sent.remove(0), PublishError::TooLarge));
+    story.expect_failed(asked, FailureCode::BusLost, []).ends();
+}
+
+#[test]
+fn where_room_was_wanting_it_looks_again_in_a_moment() {
+    for bus in [true, false] {
+        let mut story = given();
+        let (asked, mut sent) = asks(&mut story, open("POST", "/", Body::None));
+        let event =
+            if bus { give_back(sent.remove(0), PublishError::Full) } else { refused(asked.id, RefusedReason::Full) };
+        story.input(event).expect([]);
+        story.passes_in_silence_until(TRY_AGAIN);
+        let second = now_called(&story, asked);
+        story.expect([publishes_to(1, second, 0, request_start_with("POST", None, false))]);
+        story.input(ended(1)).expect_failed(second, FailureCode::RunnerLost, []).ends();
     }
 }
 
@@ -235,14 +254,26 @@ fn it_is_sent_to_so_many_runners_and_to_no_more() {
 #[test]
 fn the_first_failure_stands_whatever_comes_behind_it() {
     let mut story = given();
-    let (asked, mut sent) = asks(&mut story, open("GET", "/", Body::None));
+    let (asked, _) = asks(&mut story, open("GET", "/", Body::None));
     comes(&mut story, "b", 2);
-    story.input(give_back(sent.remove(0), PublishError::Full));
+    story.input(ended(1));
     let second = now_called(&story, asked);
-    story.expect([get_to(2, second)]);
-    story.input(ended(2)).expect([]);
-    story.input(Event::Directory(gone("a"))).expect([]);
-    story.passes_in_silence_until(GRACE).expect_failed(second, FailureCode::BusLost, []).ends();
+    let sent = get_to(2, second);
+    story.expect([sent.clone()]);
+    story.input(give_back(sent, PublishError::NoResponders)).expect([]);
+    story.passes_in_silence_until(GRACE).expect_failed(second, FailureCode::RunnerLost, []).ends();
+}
+
+#[test]
+fn once_a_runner_may_have_heard_of_it_no_failure_says_that_none_did() {
+    let mut story = given();
+    let (asked, _) = asks(&mut story, open("POST", "/", Body::None));
+    comes(&mut story, "b", 2);
+    story.input(refused(asked.id, RefusedReason::Draining));
+    let second = now_called(&story, asked);
+    story.expect([publishes_to(2, second, 0, request_start_with("POST", None, false))]);
+    // A client that heard `draining`, 503, would ask again, and be served twice.
+    story.input(ended(2)).expect_failed(second, FailureCode::RunnerLost, []).ends();
 }
 
 #[test]

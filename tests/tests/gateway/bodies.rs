@@ -240,6 +240,21 @@ fn to_a_runner_without_credit_nothing_is_granted() {
 }
 
 #[test]
+fn the_numbers_of_a_runner_that_may_leave_some_out_are_counted_and_not_judged() {
+    let mut story = gateway_with(small_config(), published_abilities());
+    let asked = story.opens(open("GET", "/", Body::None));
+    story.actions();
+    for (number, jumps) in [(0, 0), (1, 0), (7, 1), (8, 1), (8, 2), (0, 3)] {
+        let kind =
+            if number == 0 && jumps == 0 { response_start(200, None, true) } else { response_chunk(b"x", false) };
+        assert_eq!(story.hears(asked, number, kind).actions().len(), 1);
+        assert_eq!((story.machine.stats().gaps_unjudged, story.machine.stats().gaps), (jumps, 0));
+    }
+    story.hears(asked, 1, response_chunk(b"", true)).actions();
+    story.ends();
+}
+
+#[test]
 fn an_answer_that_its_client_does_not_read_fails_past_the_bound() {
     let mut story = gateway_with(small_config(), published_abilities());
     let bound = small_config().max_buffered;

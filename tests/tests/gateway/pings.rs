@@ -7,6 +7,7 @@ use underpass_core::directory::RunnerState;
 use underpass_core::gateway::{Action, Config, Event};
 use underpass_core::http::Body;
 use underpass_core::protocol::tunnel::to_client;
+use underpass_core::protocol::tunnel::to_server::Kind;
 use underpass_core::protocol::{ToGateway, ToRunner, to_gateway as control, to_runner};
 use underpass_core::{FailureCode, Gateway, Machine, Time};
 use underpass_tests::given::gateway::{Asked, aborts, closes, credit, gateway_with, give_back, publishes};
@@ -75,6 +76,36 @@ fn requests_are_named_in_turn() {
     for asked in asked {
         story.input(Event::ClientGone { key: asked.key }).actions();
     }
+    story.ends();
+}
+
+#[test]
+fn what_a_relay_has_forgotten_ends_one_right_behind_another_and_not_one_each_interval() {
+    let mut story = pinging();
+    let asked = [asks(&mut story), asks(&mut story), asks(&mut story)];
+    story.passes(INTERVAL).expect([ping(asked[0], INTERVAL)]);
+    // The last takes the first one's place among them, and is named after the second.
+    for (forgotten, next) in [(asked[0], Some(asked[1])), (asked[1], Some(asked[2])), (asked[2], None)] {
+        story.input(pong(forgotten, INTERVAL)).expect([]);
+        story.hears(forgotten, 0, Kind::ResponseAbort);
+        let failed = story.actions();
+        assert!(matches!(&failed[0], Action::Failed { key, .. } if *key == forgotten.key), "{failed:?}");
+        assert_eq!(failed[1..], next.map(|next| ping(next, INTERVAL)).into_iter().collect::<Vec<_>>());
+    }
+    story.ends();
+}
+
+#[test]
+fn an_abort_brings_no_ping_unless_the_last_one_named_its_request_and_was_answered() {
+    let mut story = pinging();
+    let asked = [asks(&mut story), asks(&mut story), asks(&mut story)];
+    story.passes(INTERVAL).expect([ping(asked[0], INTERVAL)]);
+    // The handler failed, before the pong and behind it.
+    story.hears(asked[0], 0, Kind::ResponseAbort).expect_failed(asked[0], FailureCode::RunnerFailed, []);
+    story.input(pong(asked[0], INTERVAL)).expect([]);
+    story.hears(asked[1], 0, Kind::ResponseAbort).expect_failed(asked[1], FailureCode::RunnerFailed, []);
+    story.passes_in_silence_until(INTERVAL).expect([ping(asked[2], 2 * INTERVAL)]);
+    story.hears(asked[2], 0, response_start(200, None, false)).actions();
     story.ends();
 }
 

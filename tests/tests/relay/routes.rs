@@ -236,6 +236,17 @@ fn without_room_for_tombstones_all_that_is_late_is_unrouted() {
 }
 
 #[test]
+fn an_opening_that_the_bus_brings_again_after_its_answer_is_late() {
+    let mut story = relay();
+    story.opens_route(of_request(0), start(None));
+    let answer = response_start(200, None, false);
+    story.answers(1, of_request(0), answer.clone()).expect([publishes(1, of_request(0), answer)]);
+    story.asks(1, of_request(0), start(None)).expect([]);
+    assert_eq!(standing(&story), (0, 1, 1, 0));
+    story.leaves_and_ends();
+}
+
+#[test]
 fn a_frame_without_a_route_goes_nowhere_and_closes_nothing() {
     for answer in [
         response_start(200, None, false),

@@ -288,6 +288,26 @@ fn a_relay_that_is_full_closes_who_comes_next() {
 }
 
 #[test]
+fn records_that_the_directory_does_not_take_back_do_not_heap_up() {
+    let mut story = relay_with(Config { max_connections: 1, ..Config::default() });
+    for number in [1, 2] {
+        story.registers(number, "a");
+        story.input(Event::Disconnected { connection: number }).expect([]);
+        story.directory(number, ChangeOutcome::Unavailable).expect([tells(number, Notice::DirectoryUnavailable)]);
+    }
+    assert_eq!(story.machine.stats().registrations, 2);
+    story.connects(3, "a").expect([closes(3, 1013, "relay.full")]);
+    story.input(Event::Disconnected { connection: 3 }).expect([]);
+    // The directory is there again.
+    story.passes(Duration::from_secs(1)).actions();
+    for number in [1, 2] {
+        story.directory(number, ChangeOutcome::Conflict(None)).expect([]);
+    }
+    story.takes_in(4, "a");
+    story.leaves(4).ends();
+}
+
+#[test]
 fn a_frame_over_the_limit_closes_its_connection_and_one_at_the_limit_does_not() {
     let mut story = relay_with(Config { max_frame: 1_000, ..Config::default() });
     story.takes_in(1, "a");
@@ -438,6 +458,10 @@ fn a_configuration_that_could_not_work_is_refused() {
         ("refresh", Config { refresh: Duration::ZERO, ..Config::default() }),
         ("gateway_silent", Config { gateway_silent: Duration::ZERO, ..Config::default() }),
         ("abort_again", Config { abort_again: Duration::ZERO, ..Config::default() }),
+        ("directory_retry", Config { directory_retry: Duration::ZERO, ..Config::default() }),
+        // Less than the clock can tell is nothing, too.
+        ("ping_interval", Config { ping_interval: Duration::from_nanos(999), ..Config::default() }),
+        ("refresh", Config { refresh: Duration::from_nanos(999), ..Config::default() }),
     ] {
         assert_eq!(refused(config), ConfigError::Zero(name));
     }

@@ -12,7 +12,8 @@ use underpass_core::{FailureCode, Machine, RequestKey, Runner};
 use underpass_tests::given::gateway::{credit, zeros};
 use underpass_tests::given::relay::websocket_open;
 use underpass_tests::given::runner::{
-    answers, answers_close, dialling, greeting, hangs_up, leaves, of, ping, ready_with, runner, says, small_config,
+    answers, answers_close, calm, dialling, greeting, hangs_up, leaves, of, ping, ready_with, runner, says,
+    small_config,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{GATEWAY, response_start, status};
@@ -23,7 +24,7 @@ fn drained() -> Action {
 
 #[test]
 fn while_it_waits_to_dial_it_stops_at_once() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_lost().expect([]);
     story.input(Event::Drain).expect([drained()]);
     story.input(Event::Drain).expect([]).ends();
@@ -34,12 +35,12 @@ fn while_it_dials_it_gives_up_and_stops_when_that_has_come_about() {
     let comes_to_nothing: [fn(&mut Story<Runner>); 3] =
         [|story| _ = story.is_lost(), |story| _ = story.is_refused(503), |story| _ = story.is_refused(403)];
     for ends in comes_to_nothing {
-        let mut story = dialling(Config::default());
+        let mut story = dialling(calm());
         story.input(Event::Drain).expect([hangs_up()]);
         ends(&mut story);
         story.expect([drained()]).ends();
     }
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.input(Event::Drain).expect([hangs_up()]);
     // It had come to something just then.
     story.is_connected(Dialect::Underpass).expect([]);
@@ -49,7 +50,7 @@ fn while_it_dials_it_gives_up_and_stops_when_that_has_come_about() {
 
 #[test]
 fn before_it_was_greeted_it_hangs_up() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_connected(Dialect::Underpass).actions();
     story.input(Event::Drain).expect([hangs_up()]);
     story.is_lost().expect([drained()]).ends();
@@ -74,7 +75,7 @@ fn while_it_hangs_up_it_stops_when_the_connection_has_ended() {
 
 #[test]
 fn once_stopped_there_is_nothing_to_drain() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_refused(403);
     story.expect([Action::Stopped(StopReason::Refused { code: 403, message: "no".into() })]);
     story.input(Event::Drain).expect([]).ends();
@@ -169,7 +170,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// A runner that drains, with a limit, an exchange and a WebSocket.
 fn draining_with_limit() -> (Story<Runner>, RequestKey, RequestKey) {
-    let config = Config { drain_limit: Some(LIMIT), ..Config::default() };
+    let config = Config { drain_limit: Some(LIMIT), ..calm() };
     let mut story = ready_with(config, Dialect::Underpass);
     let (exchange, socket) = (story.is_asked(1), story.opens_websocket(2));
     story.input(Event::Drain).expect([says(ToServer::Stopping)]);
@@ -223,7 +224,7 @@ fn a_drain_that_is_done_before_its_limit_ends_nothing() {
 
 #[test]
 fn a_limit_of_nothing_ends_what_is_open_at_once() {
-    let mut story = ready_with(Config { drain_limit: Some(Duration::ZERO), ..Config::default() }, Dialect::Underpass);
+    let mut story = ready_with(Config { drain_limit: Some(Duration::ZERO), ..calm() }, Dialect::Underpass);
     let key = story.is_asked(1);
     story.input(Event::Drain);
     let abort = answers(of(1, 0), to_server::Kind::ResponseAbort);
@@ -242,4 +243,18 @@ fn without_a_limit_a_drain_waits_as_long_as_its_exchanges_take() {
     story.input(Event::ResponseStart { key, head: status(200), body: Body::None });
     story.expect([answers(of(1, 0), response_start(200, None, false)), hangs_up()]);
     story.is_lost().expect([drained()]).ends();
+}
+
+#[test]
+fn a_runner_that_drains_stays_a_while_for_what_is_on_its_way() {
+    let mut story = ready_with(Config::default(), Dialect::Underpass);
+    story.input(Event::Drain).expect([says(ToServer::Stopping)]);
+    story.passes_in_silence_until(Config::default().drain_idle / 2);
+    // The relay sent it before it heard of the drain.
+    let key = story.is_asked(1);
+    story.passes(Config::default().drain_idle).expect([]);
+    let answer = Event::ResponseStart { key, head: status(200), body: Body::None };
+    story.input(answer).expect([answers(of(1, 0), response_start(200, None, false))]);
+    story.passes_in_silence_until(Config::default().drain_idle).expect([leaves(1000, "pegboard.runner_shutdown")]);
+    story.loses(1).expect([drained()]).ends();
 }

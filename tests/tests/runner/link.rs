@@ -10,7 +10,7 @@ use underpass_core::protocol::{Dialect, ToClient, ToServer, to_server};
 use underpass_core::runner::{Action, Config, Event, StopReason};
 use underpass_core::{ConfigError, Frame, Machine, Runner, Time};
 use underpass_tests::given::runner::{
-    dialling, dials, greeting, init, leaves, leaves_on, ping, ready_with, runner, says, seeded, small_config,
+    calm, dialling, dials, greeting, init, leaves, leaves_on, ping, ready_with, runner, says, seeded, small_config,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::status;
@@ -36,7 +36,7 @@ fn waits(story: &mut Story<Runner>) -> Duration {
 
 #[test]
 fn it_greets_a_relay_of_underpass_with_all_that_it_can() {
-    let config = Config { credit: 1_000, ..Config::default() };
+    let config = Config { credit: 1_000, ..calm() };
     let mut story = dialling(config);
     story.is_connected(Dialect::Underpass);
     story.expect([init(r#"{"underpass":{"streams":true,"numbers":true,"credit":1000,"stateless":true}}"#)]);
@@ -50,7 +50,7 @@ fn it_greets_a_relay_of_underpass_with_all_that_it_can() {
 
 #[test]
 fn it_claims_no_abilities_toward_a_relay_of_the_published_protocol() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_connected(Dialect::Published);
     story.expect([init(r#"{"underpass":{"streams":false,"numbers":false,"stateless":false}}"#)]);
     story.hears(greeting()).expect([]).is_told_ready();
@@ -86,7 +86,7 @@ fn it_says_who_it_is_as_it_was_configured() {
 
 #[test]
 fn it_backs_off_twice_as_long_each_time_up_to_the_most_with_up_to_a_quarter_more() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     let mut bases = [100, 200, 400, 800, 1_600, 3_200].map(Duration::from_millis).to_vec();
     bases.extend([Duration::from_secs(5); 4]);
     let mut jitters = Vec::new();
@@ -118,7 +118,7 @@ fn its_jitter_is_that_of_its_seed() {
 
 #[test]
 fn once_taken_in_it_backs_off_from_the_first_wait_again() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     for _ in 0..5 {
         story.is_lost().expect([]);
         waits(&mut story);
@@ -135,7 +135,7 @@ fn once_taken_in_it_backs_off_from_the_first_wait_again() {
 #[test]
 fn a_status_that_says_no_before_it_was_ever_taken_in_stops_it() {
     for code in [400, 401, 403, 404] {
-        let mut story = dialling(Config::default());
+        let mut story = dialling(calm());
         story.is_refused(code);
         story.expect([Action::Stopped(StopReason::Refused { code, message: "no".into() })]).ends();
     }
@@ -144,7 +144,7 @@ fn a_status_that_says_no_before_it_was_ever_taken_in_stops_it() {
 #[test]
 fn other_statuses_and_those_after_it_was_taken_in_make_it_dial_again() {
     for code in [200, 301, 399, 408, 425, 429, 500, 503] {
-        let mut story = dialling(Config::default());
+        let mut story = dialling(calm());
         story.is_refused(code).expect([]);
         assert!(waits(&mut story) < Duration::from_millis(125));
     }
@@ -157,7 +157,7 @@ fn other_statuses_and_those_after_it_was_taken_in_make_it_dial_again() {
 
 #[test]
 fn a_close_1008_before_it_was_ever_taken_in_stops_it_and_later_does_not() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_connected(Dialect::Underpass).actions();
     story.is_closed(1008, "the runner speaks protocol version 7");
     let message = "the runner speaks protocol version 7".into();
@@ -173,7 +173,7 @@ fn a_close_1008_before_it_was_ever_taken_in_stops_it_and_later_does_not() {
 #[test]
 fn other_closes_make_it_dial_again() {
     for (code, reason) in [(1000, ""), (1001, "relay.draining"), (1011, "relay.pong_timeout"), (1013, "relay.full")] {
-        let mut story = dialling(Config::default());
+        let mut story = dialling(calm());
         story.is_connected(Dialect::Underpass).actions();
         story.is_closed(code, reason).expect([]);
         waits(&mut story);
@@ -187,7 +187,7 @@ fn other_closes_make_it_dial_again() {
 fn an_eviction_stops_it_whenever_it_comes() {
     let evicted = Close::new(1000, "ws.eviction#taken_over");
     for ready in [false, true] {
-        let mut story = dialling(Config::default());
+        let mut story = dialling(calm());
         if ready {
             story.becomes_ready(Dialect::Underpass);
         } else {
@@ -202,7 +202,7 @@ fn an_eviction_stops_it_whenever_it_comes() {
 
 #[test]
 fn a_dial_must_come_to_something_within_the_deadline() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.expect_timeout(Some(Time::ZERO + DIAL));
     story.passes_in_silence_until(DIAL);
     story.expect([leaves(1002, "runner.dial_timeout")]);
@@ -219,7 +219,7 @@ fn a_dial_must_come_to_something_within_the_deadline() {
 #[test]
 fn a_dial_that_comes_to_something_just_in_time_does() {
     for early in [one_microsecond(), Duration::ZERO] {
-        let mut story = dialling(Config::default());
+        let mut story = dialling(calm());
         if early == Duration::ZERO {
             // The adapter is told the time and of the connection in one.
             story.after(DIAL, Event::Connected { connection: 1, dialect: Dialect::Underpass });
@@ -236,7 +236,7 @@ fn a_dial_that_comes_to_something_just_in_time_does() {
 
 #[test]
 fn dials_that_are_given_up_back_off_too() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     for wait in [100, 200, 400].map(Duration::from_millis) {
         let connection = story.connection();
         story.passes(DIAL).actions();
@@ -248,7 +248,7 @@ fn dials_that_are_given_up_back_off_too() {
 #[test]
 fn an_hour_that_passes_at_once_ends_each_wait_once() {
     let hour = Duration::from_secs(3_600);
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.passes(hour).expect([leaves(1002, "runner.dial_timeout")]);
     story.loses(1).expect([]);
     story.passes(hour).expect([dials(2)]);
@@ -266,8 +266,25 @@ fn an_hour_that_passes_at_once_ends_each_wait_once() {
 }
 
 #[test]
+fn an_eviction_after_a_relay_that_never_answered_may_be_its_own_work_once() {
+    let mut story = dialling(calm());
+    story.is_connected(Dialect::Underpass).actions();
+    story.passes(INIT).expect([leaves(1002, "runner.init_timeout")]);
+    story.loses(1).expect([]);
+    waits(&mut story);
+    story.becomes_ready(Dialect::Underpass);
+    // The first relay has come to enter it only now.
+    story.is_closed(1000, "ws.eviction#taken_over").expect([]);
+    waits(&mut story);
+    story.becomes_ready(Dialect::Underpass);
+    story.is_closed(1000, "ws.eviction#taken_over");
+    let evicted = Close::new(1000, "ws.eviction#taken_over");
+    story.expect([Action::Stopped(StopReason::Evicted(evicted))]).ends();
+}
+
+#[test]
 fn a_relay_must_greet_it_within_the_deadline() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_connected(Dialect::Underpass).actions();
     story.expect_timeout(Some(Time::ZERO + INIT));
     // A ping is answered, and is no greeting.
@@ -283,7 +300,7 @@ fn a_relay_must_greet_it_within_the_deadline() {
 
 #[test]
 fn a_greeting_just_in_time_is_one() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_connected(Dialect::Underpass).actions();
     story.passes(INIT - one_microsecond()).expect([]);
     story.hears(greeting()).expect([]);
@@ -353,7 +370,7 @@ fn a_malformed_frame_makes_it_hang_up_and_dial_again() {
 
 #[test]
 fn private_words_are_malformed_from_a_relay_of_the_published_protocol() {
-    let mut story = ready_with(Config::default(), Dialect::Published);
+    let mut story = ready_with(calm(), Dialect::Published);
     story.hears(ToClient::Draining);
     assert!(matches!(&story.actions()[..], [Action::Disconnect { close, .. }] if close.code == Some(1002)));
 }
@@ -442,23 +459,23 @@ fn the_first_action_is_due_at_once() {
 fn a_configuration_that_could_not_work_is_refused() {
     let refused = |config| Runner::new(config, "key".into(), 1, Time::ZERO).expect_err("a wrong configuration");
     for (name, config) in [
-        ("max_requests", Config { max_requests: 0, ..Config::default() }),
-        ("max_chunk", Config { max_chunk: 0, ..Config::default() }),
-        ("credit", Config { credit: 0, ..Config::default() }),
-        ("backoff_first", Config { backoff_first: Duration::ZERO, ..Config::default() }),
-        ("dial", Config { dial: Duration::ZERO, ..Config::default() }),
-        ("init", Config { init: Duration::ZERO, ..Config::default() }),
-        ("relay_silent", Config { relay_silent: Duration::ZERO, ..Config::default() }),
+        ("max_requests", Config { max_requests: 0, ..calm() }),
+        ("max_chunk", Config { max_chunk: 0, ..calm() }),
+        ("credit", Config { credit: 0, ..calm() }),
+        ("backoff_first", Config { backoff_first: Duration::ZERO, ..calm() }),
+        ("dial", Config { dial: Duration::ZERO, ..calm() }),
+        ("init", Config { init: Duration::ZERO, ..calm() }),
+        ("relay_silent", Config { relay_silent: Duration::ZERO, ..calm() }),
     ] {
         assert_eq!(refused(config), ConfigError::Zero(name));
     }
-    let order = Config { backoff_first: Duration::from_secs(6), ..Config::default() };
+    let order = Config { backoff_first: Duration::from_secs(6), ..calm() };
     assert_eq!(refused(order), ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });
     let small = small_config(1).max_buffered - 1;
     for (name, config) in [
         ("max_buffered", Config { max_buffered: small, ..small_config(1) }),
         ("outbox", Config { outbox: small, ..small_config(1) }),
-        ("max_buffered", Config { max_message: usize::MAX, ..Config::default() }),
+        ("max_buffered", Config { max_message: usize::MAX, ..calm() }),
     ] {
         let error = refused(config);
         assert!(matches!(error, ConfigError::BoundBelowLargest { bound, .. } if bound == name), "{error}");

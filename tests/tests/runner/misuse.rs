@@ -7,10 +7,10 @@ use underpass_core::ApiMisuse::OutOfTurn;
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::Dialect;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
-use underpass_core::runner::{Action, Config, Event, StopReason};
+use underpass_core::runner::{Action, Event, StopReason};
 use underpass_core::{RequestKey, Runner};
 use underpass_tests::given::gateway::zeros;
-use underpass_tests::given::runner::{dialling, dials, greeting, of, ready_with, runner, small_config};
+use underpass_tests::given::runner::{calm, dialling, dials, greeting, of, ready_with, runner, small_config};
 use underpass_tests::story::Story;
 use underpass_tests::wire::status;
 
@@ -103,7 +103,7 @@ fn a_connection_comes_only_when_it_was_asked_for() {
         story.misuse(refused, OutOfTurn("the refusal of a connection that was not asked for"));
     };
     let unasked = |story: &mut Story<Runner>| [0, 1, 3].map(|connection| unasked_for(story, connection));
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     unasked_for(&mut story, 2);
     story.is_lost().expect([]);
     unasked(&mut story);

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use underpass_core::http::{Body, Close};
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::{Dialect, ToClient, ToServer, to_server};
-use underpass_core::runner::{Action, Config, Event, StopReason};
+use underpass_core::runner::{Action, Event, StopReason};
 use underpass_core::{Machine, RequestKey, Runner};
 use underpass_tests::given::gateway::zeros;
 use underpass_tests::given::relay::start;
 use underpass_tests::given::runner::{
-    answers_on, dialling, dials, greeting, hangs_up_on, leaves_on, of, ping, runner, says_on,
+    answers_on, calm, dialling, dials, greeting, hangs_up_on, leaves_on, of, ping, runner, says_on,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{response_start, status};
@@ -150,7 +150,7 @@ fn it_is_told_once() {
 
 #[test]
 fn a_relay_that_drains_before_it_has_greeted_is_moved_away_from_once_it_has() {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_connected(Dialect::Underpass).actions();
     story.hears(ToClient::Draining).expect([]);
     story.hears(greeting()).expect([dials(2)]);

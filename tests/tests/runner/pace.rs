@@ -9,7 +9,7 @@ use underpass_core::runner::{Action, Config, Event};
 use underpass_core::{ConfigError, Machine, RequestKey, Runner, Time};
 use underpass_tests::given::gateway::{credit, zeros};
 use underpass_tests::given::runner::{
-    answers, answers_close, answers_on, dials, of, ping, ready_with, runner, says, small_config,
+    answers, answers_close, answers_on, calm, dials, of, ping, ready_with, runner, says, small_config,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{message, request_chunk, status};
@@ -79,13 +79,13 @@ fn a_large_whole_answer_waits_for_credit_without_a_pause() {
 #[test]
 fn the_most_credit_that_can_be_configured_is_credit() {
     let most = (1 << 21) - 64;
-    let mut story = ready_with(Config { credit: most, ..Config::default() }, Dialect::Underpass);
+    let mut story = ready_with(Config { credit: most, ..calm() }, Dialect::Underpass);
     let key = responding(&mut story, 1);
     story.input(chunk(key, zeros(10), false)).expect([sent(1, 1, 10, false)]);
     story.asks(of(1, 0), Piece::RequestAbort).expect([Action::Aborted { key }]);
     story.drains_and_ends();
     for more in [most + 1, 1 << 31, u32::MAX] {
-        let config = Config { credit: more, ..Config::default() };
+        let config = Config { credit: more, ..calm() };
         let refused =
             Runner::new(config, "key".into(), 1, Time::ZERO).expect_err("more than its counters can tell apart");
         assert_eq!(refused, ConfigError::TooLarge { setting: "credit", most: u64::from(most) });

@@ -10,7 +10,7 @@ use underpass_core::runner::{Action, Config, Event};
 use underpass_core::{FailureCode, Machine, RequestKey, Runner};
 use underpass_tests::given::gateway::{credit, zeros};
 use underpass_tests::given::relay::{start, websocket_open};
-use underpass_tests::given::runner::{answers, answers_close, of, ready_with, runner, small_config};
+use underpass_tests::given::runner::{answers, answers_close, calm, of, ready_with, runner, small_config};
 use underpass_tests::story::Story;
 use underpass_tests::wire::{GATEWAY, headers, message, request_chunk, request_start, response_start, status};
 
@@ -194,7 +194,7 @@ fn numbers_wrap_in_both_directions() {
 
 #[test]
 fn the_numbers_of_a_relay_of_the_published_protocol_are_not_judged() {
-    let mut story = ready_with(Config::default(), Dialect::Published);
+    let mut story = ready_with(calm(), Dialect::Published);
     let key = story.opens_websocket(1);
     for number in [9, 9, 0] {
         story.asks(of(1, number), text(b"x"));
@@ -306,7 +306,7 @@ fn a_whole_body_over_the_limit_is_answered_413_and_the_handler_never_hears_of_it
 
 #[test]
 fn more_requests_than_it_may_have_are_answered_overloaded() {
-    let mut story = ready_with(Config { max_requests: 1, ..Config::default() }, Dialect::Underpass);
+    let mut story = ready_with(Config { max_requests: 1, ..calm() }, Dialect::Underpass);
     let key = story.is_asked(1);
     let failure = refusal(2, FailureCode::Overloaded, "the runner has as many requests open as it may");
     story.asks(of(2, 0), start(None)).expect([answers(of(2, 0), refused(&failure))]);

@@ -8,11 +8,11 @@ use underpass_core::protocol::kv::{KvResponse, KvResponseData};
 use underpass_core::protocol::to_client::AckEvents;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::{Dialect, ToClient};
-use underpass_core::runner::{Config, Event};
+use underpass_core::runner::Event;
 use underpass_core::{ApiMisuse, RequestKey, Runner};
 use underpass_tests::given::gateway::{credit, zeros};
 use underpass_tests::given::relay::{start, websocket_open};
-use underpass_tests::given::runner::{dialling, dials, greeting, of, ping, ready_with, runner, small_config};
+use underpass_tests::given::runner::{calm, dialling, dials, greeting, of, ping, ready_with, runner, small_config};
 use underpass_tests::short;
 use underpass_tests::snapshot::Table;
 use underpass_tests::story::Story;
@@ -23,8 +23,8 @@ type LinkState = (&'static str, fn() -> Story<Runner>, u64);
 
 const LINKS: [LinkState; 21] = [
     ("waiting to dial", waiting, 1),
-    ("dialling", || dialling(Config::default()), 1),
-    ("giving up, draining", || drained(dialling(Config::default())), 1),
+    ("dialling", || dialling(calm()), 1),
+    ("giving up, draining", || drained(dialling(calm())), 1),
     ("greeting", greeting_relay, 1),
     ("settling", settling, 1),
     ("ready", runner, 1),
@@ -55,13 +55,13 @@ fn drained(mut story: Story<Runner>) -> Story<Runner> {
 }
 
 fn waiting() -> Story<Runner> {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_lost().expect([]);
     story
 }
 
 fn greeting_relay() -> Story<Runner> {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_connected(Dialect::Underpass).actions();
     story
 }
@@ -92,7 +92,7 @@ fn leaving_beside_dialling() -> Story<Runner> {
 }
 
 fn stopped() -> Story<Runner> {
-    let mut story = dialling(Config::default());
+    let mut story = dialling(calm());
     story.is_closed(1000, "ws.eviction").actions();
     story
 }

@@ -33,7 +33,7 @@ pub struct ToServerTunnelMessage {
 }
 
 /// Which words a connection knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Dialect {
     /// The published protocol (sub-protocol `rivet`): private tags are malformed.
     #[default]

@@ -1,0 +1,4 @@
+//! A runner, to which the input happens.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| underpass_tests::fuzz::machine("runner", input));

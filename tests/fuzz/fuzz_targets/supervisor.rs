@@ -1,0 +1,4 @@
+//! A supervisor, to which the input happens.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| underpass_tests::fuzz::machine("supervisor", input));

@@ -1,0 +1,173 @@
+//! A relay's process.
+
+use std::collections::BTreeSet;
+
+use underpass_core::bus::{Address, ConnectionId, RelayId, Subject};
+use underpass_core::protocol::{Dialect, ToGateway, ToRunner};
+use underpass_core::relay::{Action, Event};
+use underpass_core::{Frame, Machine, Relay};
+use underpass_transport_mem::sim::{Happening, Node, Room, SocketId};
+
+use crate::sim::faults::Host;
+use crate::sim::trace::About;
+use crate::sim::world::{Own, World};
+
+/// A relay that runs.
+pub(in crate::sim) struct RelayProcess {
+    pub(in crate::sim) machine: Relay,
+    /// All that it ever had.
+    pub(in crate::sim) connections: BTreeSet<ConnectionId>,
+    pub(in crate::sim) has_drained: bool,
+}
+
+impl World<'_> {
+    pub(in crate::sim) fn start_relay(&mut self, index: usize, node: Node) {
+        let id = RelayId(uuid::Uuid::from_u128(u128::from(node.0) << 64 | 0xabcd));
+        let (seed, now) = (self.random.any(), self.network.local(node));
+        let config = self.schedule.fleet.relay.clone();
+        let machine = Relay::new(config, id, seed, now).expect("a relay's configuration");
+        self.network.attach(node, Address::Relay(id));
+        let slot = &mut self.relays[index];
+        slot.node = Some(node);
+        slot.process = Some(RelayProcess { machine, connections: BTreeSet::new(), has_drained: false });
+        self.tell_relay(index, About::Nobody, Event::WallClock { unix_ms: 1_700_000_000_000 });
+    }
+
+    /// A relay that a runner may dial: any that runs, best one that does not drain, else one that ran.
+    pub(in crate::sim) fn some_relay(&mut self) -> Option<Node> {
+        let running = |drains| {
+            let slots = self.relays.iter().filter(move |slot| slot.is_draining == drains);
+            slots.filter_map(|slot| slot.running()).collect::<Vec<Node>>()
+        };
+        let running = Some(running(false)).filter(|nodes| !nodes.is_empty()).unwrap_or_else(|| running(true));
+        if running.is_empty() {
+            return self.relays.iter().find_map(|slot| slot.node);
+        }
+        Some(self.random.pick(&running))
+    }
+
+    /// The network brings something. A connection has the number of its socket.
+    pub(in crate::sim) fn relay_happens(&mut self, index: usize, happening: Happening<Own>) {
+        let number = |socket: SocketId| u64::from(socket.0);
+        let Some(process) = self.relays[index].process.as_mut() else { return };
+        let id = process.machine.id();
+        let (about, event) = match happening {
+            Happening::Delivered { to: Subject::Connection(to), frame, .. } => {
+                let about = self.wire.relay_is_brought(to, &frame);
+                (about, Event::FromBus { connection: to.number, frame })
+            }
+            Happening::Accepted { socket, from, .. } => {
+                // One that is no more by now never says who it is.
+                let Some(hello) = self.hello_of(from) else { return };
+                let Some(process) = self.relays[index].process.as_mut() else { return };
+                process.connections.insert(ConnectionId { relay: id, number: number(socket) });
+                (About::Nobody, Event::Connected { connection: number(socket), hello })
+            }
+            Happening::Message { socket, frame, .. } => {
+                (About::Nobody, Event::FromRunner { connection: number(socket), frame: frame.into_bytes() })
+            }
+            Happening::Ended { socket, .. } => {
+                let connection = ConnectionId { relay: id, number: number(socket) };
+                if !process.connections.contains(&connection) {
+                    return;
+                }
+                self.wire.connection_ends(connection);
+                (About::Nobody, Event::Disconnected { connection: number(socket) })
+            }
+            Happening::Writable { socket, .. } => (About::Nobody, Event::PeerWritable { connection: number(socket) }),
+            Happening::Changed { tag, outcome, .. } => {
+                (About::Nobody, Event::Directory { connection: tag, outcome: *outcome })
+            }
+            Happening::NoResponders { to: Subject::Gateway(gateway), .. } => {
+                (About::Nobody, Event::NoResponders { gateway })
+            }
+            Happening::Wake { .. } => (About::Nobody, Event::Tick),
+            // It does not ask for the others.
+            _ => return,
+        };
+        self.tell_relay(index, about, event);
+    }
+
+    /// Tells a relay something, and does what it wants.
+    pub(in crate::sim) fn tell_relay(&mut self, index: usize, about: About, event: Event) {
+        self.hand_to_relay(index, about, event);
+        while let Some(action) = self.relays[index].process.as_mut().and_then(|process| process.machine.poll_action()) {
+            self.trace.actions += 1;
+            self.relay_acts(index, action);
+        }
+        let slot = &self.relays[index];
+        if let (Some(node), Some(process)) = (slot.running(), &slot.process) {
+            Self::set_alarm(&mut self.network, node, &process.machine);
+        }
+    }
+
+    fn hand_to_relay(&mut self, index: usize, about: About, event: Event) {
+        let slot = &mut self.relays[index];
+        let (Some(node), Some(process)) = (slot.running(), slot.process.as_mut()) else { return };
+        let now = self.network.local(node);
+        self.trace.inputs += 1;
+        let shown = self.trace.keeps_lines().then(|| format!("← {event:?}"));
+        let outcome = process.machine.handle(event, now);
+        self.note(Some(Host::Relay(index)), about, 1, || shown.unwrap_or_default());
+        if let Err(misuse) = outcome {
+            self.wrong(about, || format!("misuse of relay {index}: {misuse}"));
+        }
+    }
+
+    fn relay_acts(&mut self, index: usize, action: Action) {
+        let host = Some(Host::Relay(index));
+        let Some(node) = self.relays[index].running() else { return };
+        match action {
+            Action::Send { connection, frame } => {
+                self.note(host, About::Nobody, frame.len() as u64, || format!("→ {connection}: {frame:?}"));
+                if self.network.send(SocketId(connection as u32), node, frame) == Room::Blocked {
+                    self.hand_to_relay(index, About::Nobody, Event::PeerBlocked { connection });
+                }
+            }
+            Action::Close { connection, close } => {
+                self.note(host, About::Nobody, connection, || format!("→ {connection}: {close:?}"));
+                self.network.close(SocketId(connection as u32), node, Some(close));
+            }
+            Action::Publish(publication) => {
+                let (about, outcome) = match (publication.to, publication.reply_to) {
+                    (Subject::Gateway(_), Some(Subject::Connection(of))) => {
+                        self.wire.relay_publishes(of, &publication.frame)
+                    }
+                    (Subject::Gateway(_) | Subject::Connection(_), _) => (About::Nobody, Ok(())),
+                };
+                let to = publication.to;
+                let text = || format!("→ {to}: {:?}", ToGateway::decode_framed(&publication.frame, Dialect::Underpass));
+                self.note(host, about, publication.frame.len() as u64, text);
+                if let Err(wrong) = outcome {
+                    self.wrong(about, || wrong);
+                }
+                if let Err(rejected) = self.network.publish(node, publication) {
+                    self.hand_to_relay(index, about, Event::PublishFailed(rejected));
+                }
+            }
+            Action::Directory { connection, change } => {
+                self.note(host, About::Nobody, connection, || format!("→ directory, {connection}: {change:?}"));
+                self.network.change_runner(node, connection, change);
+            }
+            other @ (Action::Ping { .. } | Action::Actor(_) | Action::Kv { .. }) => {
+                self.wrong(About::Nobody, || format!("relay {index}, whose runners' actors keep nothing: {other:?}"));
+            }
+            Action::LogActors(notice) => self.note(host, About::Nobody, 5, || format!("→ {notice}")),
+            Action::Log { connection, notice } => {
+                self.note(host, About::Nobody, 4, || format!("→ {connection}: {notice}"));
+            }
+            Action::Drained => {
+                self.note(host, About::Nobody, 2, || "→ Drained".into());
+                if let Some(process) = self.relays[index].process.as_mut() {
+                    process.has_drained = true;
+                }
+                self.has_finished(Host::Relay(index));
+            }
+        }
+    }
+}
+
+/// A frame toward a runner, for people.
+pub(super) fn shown_to_runner(frame: &Frame) -> impl core::fmt::Debug {
+    ToRunner::decode_framed(frame, Dialect::Underpass)
+}

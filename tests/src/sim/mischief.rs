@@ -1,0 +1,206 @@
+//! Faults begin and end.
+
+use core::time::Duration;
+
+use underpass_core::bus::ConnectionId;
+use underpass_core::failure::RequestName;
+use underpass_core::protocol::tunnel::ToServerTunnelMessage;
+use underpass_core::protocol::tunnel::to_server::{Kind as Word, ResponseStart, WebSocketMessageAck};
+use underpass_core::protocol::{Map, MessageId, ToServer};
+use underpass_transport_mem::sim::{Losses, Node, Reach, SocketId};
+
+use super::faults::{Fault, Host, What};
+use super::fleet::Slot;
+use super::trace::About;
+use super::workload::Wish;
+use super::world::{Own, World};
+
+/// Between two of a fault that comes again and again.
+const AGAIN: Duration = Duration::from_millis(90);
+
+impl Fault {
+    /// How often it comes again.
+    pub(super) fn repeats(&self) -> u32 {
+        match self.what {
+            What::Forge { .. } | What::Acknowledge { .. } => 30,
+            What::Lose(_)
+            | What::Repeat { .. }
+            | What::Bus { .. }
+            | What::Cut { .. }
+            | What::HalfOpen { .. }
+            | What::Stall { .. }
+            | What::Crash(_)
+            | What::Pause(_)
+            | What::Jump(_)
+            | What::DirectoryAway
+            | What::DirectoryCutOff(_)
+            | What::Drain(_)
+            | What::SecondRunner(_) => 0,
+        }
+    }
+}
+
+impl World<'_> {
+    pub(super) fn fault_begins(&mut self, index: usize, again: u32) {
+        if self.is_calm() {
+            return;
+        }
+        let fault = self.schedule.faults[index].clone();
+        // Nothing lasts longer than until all is mended.
+        let left = self.schedule.calm().saturating_sub(Duration::from_micros(self.network.now().as_micros()));
+        let lasts = fault.lasts.min(left);
+        self.seen.insert(fault.what.kind());
+        self.note(None, About::Nobody, 0xf0 + index as u64, || format!("## {:?} for {lasts:?}", fault.what));
+        if again > 0 {
+            self.remind(AGAIN, Own::Begin(index, again - 1));
+        }
+        match fault.what {
+            What::Lose(losses) => self.network.lose(losses),
+            What::Repeat { per_million } => self.network.repeat(per_million),
+            What::Bus { host, reach } => self.at(host, |world, node| world.network.reaches_bus(node, reach)),
+            What::Cut { pick } => self.at_socket(pick, |world, socket| world.network.cut(socket)),
+            What::HalfOpen { pick } => self.at_socket(pick, |world, socket| world.network.half_open(socket)),
+            What::Stall { pick } => self.at_socket(pick, |world, socket| world.network.stall(socket, lasts)),
+            What::Crash(host) => {
+                self.ends(host);
+                self.remind(lasts, Own::Start(host));
+            }
+            What::Pause(host) => self.at(host, |world, node| world.network.pause(node)),
+            What::Jump(host) => self.at(host, |world, node| world.network.jump(node, fault.lasts)),
+            What::DirectoryAway => self.network.directory_away(true),
+            What::DirectoryCutOff(host) => {
+                self.at(host, |world, node| world.network.cut_off_from_directory(node, true));
+            }
+            What::Drain(host) => self.drain(host, Some(lasts)),
+            What::SecondRunner(of) => {
+                let count = self.schedule.fleet.hosts.runners;
+                let place = (1..)
+                    .map(|round| of + round * count)
+                    .find(|place| self.runners.get(*place).is_none_or(|slot| slot.running().is_none()));
+                let Some(place) = place else { return };
+                while self.runners.len() <= place {
+                    self.runners.push(Slot::default());
+                }
+                self.start(Host::Runner(place));
+            }
+            What::Forge { pick } => self.forge(pick),
+            What::Acknowledge { pick } => self.acknowledge(pick),
+        }
+        if !lasts.is_zero() && again == 0 {
+            self.remind(lasts, Own::End(index));
+        }
+    }
+
+    pub(super) fn fault_ends(&mut self, index: usize) {
+        if self.is_calm() {
+            return;
+        }
+        match &self.schedule.faults[index].what {
+            What::Lose(_) => self.network.lose(Losses::default()),
+            What::Repeat { .. } => self.network.repeat(0),
+            What::Bus { host, .. } => self.at(*host, |world, node| world.network.reaches_bus(node, Reach::Whole)),
+            What::Pause(host) => self.at(*host, |world, node| world.network.resume(node)),
+            What::DirectoryAway => self.network.directory_away(false),
+            What::DirectoryCutOff(host) => {
+                self.at(*host, |world, node| world.network.cut_off_from_directory(node, false));
+            }
+            // Those end by themselves, or not at all.
+            What::Cut { .. }
+            | What::HalfOpen { .. }
+            | What::Stall { .. }
+            | What::Crash(_)
+            | What::Jump(_)
+            | What::Drain(_)
+            | What::SecondRunner(_)
+            | What::Forge { .. }
+            | What::Acknowledge { .. } => {}
+        }
+    }
+
+    /// All faults end, and what went comes back.
+    pub(super) fn mend(&mut self) {
+        self.network.lose(Losses::default());
+        self.network.repeat(0);
+        self.network.directory_away(false);
+        for place in 1..self.hosts.len() {
+            let node = Node(place as u32);
+            if self.network.is_alive(node) {
+                self.network.reaches_bus(node, Reach::Whole);
+                self.network.cut_off_from_directory(node, false);
+                self.network.resume(node);
+            }
+        }
+        let hosts = self.schedule.fleet.hosts;
+        for index in 0..hosts.gateways {
+            self.start(Host::Gateway(index));
+        }
+        for index in 0..hosts.relays {
+            self.start(Host::Relay(index));
+        }
+        for of in 0..hosts.runners {
+            let mut same = self.runners.iter().enumerate().filter(|(index, _)| index % hosts.runners == of);
+            if !same.any(|(_, slot)| slot.running().is_some()) {
+                self.start(Host::Runner(of));
+            }
+        }
+    }
+
+    fn at(&mut self, host: Host, what: impl FnOnce(&mut Self, Node)) {
+        if let Some(node) = self.node(host) {
+            what(self, node);
+        }
+    }
+
+    fn at_socket(&mut self, pick: u64, what: impl FnOnce(&mut Self, SocketId)) {
+        let sockets: Vec<SocketId> = self.network.open_sockets().collect();
+        if !sockets.is_empty() {
+            what(self, sockets[pick as usize % sockets.len()]);
+        }
+    }
+
+    /// A runner that is connected: its node, its socket, and its connection there.
+    fn some_connection(&self, pick: u64) -> Option<(usize, Node, SocketId, ConnectionId)> {
+        let index = pick as usize % self.runners.len();
+        let slot = &self.runners[index];
+        let (node, socket) = (slot.running()?, *slot.process.as_ref()?.sockets.values().next_back()?);
+        let (_, relay) = self.network.ends_of(socket);
+        let relay = self.relays.iter().find(|slot| slot.running() == Some(relay))?;
+        let relay = relay.process.as_ref()?.machine.id();
+        Some((index, node, socket, ConnectionId { relay, number: u64::from(socket.0) }))
+    }
+
+    /// A runner answers what another was asked.
+    fn forge(&mut self, pick: u64) {
+        let Some((_, node, socket, connection)) = self.some_connection(pick) else { return };
+        let names = self.wire.open_elsewhere(connection);
+        if names.is_empty() {
+            return;
+        }
+        let start = ResponseStart { status: 200, headers: Map::default(), body: Some("forged".into()), stream: false };
+        let word = Word::ResponseStart(start);
+        self.say(node, socket, names[(pick >> 32) as usize % names.len()], word);
+    }
+
+    /// A runner that says that it can do little acknowledges messages.
+    fn acknowledge(&mut self, pick: u64) {
+        let Some((index, node, socket, connection)) = self.some_connection(pick) else { return };
+        let fleet = &self.schedule.fleet;
+        if !fleet.elders[index % fleet.hosts.runners] {
+            return;
+        }
+        for name in self.wire.open_on(connection) {
+            let client = self.named.get(&name).and_then(|number| self.clients[*number as usize].as_ref());
+            if client.is_some_and(|client| matches!(client.plan.wish, Wish::WebSocket(_))) {
+                self.say(node, socket, name, Word::WebSocketMessageAck(WebSocketMessageAck { index: 0 }));
+            }
+        }
+    }
+
+    fn say(&mut self, node: Node, socket: SocketId, name: RequestName, message_kind: Word) {
+        let RequestName { gateway_id, request_id } = name;
+        let message_id = MessageId { gateway_id, request_id, message_index: 0 };
+        let message = ToServer::TunnelMessage(ToServerTunnelMessage { message_id, message_kind });
+        self.note(None, About::Wire(name), 0xf09, || format!("## {message:?}"));
+        let _ = self.network.send(socket, node, message.encode());
+    }
+}

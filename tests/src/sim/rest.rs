@@ -1,0 +1,145 @@
+//! What must hold while all goes on, when everything should have ended, and when all is over.
+
+use core::time::Duration;
+
+use underpass_core::Machine;
+use underpass_core::bus::ConnectionId;
+use underpass_core::directory::RunnerRecord;
+
+use super::bytes::pool;
+use super::trace::About;
+use super::world::{Own, Phase, World};
+
+impl World<'_> {
+    /// Limits hold.
+    pub(super) fn look(&mut self) {
+        let fleet = &self.schedule.fleet;
+        let mut wrong = None;
+        for process in self.gateways.iter().filter_map(|slot| slot.process.as_ref()) {
+            let (stats, config) = (process.machine.stats(), &fleet.gateway);
+            let most = stats.open * 2 * (config.max_buffered + config.max_message);
+            if stats.open > config.max_requests || stats.buffered > most {
+                wrong = Some(format!("a gateway is over its limits: {stats:?}"));
+            }
+        }
+        for process in self.relays.iter().filter_map(|slot| slot.process.as_ref()) {
+            let (stats, config) = (process.machine.stats(), &fleet.relay);
+            let carrying = stats.routes - stats.ending;
+            let may_be = self.wire.open_at(process.machine.id());
+            if carrying > may_be {
+                wrong = Some(format!("a relay has {carrying} routes where {may_be} requests may be answered"));
+            }
+            if carrying > stats.connections * config.max_routes_per_connection
+                || stats.ending > config.max_ending
+                || stats.buffered > stats.connections * (config.max_backlog + config.max_frame)
+                || stats.tombstones > config.max_tombstones
+            {
+                wrong = Some(format!("a relay is over its limits: {stats:?}"));
+            }
+        }
+        for process in self.runners.iter().filter_map(|slot| slot.process.as_ref()) {
+            let (stats, config) = (process.machine.stats(), &fleet.runner);
+            let most = stats.open * 2 * (config.max_buffered + config.max_message);
+            if stats.open > config.max_requests || stats.buffered > most {
+                wrong = Some(format!("a runner is over its limits: {stats:?}"));
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.wrong(About::Nobody, || wrong);
+        }
+        if self.phase != Some(Phase::Rest) {
+            self.remind(Duration::from_millis(1_700), Own::Look);
+        }
+    }
+
+    /// Every client that came has had its end, and no table holds a request.
+    pub(super) fn nothing_is_open(&mut self) {
+        let open = |client: &&super::client::Client| client.is_open();
+        if let Some(client) = self.clients.iter().flatten().find(open) {
+            let number = client.plan.number;
+            return self.wrong(About::Client(number), || format!("client {number} has no end"));
+        }
+        let mut wrong = Vec::new();
+        for (index, slot) in self.gateways.iter().enumerate() {
+            let Some(process) = &slot.process else { continue };
+            let stats = process.machine.stats();
+            if (stats.open, stats.deadlines, stats.buffered) != (0, 0, 0) {
+                wrong.push((About::Nobody, format!("gateway {index} still holds something: {stats:?}")));
+            }
+        }
+        for (index, slot) in self.runners.iter().enumerate() {
+            let Some(process) = &slot.process else { continue };
+            if let Some(client) = process.handlers.values().filter(|handler| handler.is_busy()).map(|h| h.client).min()
+            {
+                wrong.push((About::Client(client), format!("the handler of client {client} was told no end")));
+            }
+            let stats = process.machine.stats();
+            if (stats.open, stats.buffered) != (0, 0) {
+                wrong.push((About::Nobody, format!("runner {index} still holds something: {stats:?}")));
+            }
+        }
+        for (index, slot) in self.relays.iter().enumerate() {
+            let Some(process) = &slot.process else { continue };
+            let stats = process.machine.stats();
+            if (stats.routes, stats.buffered) != (0, 0) {
+                wrong.push((About::Nobody, format!("relay {index} still holds something: {stats:?}")));
+            }
+        }
+        if let Some((about, text)) = wrong.into_iter().next() {
+            self.wrong(about, || text);
+        }
+    }
+
+    /// Every gateway knows every runner again.
+    pub(super) fn all_are_ready(&mut self) {
+        let fleet = &self.schedule.fleet;
+        for place in 0..fleet.pools {
+            let expected = (0..fleet.hosts.runners).filter(|index| index % fleet.pools == place).count();
+            for index in 0..self.gateways.len() {
+                let Some(process) = &self.gateways[index].process else { continue };
+                let ready = process.machine.ready_runners(&pool(place));
+                if ready != expected {
+                    let text = format!("gateway {index} knows {ready} runners of pool {place}, there are {expected}");
+                    self.wrong(About::Nobody, || text);
+                }
+            }
+        }
+    }
+
+    fn is_of_dead_relay(&self, connection: Option<ConnectionId>) -> bool {
+        let mut running = self.relays.iter().filter_map(|slot| slot.process.as_ref());
+        connection.is_some_and(|connection| !running.any(|process| process.machine.id() == connection.relay))
+    }
+
+    /// Everything was drained: no table holds anything, no timer is left, nobody runs.
+    pub(super) fn all_is_at_rest(&mut self) {
+        let mut wrong = Vec::new();
+        for (index, slot) in self.runners.iter().enumerate() {
+            if let Some(process) = &slot.process {
+                wrong.push(format!("runner {index} has not stopped: {:?}", process.machine.stats()));
+            }
+        }
+        for (index, slot) in self.relays.iter().enumerate() {
+            let Some(process) = &slot.process else { continue };
+            let (stats, due) = (process.machine.stats(), process.machine.poll_timeout());
+            if !process.has_drained || due.is_some() || (stats.tombstones, stats.deadlines) != (0, 0) {
+                wrong.push(format!("relay {index} is not at rest: next due {due:?}, {stats:?}"));
+            }
+        }
+        for (index, slot) in self.gateways.iter().enumerate() {
+            let Some(process) = &slot.process else { continue };
+            let (stats, due) = (process.machine.stats(), process.machine.poll_timeout());
+            if !process.has_drained || due.is_some() || (stats.runners, stats.deadlines) != (0, 0) {
+                wrong.push(format!("gateway {index} is not at rest: next due {due:?}, {stats:?}"));
+            }
+        }
+        // A relay that dies while it drains leaves its runner's record a `moving` that nobody takes out yet.
+        let is_known = |record: &RunnerRecord| record.connection.is_none() && self.is_of_dead_relay(record.moving);
+        if let Some((key, record)) = self.network.runners().find(|(_, versioned)| !is_known(&versioned.record)) {
+            wrong.push(format!("the directory still has {key:?}: {record:?}"));
+        }
+        if let Some(text) = wrong.into_iter().next() {
+            self.wrong(About::Nobody, || text);
+        }
+    }
+}

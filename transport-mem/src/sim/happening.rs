@@ -1,0 +1,139 @@
+//! What happens to processes.
+
+use underpass_core::Frame;
+use underpass_core::bus::Subject;
+use underpass_core::directory::{ChangeOutcome, RunnerSeen};
+use underpass_core::http::Close;
+
+use super::{Node, SocketId};
+
+/// What happens to a process, and what it must be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happening<Own> {
+    /// The bus delivers a frame.
+    Delivered {
+        /// Whom.
+        node: Node,
+        /// Who published it.
+        from: Node,
+        /// To what it was published.
+        to: Subject,
+        /// What.
+        frame: Frame,
+    },
+    /// The bus found nobody where this process published to.
+    NoResponders {
+        /// Whom.
+        node: Node,
+        /// Where nobody listens.
+        to: Subject,
+    },
+    /// Another process has dialled this one.
+    Accepted {
+        /// Whom.
+        node: Node,
+        /// The new socket.
+        socket: SocketId,
+        /// Who dialled.
+        from: Node,
+    },
+    /// The socket that this process dialled is open.
+    Connected {
+        /// Whom.
+        node: Node,
+        /// Which.
+        socket: SocketId,
+    },
+    /// Dialling came to nothing.
+    DialFailed {
+        /// Whom.
+        node: Node,
+        /// Which.
+        socket: SocketId,
+    },
+    /// A socket brings a message.
+    Message {
+        /// Whom.
+        node: Node,
+        /// On which socket.
+        socket: SocketId,
+        /// What.
+        frame: Frame,
+    },
+    /// A socket has ended; nothing more is said of it.
+    Ended {
+        /// Whom.
+        node: Node,
+        /// Which.
+        socket: SocketId,
+        /// The other end's close, if it said one.
+        close: Option<Close>,
+    },
+    /// A socket's outbox has room again.
+    Writable {
+        /// Whom.
+        node: Node,
+        /// Which.
+        socket: SocketId,
+    },
+    /// What became of a change of the directory.
+    Changed {
+        /// Whom.
+        node: Node,
+        /// As the asker named it.
+        tag: u64,
+        /// What became of it.
+        outcome: Box<ChangeOutcome>,
+    },
+    /// The directory shows a runner.
+    Seen {
+        /// Whom.
+        node: Node,
+        /// What.
+        seen: Box<RunnerSeen>,
+    },
+    /// The directory is out of a watcher's reach.
+    DirectoryAway {
+        /// Whom.
+        node: Node,
+    },
+    /// It is in reach again; what the watcher missed follows.
+    DirectoryBack {
+        /// Whom.
+        node: Node,
+    },
+    /// It is the time that the process asked to be told.
+    Wake {
+        /// Whom.
+        node: Node,
+    },
+    /// Something of the embedder's.
+    Own {
+        /// Whom it concerns.
+        node: Node,
+        /// What.
+        own: Own,
+    },
+}
+
+impl<Own> Happening<Own> {
+    /// To whom it happens.
+    pub fn node(&self) -> Node {
+        match self {
+            Happening::Delivered { node, .. }
+            | Happening::NoResponders { node, .. }
+            | Happening::Accepted { node, .. }
+            | Happening::Connected { node, .. }
+            | Happening::DialFailed { node, .. }
+            | Happening::Message { node, .. }
+            | Happening::Ended { node, .. }
+            | Happening::Writable { node, .. }
+            | Happening::Changed { node, .. }
+            | Happening::Seen { node, .. }
+            | Happening::DirectoryAway { node }
+            | Happening::DirectoryBack { node }
+            | Happening::Wake { node }
+            | Happening::Own { node, .. } => *node,
+        }
+    }
+}
