@@ -72,6 +72,10 @@ impl Relay {
     /// The runner said something: it lives.
     pub(super) fn heard(&mut self, number: u64, now: Time) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
+        // Until its first pong nothing else counts: what it says is held.
+        if matches!(connection.session, Session::Settling) {
+            return;
+        }
         if let Some(armed) = connection.pong.take() {
             self.deadlines.cancel(armed);
             connection.pong = Some(self.deadlines.arm(Deadline::Pong, number, now));

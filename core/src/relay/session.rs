@@ -119,9 +119,11 @@ impl Relay {
         self.heard(number, now);
     }
 
-    /// What a runner says before it is greeted is kept, as long as there is room.
+    /// What a runner says before it is greeted is kept, as long as there is room. The least takes as much as it is
+    /// wide.
     fn said_early(&mut self, number: u64, message: FromRunner, bytes: usize) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
+        let bytes = bytes + size_of::<FromRunner>();
         if connection.early.held() + bytes > self.config.max_buffered {
             return self.out_of_turn(number, "too much before ToClientInit");
         }
@@ -368,9 +370,13 @@ impl Relay {
     /// Tells a runner something, if its version has a word for it.
     pub(super) fn tell_runner(&mut self, number: u64, message: ToClient) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        if let Ok(frame) = connection.edge.to_runner(message) {
-            self.send(number, frame, None);
+        let Ok(frame) = connection.edge.to_runner(message) else { return };
+        // What is sent for requests stops at `max_backlog`; beyond it is a little room for the rest.
+        let most = self.config.max_backlog.saturating_add(self.config.max_frame);
+        if connection.backlog.must_wait() && connection.backlog.held() + frame.len() > most {
+            return self.close(number, Close::new(1013, "relay.backlog_full"));
         }
+        self.send(number, frame, None);
     }
 
     /// Sends a frame to a runner, or lets it wait behind what waits already; behind its close nothing goes. `held` is

@@ -14,11 +14,14 @@ pub struct Config {
     pub max_runners: usize,
     /// Actors on one runner, however many slots it says that it has.
     pub max_actors_per_runner: u32,
-    /// The generation of an actor's first life that the directory knows of. Where the key-value stores outlive the
-    /// directory it must be newer than all that have used them.
+    /// The generation of an actor's first life that the directory knows of. A directory that does not outlive its
+    /// relays forgets lives that may still go on, and that stores remember: then it must be newer than all of before,
+    /// as the seconds since the Unix epoch are.
     pub first_generation: u32,
     /// Events of one connection held until its pong; more are dropped, and come again on the next connection.
     pub max_held_events: usize,
+    /// Bytes of such events, of each connection.
+    pub max_held_bytes: usize,
     /// From a start's command to the actor's first event.
     pub actor_start: Duration,
     /// From the stop of an actor that did not start, or of a life that others hold for over, to its end.
@@ -55,6 +58,7 @@ impl Default for Config {
             max_actors_per_runner: 20_000,
             first_generation: 1,
             max_held_events: 20_000,
+            max_held_bytes: 16 * 1024 * 1024,
             actor_start: Duration::from_secs(30),
             unstarted_stop: Duration::from_secs(30),
             actor_stop_threshold: Duration::from_secs(1_800),
@@ -79,6 +83,7 @@ impl Config {
             ("max_runners", self.max_runners),
             ("max_actors_per_runner", self.max_actors_per_runner as usize),
             ("max_held_events", self.max_held_events),
+            ("max_held_bytes", self.max_held_bytes),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));
@@ -95,7 +100,8 @@ impl Config {
 
     /// The waits after the first crash, the second, and so on; after more crashes the last.
     pub(super) fn back_offs(&self) -> impl Iterator<Item = Duration> {
-        let doubled = |wait: &Duration| (*wait < self.max_back_off).then(|| (*wait * 2).min(self.max_back_off));
+        let doubled =
+            |wait: &Duration| (*wait < self.max_back_off).then(|| wait.saturating_mul(2).min(self.max_back_off));
         core::iter::successors(Some(self.back_off), doubled)
     }
 }

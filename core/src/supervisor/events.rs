@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytestring::ByteString;
 
 use super::actors::ActorSlot;
+use super::held::Room;
 use super::hosts::Session;
 use super::life::{End, Stage, Then};
 use super::{Action, Deadline, Owner, Supervisor};
@@ -30,22 +31,20 @@ impl Supervisor {
     /// A runner says what happened to actors.
     pub(super) fn said(&mut self, connection: u64, events: Vec<EventWrapper>, now: Time) -> Result<(), ApiMisuse> {
         self.must_be_open(connection)?;
-        let (max_held, max_strays) = (self.config.max_held_events, self.config.max_actors_per_runner as usize);
+        let room = Room { events: self.config.max_held_events, bytes: self.config.max_held_bytes };
+        let max_strays = self.config.max_actors_per_runner as usize;
         // Of a connection whose place another took nothing counts.
         let Some((id, here)) = self.hosts.here(connection) else { return Ok(()) };
         match &mut here.session {
             Session::Settled => self.handle_events(id, events, now),
             Session::Greeted { held } | Session::Answered { held } => {
                 for event in events {
-                    if held.len() < max_held {
-                        held.push(event);
-                        continue;
-                    }
+                    let Err(event) = held.push(event, room) else { continue };
                     self.counted.dropped_events += 1;
                     // That its actor is there is remembered all the same.
                     let ActorCheckpoint { actor_id, generation, .. } = event.checkpoint;
                     if here.strays.len() < max_strays {
-                        here.strays.insert(actor_id, generation);
+                        here.strays.insert(ByteString::from(&*actor_id), generation);
                     }
                 }
             }
@@ -154,7 +153,8 @@ impl Supervisor {
         if ended {
             here.strays.remove(&actor_id);
         } else if here.strays.len() < most || here.strays.contains_key(&actor_id) {
-            here.strays.insert(actor_id, generation);
+            // Copied: a slice would keep the whole frame that it came in.
+            here.strays.insert(ByteString::from(&*actor_id), generation);
         }
         self.await_strays(id, now);
     }
@@ -173,6 +173,16 @@ impl Supervisor {
         let strays = core::mem::take(&mut here.strays);
         self.counted.strays_stopped += strays.len() as u64;
         self.stop_outlived(id, strays, now);
+    }
+
+    /// A life is about to start where an older one, of which only its runner tells, may still go on: that one is stopped
+    /// first.
+    pub(super) fn stop_stray(&mut self, id: RunnerId, actor_id: &ByteString, generation: u32, now: Time) {
+        let Some(here) = self.hosts.get_mut(id).and_then(|host| host.here.as_mut()) else { return };
+        let Some(stray) = here.strays.get(actor_id).copied().filter(|stray| *stray != generation) else { return };
+        here.strays.remove(actor_id);
+        self.counted.strays_stopped += 1;
+        self.stop_outlived(id, [(actor_id.clone(), stray)], now);
     }
 
     /// An event of a life can be acknowledged, a little later and together with others.

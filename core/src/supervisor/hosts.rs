@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use hashbrown::HashMap;
 
 use super::actors::ActorSlot;
+use super::held::Held;
 use crate::directory::{Pool, Revision, RunnerId, RunnerKey};
 use crate::machine::deadline::Armed;
 use crate::protocol::to_server::EventWrapper;
@@ -70,9 +71,9 @@ pub(super) struct Here {
 #[derive(Debug)]
 pub(super) enum Session {
     /// Its first pong has not come. What it says is held.
-    Greeted { held: Vec<EventWrapper> },
+    Greeted { held: Held },
     /// Its pong came, but the directory has not shown the actors.
-    Answered { held: Vec<EventWrapper> },
+    Answered { held: Held },
     /// It is known what it has.
     Settled,
 }
@@ -81,7 +82,7 @@ impl Here {
     pub(super) fn new(connection: u64) -> Self {
         Here {
             connection,
-            session: Session::Greeted { held: Vec::new() },
+            session: Session::Greeted { held: Held::default() },
             stopping: false,
             strays: BTreeMap::new(),
             stray: None,
@@ -115,7 +116,7 @@ impl Here {
     /// It is known what it has. What it said until then.
     pub(super) fn settle(&mut self) -> Vec<EventWrapper> {
         match core::mem::replace(&mut self.session, Session::Settled) {
-            Session::Greeted { held } | Session::Answered { held } => held,
+            Session::Greeted { held } | Session::Answered { held } => held.into_events(),
             Session::Settled => Vec::new(),
         }
     }
@@ -125,10 +126,10 @@ impl Here {
         self.strays.remove(actor_id).is_some()
     }
 
-    fn held(&self) -> usize {
+    fn held(&self) -> Option<&Held> {
         match &self.session {
-            Session::Greeted { held } | Session::Answered { held } => held.len(),
-            Session::Settled => 0,
+            Session::Greeted { held } | Session::Answered { held } => Some(held),
+            Session::Settled => None,
         }
     }
 }
@@ -283,9 +284,10 @@ impl Hosts {
         self.hosts.keys().copied().collect()
     }
 
-    /// How many events are held.
-    pub(super) fn held(&self) -> usize {
-        self.hosts.values().filter_map(|host| host.here.as_ref()).map(Here::held).sum()
+    /// What is held of what was said on connections whose pong has not come: how many events, and their bytes.
+    pub(super) fn held(&self) -> (usize, usize) {
+        let held = self.hosts.values().filter_map(|host| host.here.as_ref()).filter_map(Here::held);
+        held.fold((0, 0), |(events, bytes), held| (events + held.len(), bytes + held.bytes()))
     }
 
     /// How many actors wait.

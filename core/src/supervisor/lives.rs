@@ -43,7 +43,11 @@ impl Supervisor {
             (Stage::Starting, false) if told => self.release(slot, Then::Move, now),
             (Stage::Starting, false) if !confirmed => self.confirm(slot, runner),
             (Stage::Starting, false) | (Stage::Finishing(_) | Stage::Stopping(_), true) => self.ask(slot, now),
-            (Stage::Running, true) => self.sync(slot),
+            (Stage::Running, true) => {
+                // One that a record told of runs for as long as is known here.
+                life.since.get_or_insert(now);
+                self.sync(slot);
+            }
             (Stage::Running, false) => self.release(slot, Then::Move, now),
             (Stage::Finishing(then) | Stage::Stopping(then), false) => self.release(slot, then, now),
             // Its routes are being closed on this connection.
@@ -66,9 +70,13 @@ impl Supervisor {
     pub(super) fn ask(&mut self, slot: ActorSlot, now: Time) {
         let Some(actor) = self.actors.get(slot) else { return };
         let key = actor.key.clone();
-        let Some((runner, stage)) = actor.life().map(|life| (life.runner, life.stage)) else { return };
-        if stage == Stage::Starting && self.is_outlived(runner, &key.actor_id) {
-            return;
+        let Some(life) = actor.life() else { return };
+        let (runner, generation) = (life.runner, life.generation);
+        if life.stage == Stage::Starting {
+            self.stop_stray(runner, &key.actor_id, generation, now);
+            if self.is_outlived(runner, &key.actor_id) {
+                return;
+            }
         }
         let Some(life) = self.actors.get_mut(slot).and_then(|actor| actor.life_mut()) else { return };
         let Some(here) = self.hosts.get(life.runner).and_then(|host| host.here.as_ref()) else { return };
@@ -76,7 +84,7 @@ impl Supervisor {
             return;
         }
         life.asked = true;
-        let (connection, generation) = (here.connection, life.generation);
+        let connection = here.connection;
         let deadline = match life.stage {
             Stage::Starting => {
                 let commands = vec![start(&key, life)];

@@ -26,6 +26,7 @@ mod changes;
 mod config;
 mod event;
 mod events;
+mod held;
 mod hosts;
 mod life;
 mod lives;
@@ -136,7 +137,7 @@ impl Supervisor {
             (Deadline::Stop, config.actor_stop_threshold),
             (Deadline::Finish, config.finish.unwrap_or_default()),
             (Deadline::Directory, config.directory_retry),
-            (Deadline::Lost, config.runner_lost_threshold + config.runner_lost_margin),
+            (Deadline::Lost, config.runner_lost_threshold.saturating_add(config.runner_lost_margin)),
             (Deadline::Unseen, config.runner_unseen),
             (Deadline::Stray, config.stray),
             (Deadline::Acknowledge, config.acknowledge),
@@ -288,6 +289,7 @@ impl Machine for Supervisor {
     }
 
     fn stats(&self) -> Stats {
+        let (held_events, held_bytes) = self.hosts.held();
         Stats {
             actors: self.actors.len(),
             runners: self.hosts.len(),
@@ -295,7 +297,8 @@ impl Machine for Supervisor {
             hosted: self.actors.hosted(),
             waiting: self.hosts.waiting(),
             alarms: self.alarms.len(),
-            held_events: self.hosts.held(),
+            held_events,
+            held_bytes,
             deadlines: self.deadlines.len(),
             ..self.counted.clone()
         }

@@ -21,10 +21,16 @@ impl Supervisor {
         let mut commands = Vec::new();
         let mut rearm = false;
         for (actor_id, generation) in lives {
-            if here.outlived.len() < most && here.outlived.insert(actor_id.clone(), generation) != Some(generation) {
+            // Copied: a slice would keep the whole frame that it came in.
+            let actor_id = ByteString::from(&*actor_id);
+            let was_told = here.outlived.get(&actor_id) == Some(&generation);
+            if !was_told && here.outlived.len() < most {
+                here.outlived.insert(actor_id.clone(), generation);
                 rearm = true;
             }
-            commands.push(stop(actor_id, generation));
+            if !was_told {
+                commands.push(stop(actor_id, generation));
+            }
         }
         if commands.is_empty() {
             return;

@@ -135,8 +135,12 @@ impl Supervisor {
             return;
         }
         let unix_ms = self.wall.unix_ms(now);
+        // One of which only its runner tells may still go on there.
+        let here = self.hosts.get(chosen).and_then(|host| host.here.as_ref());
+        let stray = here.and_then(|here| here.strays.get(&actor.key.actor_id)).copied().unwrap_or(0);
+        let newest = known.record.generation.max(stray);
         let record = ActorRecord {
-            generation: known.record.generation.wrapping_add(1).max(self.config.first_generation),
+            generation: newest.wrapping_add(1).max(self.config.first_generation),
             // One that has rung does not ring again.
             alarm: known.record.alarm.filter(|alarm| *alarm > unix_ms),
             state: ActorState::Starting(chosen),

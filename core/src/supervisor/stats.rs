@@ -19,6 +19,8 @@ pub struct Stats {
     pub alarms: usize,
     /// Events held until their connection's pong.
     pub held_events: usize,
+    /// Their bytes.
+    pub held_bytes: usize,
     /// Deadlines armed.
     pub deadlines: usize,
     /// Actors that this relay took for its runners.

@@ -1,5 +1,7 @@
 //! What waits while a runner's outbox has no room, and who pays when it is too much.
 
+use std::time::Duration;
+
 use underpass_core::bus::{PublishError, Rejected};
 use underpass_core::directory::{ChangeOutcome, Revision};
 use underpass_core::http::Close;
@@ -7,14 +9,16 @@ use underpass_core::protocol::kv::{KvRequest, KvRequestData};
 use underpass_core::protocol::to_gateway::RefusedReason;
 use underpass_core::protocol::tunnel::to_client::{self, Kind as Piece};
 use underpass_core::protocol::tunnel::to_server::Kind as Answer;
-use underpass_core::protocol::{MessageId, RequestId, ToRunner, ToServer};
+use underpass_core::protocol::{MessageId, RequestId, ToRunner, ToServer, Version};
 use underpass_core::relay::{Action, Config, Event};
 use underpass_core::{Machine, Relay};
 use underpass_tests::given::gateway::{credit, zeros};
+use underpass_tests::given::hosting::hosting_with;
 use underpass_tests::given::relay::{
     closes, of_request, pings, pong, publishes, refuses, relay, relay_with, sends_piece, small_config, start,
     websocket_open,
 };
+use underpass_tests::given::supervisor::{event, running};
 use underpass_tests::story::Story;
 use underpass_tests::wire::{message_id, response_start};
 
@@ -245,4 +249,25 @@ fn behind_the_close_of_a_connection_nothing_is_sent() {
         story.directory(1, ChangeOutcome::Stored(Revision(3))).expect([]);
         story.input(Event::Disconnected { connection: 1 }).expect([]).ends();
     }
+}
+
+#[test]
+fn a_runner_that_does_not_read_what_it_is_told_of_its_actors_is_closed() {
+    let most = Config { max_frame: 1_000, outbox: 1_000, max_buffered: 1_000, max_backlog: 2_000, ..small_config() };
+    let mut hosting = hosting_with(Config { bus_largest_message: 1_002, ..most });
+    hosting.takes_in(1, "a", Version::V7).runs(1, "default");
+    hosting.input(Event::PeerBlocked { connection: 1 });
+    for round in 0..100 {
+        // Twenty actors that nobody gave it: they are told to stop.
+        let strays = (0..20).map(|actor| event(&format!("stray-{round}-{actor}"), 1, 0, running())).collect();
+        hosting.tells(1, strays).passes(Duration::from_secs(5));
+        let buffered = hosting.story.machine.stats().buffered;
+        assert!(buffered <= 3_000, "{buffered} bytes wait");
+        let closed = Action::Close { connection: 1, close: Close::new(1013, "relay.backlog_full") };
+        if hosting.saw().contains(&closed) {
+            hosting.cuts(1);
+            return hosting.ends();
+        }
+    }
+    panic!("it was never closed");
 }

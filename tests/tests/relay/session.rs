@@ -6,6 +6,7 @@ use bytes::Bytes;
 use underpass_core::ApiMisuse::{ConnectionInUse, NoSuchConnection};
 use underpass_core::directory::{Abilities, ChangeOutcome, Revision, RunnerState};
 use underpass_core::handshake::Hello;
+use underpass_core::protocol::carry::FromRunner;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponse, KvResponseData};
 use underpass_core::protocol::to_server::AckCommands;
 use underpass_core::protocol::tunnel::to_client;
@@ -97,7 +98,7 @@ fn what_a_runner_says_before_it_was_greeted_is_heard_afterwards_if_there_is_room
         let data = KvRequestData::Delete { keys: [[0; 100]].iter().collect() };
         ToServer::KvRequest(KvRequest { actor_id: "default".into(), request_id: 9, data })
     };
-    let bytes = kv().encode().len();
+    let bytes = kv().encode().len() + size_of::<FromRunner>();
     for most in [2 * bytes, 2 * bytes - 1] {
         let mut story = relay_with(Config { max_frame: most, max_buffered: most, ..calm() });
         let record = story.registers(1, "a");
@@ -117,6 +118,22 @@ fn what_a_runner_says_before_it_was_greeted_is_heard_afterwards_if_there_is_room
         story.directory(1, ChangeOutcome::Stored(Revision(2))).expect([]);
         story.input(Event::Disconnected { connection: 1 }).expect([]).ends();
     }
+}
+
+#[test]
+fn until_its_first_pong_nothing_else_that_a_runner_says_counts_as_life() {
+    let mut story = relay_with(calm());
+    let record = story.registers(1, "a");
+    story.directory(1, ChangeOutcome::Stored(Revision(1)));
+    story.expect([sends(1, greeting(&record)), pings(1, 0)]);
+    for _ in 0..14 {
+        story.passes(Duration::from_secs(1)).actions();
+        story.says(1, ToServer::Events(Vec::new())).expect([]);
+        assert_eq!(story.machine.stats().connections, 1);
+    }
+    story.passes(Duration::from_secs(1));
+    assert!(story.actions().contains(&closes(1, 1011, "relay.pong_timeout")));
+    story.input(Event::Disconnected { connection: 1 });
 }
 
 #[test]

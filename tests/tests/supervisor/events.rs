@@ -5,11 +5,11 @@ use std::time::Duration;
 use underpass_core::ApiMisuse::{ConnectionInUse, NoSuchConnection};
 use underpass_core::Machine;
 use underpass_core::directory::ActorState;
-use underpass_core::protocol::to_server::StopCode;
+use underpass_core::protocol::to_server::{self, StopCode, Stopped};
 use underpass_core::supervisor::{Config, Event};
 use underpass_tests::given::supervisor::{
     acknowledges, actor_record, alarm, change, end_routes, event, finish_routes, greeted, runner_id, running, shows,
-    sleeps, stop, stop_all, stopped, supervisor, supervisor_with, took, with_actor,
+    sleeps, start, stop, stop_all, stopped, supervisor, supervisor_with, took, with_actor,
 };
 
 const BATCH: Duration = Duration::from_secs(1);
@@ -105,6 +105,51 @@ fn strays_are_as_many_as_actors_may_be() {
         story.says(actor_id, 1, 0, running()).expect([]);
     }
     story.passes(Duration::from_secs(5)).expect([stop(1, "x", 1)]);
+    story.leaves(1).ends();
+}
+
+#[test]
+fn a_start_waits_for_the_stop_of_a_stray_whose_generation_is_older_than_it() {
+    let mut story = supervisor_with(Config { first_generation: 8, ..Config::default() });
+    story.input(greeted(1, 1)).expect([]);
+    story.says_on(1, vec![event("a", 3, 0, running())]).expect([]);
+    story.input(Event::Answered { connection: 1 }).expect([]);
+    story.wants("a", 1).expect([change("a", 1, &actor_record(8, ActorState::Starting(runner_id(1))))]);
+    story.stores("a", 2).expect([stop(1, "a", 3)]);
+    // That it is still there is no reason to tell it again.
+    story.says("a", 3, 1, running()).expect([]);
+    story.says("a", 3, 2, stopped(StopCode::Ok)).expect([start(1, "a", 8)]);
+    assert_eq!(story.machine.stats().strays_stopped, 1);
+}
+
+#[test]
+fn a_life_has_a_number_of_its_own_where_one_of_before_the_directory_goes_on() {
+    let mut story = supervisor_with(Config::default());
+    story.input(greeted(1, 1)).expect([]);
+    story.says_on(1, vec![event("a", 1, 0, running())]).expect([]);
+    story.input(Event::Answered { connection: 1 }).expect([]);
+    story.wants("a", 1).expect([change("a", 1, &actor_record(2, ActorState::Starting(runner_id(1))))]);
+    story.stores("a", 2).expect([stop(1, "a", 1)]);
+    story.says("a", 1, 1, stopped(StopCode::Error)).expect([start(1, "a", 2)]);
+    assert_eq!(story.machine.stats().crashed, 0);
+}
+
+#[test]
+fn what_is_held_before_the_pong_takes_so_many_bytes_and_no_frame() {
+    let mut story = supervisor_with(Config { max_held_bytes: 4_000, ..Config::default() });
+    story.input(greeted(1, 1)).expect([]);
+    for index in 0..10 {
+        let inner = to_server::Event::ActorStateUpdate {
+            state: to_server::ActorState::Stopped(Stopped {
+                code: StopCode::Error,
+                message: Some("\u{e9}".repeat(1 << 20).into()),
+            }),
+        };
+        story.says_on(1, vec![event("a", 1, index, inner)]).expect([]);
+    }
+    let stats = story.machine.stats();
+    assert_eq!((stats.held_events, stats.dropped_events), (3, 7));
+    assert!((3_000..4_000).contains(&stats.held_bytes), "{}", stats.held_bytes);
     story.leaves(1).ends();
 }
 

@@ -380,3 +380,18 @@ fn a_runner_that_comes_with_another_id_has_nothing_of_what_it_had() {
     let claim = change("a", 3, &actor_record(2, ActorState::Starting(runner_id(5))));
     story.expect([Action::Log(Notice::RunnerLost(runner_id(1))), claim]);
 }
+
+#[test]
+fn an_actor_that_has_run_for_long_since_its_runner_came_back_crashes_for_the_first_time() {
+    let mut story = supervisor_with(Config::default());
+    let ran = ActorRecord { crashes: 5, ..actor_record(1, ActorState::Running(runner_id(1))) };
+    story.input(shows("a", 3, ran)).expect([]);
+    story.input(greeted(1, 1)).expect([]);
+    story.says_on(1, vec![event("a", 1, 0, running())]).expect([]);
+    story.input(Event::Answered { connection: 1 }).expect([]);
+    story.passes(Duration::from_secs(3_600)).expect([]);
+    story.says_on(1, vec![event("a", 1, 1, stopped(StopCode::Error))]);
+    story.actions();
+    story.routes_end("a", 1);
+    story.expect([change("a", 3, &ActorRecord { crashes: 1, ..actor_record(1, ActorState::Wanted) })]);
+}

@@ -221,6 +221,7 @@ fn a_configuration_that_could_not_work_is_refused() {
         ("max_runners", Config { max_runners: 0, ..given() }),
         ("max_actors_per_runner", Config { max_actors_per_runner: 0, ..given() }),
         ("max_held_events", Config { max_held_events: 0, ..given() }),
+        ("max_held_bytes", Config { max_held_bytes: 0, ..given() }),
         ("back_off", Config { back_off: Duration::ZERO, ..given() }),
     ] {
         assert_eq!(refused(config), ConfigError::Zero(name));
@@ -232,4 +233,6 @@ fn a_configuration_that_could_not_work_is_refused() {
         let [back_off, max_back_off] = [back_off, max_back_off].map(Duration::from_secs);
         supervisor_with(Config { back_off, max_back_off, ..given() }).ends();
     }
+    // What is as long as can be said is as good as never.
+    supervisor_with(Config { max_back_off: Duration::MAX, runner_lost_threshold: Duration::MAX, ..given() }).ends();
 }
