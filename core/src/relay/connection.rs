@@ -74,6 +74,9 @@ pub(super) struct Early {
 }
 
 impl Early {
+    /// What a message takes besides its bytes.
+    pub(super) const WEIGHT: usize = 128;
+
     /// Bytes that wait.
     pub(super) fn held(&self) -> usize {
         self.held

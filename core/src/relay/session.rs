@@ -1,6 +1,6 @@
 //! One runner's connection: from its opening, by Init and pong, to its end.
 
-use super::connection::{Connection, Hosting, Session, Waiting};
+use super::connection::{Connection, Early, Hosting, Session, Waiting};
 use super::notice::Notice;
 use super::pools::PoolKind;
 use super::registration::{Registration, Step};
@@ -119,11 +119,10 @@ impl Relay {
         self.heard(number, now);
     }
 
-    /// What a runner says before it is greeted is kept, as long as there is room. The least takes as much as it is
-    /// wide.
+    /// What a runner says before it is greeted is kept, as long as there is room.
     fn said_early(&mut self, number: u64, message: FromRunner, bytes: usize) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        let bytes = bytes + size_of::<FromRunner>();
+        let bytes = bytes + Early::WEIGHT;
         if connection.early.held() + bytes > self.config.max_buffered {
             return self.out_of_turn(number, "too much before ToClientInit");
         }

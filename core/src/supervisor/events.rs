@@ -200,13 +200,20 @@ impl Supervisor {
         }
     }
 
-    /// Acknowledges what can be, but nothing of a life that is over: its runner would take it for the next one's.
-    pub(super) fn acknowledge(&mut self, id: RunnerId) {
+    /// Acknowledges what can be, but nothing of a life that is over: its runner would take it for the next one's. Nor
+    /// what the directory has yet to be told: it could be told by nobody but the runner if this relay died.
+    pub(super) fn acknowledge(&mut self, id: RunnerId, now: Time) {
         let Some(here) = self.hosts.get_mut(id).and_then(|host| host.here.as_mut()) else { return };
         here.acknowledge = None;
         let connection = here.connection;
+        let is_told = |slot: &ActorSlot| self.actors.get(*slot).is_none_or(|actor| actor.is_idle());
+        let (told, untold): (Vec<_>, Vec<_>) = core::mem::take(&mut here.unacknowledged).into_iter().partition(is_told);
+        if !untold.is_empty() {
+            here.unacknowledged = untold;
+            here.acknowledge = Some(self.deadlines.arm(Deadline::Acknowledge, Owner::Runner(id), now));
+        }
         let mut checkpoints = Vec::new();
-        for slot in core::mem::take(&mut here.unacknowledged) {
+        for slot in told {
             let Some(actor) = self.actors.get_mut(slot) else { continue };
             let actor_id = actor.key.actor_id.clone();
             let Some(life) = actor.life_mut().filter(|life| life.runner == id && life.heard.queued) else { continue };

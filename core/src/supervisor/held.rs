@@ -8,6 +8,9 @@ use crate::protocol::to_server::{ActorState, Event, EventWrapper};
 /// Of the message with which an actor stopped so much is kept, bytes.
 const LONGEST_MESSAGE: usize = 1_024;
 
+/// What an event takes besides its texts, bytes.
+const WEIGHT: usize = 128;
+
 /// Events of a connection, in order. They are copied: a slice would keep the whole frame that it came in.
 #[derive(Debug, Default)]
 pub(super) struct Held {
@@ -25,7 +28,7 @@ pub(super) struct Room {
 impl Held {
     /// Holds an event if there is room; else it comes back.
     pub(super) fn push(&mut self, event: EventWrapper, room: Room) -> Result<(), EventWrapper> {
-        let takes = size_of::<EventWrapper>() + event.checkpoint.actor_id.len() + message(&event.inner).len();
+        let takes = WEIGHT + event.checkpoint.actor_id.len() + message(&event.inner).len();
         if self.events.len() >= room.events || self.bytes + takes > room.bytes {
             return Err(event);
         }

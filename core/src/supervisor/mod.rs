@@ -209,7 +209,7 @@ impl Supervisor {
                 }
                 (Deadline::Stray, Owner::Runner(id)) => self.stop_strays(id, now),
                 (Deadline::OutlivedStop, Owner::Runner(id)) => self.outlived_timed_out(id, now),
-                (Deadline::Acknowledge, Owner::Runner(id)) => self.acknowledge(id),
+                (Deadline::Acknowledge, Owner::Runner(id)) => self.acknowledge(id, now),
                 (
                     Deadline::Start
                     | Deadline::UnstartedStop

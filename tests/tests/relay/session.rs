@@ -6,7 +6,6 @@ use bytes::Bytes;
 use underpass_core::ApiMisuse::{ConnectionInUse, NoSuchConnection};
 use underpass_core::directory::{Abilities, ChangeOutcome, Revision, RunnerState};
 use underpass_core::handshake::Hello;
-use underpass_core::protocol::carry::FromRunner;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponse, KvResponseData};
 use underpass_core::protocol::to_server::AckCommands;
 use underpass_core::protocol::tunnel::to_client;
@@ -98,7 +97,7 @@ fn what_a_runner_says_before_it_was_greeted_is_heard_afterwards_if_there_is_room
         let data = KvRequestData::Delete { keys: [[0; 100]].iter().collect() };
         ToServer::KvRequest(KvRequest { actor_id: "default".into(), request_id: 9, data })
     };
-    let bytes = kv().encode().len() + size_of::<FromRunner>();
+    let bytes = kv().encode().len() + 128;
     for most in [2 * bytes, 2 * bytes - 1] {
         let mut story = relay_with(Config { max_frame: most, max_buffered: most, ..calm() });
         let record = story.registers(1, "a");

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use underpass_core::ApiMisuse::{ConnectionInUse, NoSuchConnection};
 use underpass_core::Machine;
-use underpass_core::directory::ActorState;
+use underpass_core::directory::{ActorRecord, ActorState};
 use underpass_core::protocol::to_server::{self, StopCode, Stopped};
 use underpass_core::supervisor::{Config, Event};
 use underpass_tests::given::supervisor::{
-    acknowledges, actor_record, alarm, change, end_routes, event, finish_routes, greeted, runner_id, running, shows,
-    sleeps, start, stop, stop_all, stopped, supervisor, supervisor_with, took, with_actor,
+    NOON, acknowledges, actor_record, alarm, change, end_routes, event, finish_routes, greeted, runner_id, running,
+    shows, sleeps, start, stop, stop_all, stopped, supervisor, supervisor_with, took, with_actor,
 };
 
 const BATCH: Duration = Duration::from_secs(1);
@@ -55,6 +55,19 @@ fn nothing_of_an_ended_life_is_acknowledged() {
     story.says("a", 1, 2, stopped(StopCode::Ok)).expect([end_routes(1, "a", 1)]);
     story.routes_end("a", 1).falls_asleep("a", 3, 1);
     story.actor_runs("b").passes(BATCH).expect([]);
+}
+
+#[test]
+fn an_event_is_acknowledged_when_the_directory_has_been_told_what_it_changed() {
+    let mut story = with_actor();
+    let later = ActorRecord { alarm: Some(NOON + 60_000), ..actor_record(1, ActorState::Running(runner_id(1))) };
+    story.says("a", 1, 1, alarm(later.alarm)).expect([change("a", 3, &later)]);
+    story.says("a", 1, 2, running()).expect([]);
+    for _ in 0..3 {
+        story.passes(BATCH).expect([]);
+    }
+    story.stores("a", 4).expect([]);
+    story.passes(BATCH).expect([acknowledges(1, &[("a", 1, 1)])]);
 }
 
 #[test]
