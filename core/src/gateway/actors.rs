@@ -1,7 +1,9 @@
 //! What a gateway knows of actors, and how it has them started.
 //!
 //! Kept are the records of those that run, so that requests find them, and of those that requests wait for. Any other
-//! is of no use: who needs its actor asks for a first record, and hears which there is.
+//! is of no use: who needs its actor asks for a first record, and hears which there is. A gateway that had an actor set
+//! wanted takes that back when its requests have gone and no relay has answered it, so that actors which cannot be
+//! started do not heap up in the directory.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -9,7 +11,7 @@ use super::runners::{LinkKey, NoneReady};
 use super::{Action, Gateway};
 use crate::bus::ConnectionId;
 use crate::directory::{
-    ActorChange, ActorKey, ActorRecord, ActorSeen, ActorState, ChangeOutcome, Pool, RunnerId, Versioned,
+    ActorChange, ActorKey, ActorRecord, ActorSeen, ActorState, ChangeOutcome, Pool, Revision, RunnerId, Versioned,
 };
 use crate::http::Target;
 use crate::time::Time;
@@ -30,8 +32,28 @@ pub(super) struct Actors {
 #[derive(Debug, Default)]
 struct Actor {
     record: Option<Versioned<ActorRecord>>,
-    /// What its record is to say, while that change is under way.
-    asked: Option<ActorRecord>,
+    /// The change of its record that is under way.
+    asked: Option<Asked>,
+    /// Since this gateway set it wanted.
+    wish: Option<Wish>,
+}
+
+/// A change that is under way.
+#[derive(Debug)]
+enum Asked {
+    /// That it is wanted, where its record said something else, or nothing.
+    Wanted { record: ActorRecord, before: Option<ActorRecord> },
+    /// That its record says again what it said.
+    Unwanted(Option<ActorRecord>),
+}
+
+/// That an actor is wanted, as this gateway wrote.
+#[derive(Debug)]
+struct Wish {
+    /// Of its record, until somebody answers.
+    revision: Revision,
+    /// What its record said before.
+    before: Option<ActorRecord>,
 }
 
 impl Actor {
@@ -41,6 +63,12 @@ impl Actor {
             ActorState::Running(runner) => Some(runner),
             ActorState::Wanted | ActorState::Starting(_) | ActorState::Stopping(_) | ActorState::Sleeping => None,
         }
+    }
+
+    /// The wish for it, if nobody has answered that.
+    fn take_wish(&mut self) -> Option<Wish> {
+        let revision = self.record.as_ref()?.revision;
+        self.wish.take_if(|wish| wish.revision == revision)
     }
 }
 
@@ -72,7 +100,7 @@ impl Actors {
             }
             return;
         }
-        let actor = Actor { record, asked: None };
+        let actor = Actor { record, ..Actor::default() };
         if actor.runs_on().is_some() && self.known.len() < self.most {
             self.known.insert(key.clone(), actor);
         }
@@ -132,8 +160,20 @@ impl Gateway {
         self.actors.asking -= 1;
         match outcome {
             ChangeOutcome::Stored(revision) => {
-                self.counted.actors_wanted += 1;
-                self.actors.learn(key, Some(Versioned { revision, record: asked }));
+                let record = match asked {
+                    Asked::Wanted { record, before } => {
+                        self.counted.actors_wanted += 1;
+                        if let Some(actor) = self.actors.known.get_mut(key) {
+                            actor.wish = Some(Wish { revision, before });
+                        }
+                        Some(record)
+                    }
+                    Asked::Unwanted(before) => {
+                        self.counted.actors_unwanted += 1;
+                        before
+                    }
+                };
+                self.actors.learn(key, record.map(|record| Versioned { revision, record }));
                 self.look_for(key, now);
             }
             ChangeOutcome::Conflict(record) => {
@@ -171,14 +211,26 @@ impl Gateway {
             return;
         };
         let expected = known.map(|known| known.revision);
-        actor.asked = Some(record.clone());
+        let before = known.map(|known| known.record.clone());
+        actor.asked = Some(Asked::Wanted { record: record.clone(), before });
         self.actors.asking += 1;
         self.actions.push_back(Action::Actor(ActorChange { key: key.clone(), expected, record: Some(record) }));
     }
 
-    /// Nobody waits for an actor any more, perhaps.
+    /// Nobody waits for an actor any more, perhaps: then this gateway does not want it started.
     pub(super) fn left(&mut self, key: &ActorKey) {
-        self.actors.forget_if_useless(key, self.waiting.is_awaited(key));
+        let is_awaited = self.waiting.is_awaited(key);
+        if let Some(actor) = self.actors.known.get_mut(key)
+            && !is_awaited
+            && actor.asked.is_none()
+            && let Some(Wish { revision, before }) = actor.take_wish()
+        {
+            actor.asked = Some(Asked::Unwanted(before.clone()));
+            self.actors.asking += 1;
+            let change = ActorChange { key: key.clone(), expected: Some(revision), record: before };
+            self.actions.push_back(Action::Actor(change));
+        }
+        self.actors.forget_if_useless(key, is_awaited);
     }
 }
 

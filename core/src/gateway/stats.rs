@@ -42,6 +42,8 @@ pub struct Stats {
     pub sent_again: u64,
     /// Actors that were set wanted.
     pub actors_wanted: u64,
+    /// Actors of which that was taken back: nobody answered it before their requests had gone.
+    pub actors_unwanted: u64,
     /// Frames that were malformed or of another version.
     pub malformed: u64,
     /// Frames that bear another gateway's id.

@@ -85,6 +85,12 @@ pub fn wants(revision: u64) -> Action {
     asks_for(actor("default"), Some(revision), says(revision, ActorState::Wanted).record)
 }
 
+/// That the actor is wanted is taken back: its record says what it said before.
+pub fn takes_back(revision: u64, before: Option<ActorRecord>) -> Action {
+    let (key, expected) = (actor("default"), Some(Revision(revision)));
+    Action::Actor(ActorChange { key, expected, record: before })
+}
+
 /// What most clients want.
 pub fn get() -> Open {
     open("GET", "/", Body::None)

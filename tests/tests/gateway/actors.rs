@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use underpass_core::directory::{
-    ActorRecord, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerRecord, RunnerState,
+    ActorChange, ActorRecord, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerRecord, RunnerState, Versioned,
 };
 use underpass_core::gateway::{Action, Config, Event, Open};
 use underpass_core::http::Body;
@@ -11,7 +11,7 @@ use underpass_core::protocol::tunnel::to_server;
 use underpass_core::{FailureCode, Gateway, Machine};
 use underpass_tests::given::actors::{
     answer, asks_for, changed, conflict, gateway_of_actors, get, get_to, given, now_called, runner, running, says,
-    shows, shows_runner, stored, wants, wants_first,
+    shows, shows_runner, stored, takes_back, wants, wants_first,
 };
 use underpass_tests::given::gateway::{Asked, config, lonely_gateway, zeros};
 use underpass_tests::given::supervisor::{actor, runner_id};
@@ -309,10 +309,11 @@ fn records_are_kept_only_of_actors_that_run_or_are_waited_for() {
     assert_eq!(story.machine.stats().actors, 1);
     story.input(Event::ClientGone { key: asked.key }).expect([]);
     assert_eq!((story.machine.stats().actors, story.machine.stats().asking), (1, 1));
-    story.input(stored(7)).expect([]);
+    story.input(stored(7)).expect([takes_back(7, None)]);
+    story.input(stored(8)).expect([]);
     assert_eq!((story.machine.stats().actors, story.machine.stats().asking), (0, 0));
     // An outcome that nobody waits for any more.
-    story.input(stored(8)).expect([]);
+    story.input(stored(9)).expect([]);
     story.ends();
 }
 
@@ -342,13 +343,82 @@ fn only_so_many_changes_are_under_way() {
     other.target.actor_id = "other".into();
     let other = story.opens(other);
     story.expect([]);
-    story.input(stored(1)).expect([]);
+    story.input(stored(1)).expect([takes_back(1, None)]);
+    story.input(stored(2)).expect([]);
     story.passes_in_silence_until(TRY_AGAIN);
     let record = ActorRecord { created_at: 250, generation: 0, crashes: 0, alarm: None, state: ActorState::Wanted };
     story.expect([asks_for(actor("other"), None, record)]);
     story.input(Event::ClientGone { key: other.key }).expect([]);
-    let outcome = ChangeOutcome::Stored(Revision(2));
+    let outcome = ChangeOutcome::Stored(Revision(3));
+    story.input(Event::ActorChanged { actor: actor("other"), outcome });
+    let change = ActorChange { key: actor("other"), expected: Some(Revision(3)), record: None };
+    story.expect([Action::Actor(change)]);
+    let outcome = ChangeOutcome::Stored(Revision(4));
     story.input(Event::ActorChanged { actor: actor("other"), outcome }).expect([]).ends();
+}
+
+#[test]
+fn an_actor_that_nobody_starts_is_no_longer_wanted_when_its_last_request_has_gone() {
+    // One that had no record, and one that slept.
+    for before in [None, Some(says(1, ActorState::Sleeping))] {
+        let mut story = given();
+        let first = story.opens(get());
+        story.expect([wants_first(0)]);
+        let second = story.opens(get());
+        if let Some(slept) = &before {
+            story.input(conflict(before.clone())).expect([wants(1)]);
+            assert_eq!(slept.revision, Revision(1));
+        }
+        story.input(stored(2)).expect([]);
+        story.input(Event::ClientGone { key: first.key }).expect([]);
+        let before = before.map(|before| before.record);
+        story.input(Event::ClientGone { key: second.key }).expect([takes_back(2, before.clone())]);
+        // The directory shows it, too.
+        let record = before.map(|record| Versioned { revision: Revision(3), record });
+        story.input(Event::Actor(ActorSeen { key: actor("default"), record })).expect([]);
+        story.input(stored(3)).expect([]);
+        assert_eq!((story.machine.stats().actors_wanted, story.machine.stats().actors_unwanted), (1, 1));
+        story.ends();
+    }
+}
+
+#[test]
+fn an_actor_that_is_needed_again_while_that_is_taken_back_is_wanted_again() {
+    let mut story = given();
+    let gone = waits(&mut story, get());
+    story.input(Event::ClientGone { key: gone.key }).expect([takes_back(1, None)]);
+    let asked = story.opens(get());
+    story.expect([]);
+    story.input(stored(2)).expect([wants_first(0)]);
+    story.input(stored(3)).expect([]);
+    story.input(shows(4, running(1))).expect([get_to(1, asked)]);
+    answer(&mut story, asked);
+    story.ends();
+}
+
+#[test]
+fn what_somebody_has_answered_is_not_taken_back() {
+    // A relay has chosen a runner; another gateway has taken it back, and a third has set it wanted anew.
+    for state in [ActorState::Starting(runner_id(1)), ActorState::Sleeping, ActorState::Wanted] {
+        let mut story = given();
+        let gone = waits(&mut story, get());
+        story.input(shows(2, state));
+        story.actions();
+        story.input(conflict(Some(says(2, state))));
+        story.actions();
+        story.input(Event::ClientGone { key: gone.key });
+        assert!(!story.actions().contains(&takes_back(1, None)), "{state:?}");
+    }
+    // It had been, when that was to be taken back.
+    let mut story = given();
+    let gone = waits(&mut story, get());
+    story.input(Event::ClientGone { key: gone.key }).expect([takes_back(1, None)]);
+    story.input(conflict(Some(says(2, ActorState::Starting(runner_id(1)))))).expect([]).ends();
+    // Nobody knows whether it was.
+    let mut story = given();
+    let gone = waits(&mut story, get());
+    story.input(Event::ClientGone { key: gone.key }).expect([takes_back(1, None)]);
+    story.input(changed(ChangeOutcome::Unavailable)).expect([]).ends();
 }
 
 #[test]
