@@ -1,7 +1,7 @@
 //! `underpass up`: gateway, relay and one runner in one process.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -29,18 +29,20 @@ pub(crate) async fn run(options: Up) -> Result<Ended, Error> {
         Some(directory) => {
             // It blocks, before there is anything that it could hold up.
             let store = RedbKv::open(directory, underpass_store_redb::Config::default())?;
-            let first_generation = store.newest_generation().saturating_add(1).max(unix_seconds());
+            let first_generation = store.newest_generation().saturating_add(1).max(first_generation());
             serve(options, store, first_generation).await
         }
-        None => serve(options, MemKv::new(), unix_seconds()).await,
+        None => serve(options, MemKv::new(), first_generation()).await,
     }
 }
 
-/// The directory knows nothing of an earlier run, but runners may still have actors that it started. With these as the
-/// first generation none is taken for one of this run, as long as no actor has started more often than once a second.
-fn unix_seconds() -> u32 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+/// The directory knows nothing of an earlier run, but runners may still have actors that it started. Counted in quarters
+/// of a second since the beginning of 2026, none of them is taken for one of this run, as long as no actor has started
+/// more often than four times a second. It lasts until 2060.
+fn first_generation() -> u32 {
+    const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + BEGINNING).unwrap_or_default();
+    u32::try_from(since.as_millis() / 250).unwrap_or(u32::MAX).max(1)
 }
 
 /// Actors keep what they keep in a store, whose users were all of generations before the first one.

@@ -18,6 +18,7 @@ LOST = 20  # seconds until the actors of a runner that went away without a word 
 @each
 async def a_process_that_is_killed_costs_its_requests_soon_and_its_actors_come_back(version):
     async with house(version) as one:
+        before = (await one.client.who("home"))["generation"]
         get = asyncio.create_task(one.client.ask("home", "/slow/60000"))
         post = asyncio.create_task(one.client.ask("home", "/slow/60000", "POST", data=b"x"))
         await one.runner.tells("request", 2, name="slow")
@@ -34,7 +35,7 @@ async def a_process_that_is_killed_costs_its_requests_soon_and_its_actors_come_b
             expect(((await get).status, (await get).code) == (502, "runner_lost"), await get)
             expect(4 < time.monotonic() - killed < 8, await get)
             who = await one.client.who("home")
-            expect(who["process"] == again.process.pid and who["generation"] == 2, who)
+            expect(who["process"] == again.process.pid and who["generation"] == before + 1, who)
             expect(LOST - 1 < time.monotonic() - killed < LOST + 5, time.monotonic() - killed)
             expect(not again.all("request", name="slow"), "a second delivery")
 
@@ -92,6 +93,27 @@ async def a_relay_that_is_killed_and_started_again_serves_again(version):
                 expect(await one.kv("keeper", "kvGet", ["kept"]) == ["yes"])
                 async with one.socket("keeper") as socket:
                     await answers(socket, "open")
+
+
+@each
+async def a_relay_that_was_started_again_starts_no_actor_over_one_that_lives(version):
+    actors = [f"actor-{number}" for number in range(10)]
+    async with up() as first, published(version, first.runners) as runner, client(first) as one:
+        for actor in actors:
+            await one.ok(actor)
+        first.process.kill()
+        await first.process.wait()
+        await runner.tells("disconnected")
+        async with program(*again(first)):
+            await runner.tells("connected", 2, within=20)
+            for answer in await asyncio.gather(*(one.ok(actor) for actor in actors)):
+                expect(answer.seconds < 10, answer)
+            for actor in actors:
+                await runner.tells("started", 2, actor=actor)
+                lives = [told for told in runner.told if told["what"] in ("started", "stopped") and told["actor"] == actor]
+                expect([life["what"] for life in lives] == ["started", "stopped", "started"], lives)
+                old, _, new = (life["generation"] for life in lives)
+                expect(old < new, lives)
 
 
 @each
@@ -163,12 +185,12 @@ async def requests_wait_while_a_runner_is_away(version):
 @once
 async def a_runner_that_stays_away_stops_its_actors_and_another_takes_them(version):
     async with cabled(version) as (one, cable):
-        await one.client.ok("moved")
+        before = (await one.client.who("moved"))["generation"]
         cut = time.monotonic()
         cable.cut(whole=False)
         async with published(version, one.program.runners) as other:
             who = await one.client.who("moved")
-            expect(who["process"] == other.process.pid and who["generation"] == 2, who)
+            expect(who["process"] == other.process.pid and who["generation"] == before + 1, who)
             expect(LOST - 1 < time.monotonic() - cut < LOST + 5, time.monotonic() - cut)
             stopped = await one.runner.tells("stopped", actor="moved")
             expect(stopped["at"] < other.all("started")[0]["at"], "it ran twice")

@@ -16,7 +16,7 @@ pub struct Config {
     pub max_actors_per_runner: u32,
     /// The generation of an actor's first life that the directory knows of. A directory that does not outlive its
     /// relays forgets lives that may still go on, and that stores remember: then it must be newer than all of before,
-    /// as the seconds since the Unix epoch are.
+    /// as a count of the seconds since some day would be.
     pub first_generation: u32,
     /// Events of one connection held until its pong; more are dropped, and come again on the next connection.
     pub max_held_events: usize,
