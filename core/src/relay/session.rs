@@ -343,13 +343,14 @@ impl Relay {
             self.deadlines.cancel(armed);
         }
         connection.backlog.clear();
-        connection.calls.clear();
         connection.early.take();
         if connection.hosts() {
             connection.hosting = Hosting::Nothing;
             self.left.push(number);
         }
+        self.forget_calls(number);
         self.pools.leave(number);
+        let Some(connection) = self.connections.get_mut(&number) else { return };
         self.counted.ends.connection_ended += connection.routes.len() as u64;
         for gateway in self.routes.forget_all(&mut connection.routes) {
             self.tell_connection_ended(number, gateway);
