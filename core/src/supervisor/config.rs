@@ -17,6 +17,9 @@ pub struct Config {
     /// The generation of an actor's first life that the directory knows of. Where the key-value stores outlive the
     /// directory it must be newer than all that have used them.
     pub first_generation: u32,
+    /// Bytes of an actor's id. A longer one is started for nobody, and what runners say of it is dropped: gateways must
+    /// not take longer ones.
+    pub max_actor_id: usize,
     /// Events of one connection held until its pong; more are dropped, and come again on the next connection.
     pub max_held_events: usize,
     /// From a start's command to the actor's first event.
@@ -54,6 +57,7 @@ impl Default for Config {
             max_runners: 20_000,
             max_actors_per_runner: 20_000,
             first_generation: 1,
+            max_actor_id: 512,
             max_held_events: 20_000,
             actor_start: Duration::from_secs(30),
             unstarted_stop: Duration::from_secs(30),
@@ -78,6 +82,7 @@ impl Config {
             ("max_actors", self.max_actors),
             ("max_runners", self.max_runners),
             ("max_actors_per_runner", self.max_actors_per_runner as usize),
+            ("max_actor_id", self.max_actor_id),
             ("max_held_events", self.max_held_events),
         ] {
             if value == 0 {
