@@ -220,7 +220,9 @@ impl Machine for Relay {
             Event::Directory { connection, outcome } => self.directory(connection, outcome, now),
             Event::NoResponders { gateway } => self.nobody_listens(gateway, now),
             Event::Runner(seen) => {
-                self.pools.seen(&seen);
+                for clash in self.pools.seen(&seen) {
+                    self.other_kind(clash);
+                }
                 self.tell_supervisor(supervisor::Event::Runner(seen), now);
             }
             Event::Actor(seen) => self.tell_supervisor(supervisor::Event::Actor(seen), now),
@@ -229,7 +231,10 @@ impl Machine for Relay {
                 self.tell_supervisor(supervisor::Event::Changed { actor, outcome }, now);
             }
             Event::DirectoryBack => self.tell_supervisor(supervisor::Event::DirectoryBack, now),
-            Event::DirectoryAway => self.tell_supervisor(supervisor::Event::DirectoryAway, now),
+            Event::DirectoryAway => {
+                self.pools.begin_anew();
+                self.tell_supervisor(supervisor::Event::DirectoryAway, now);
+            }
             Event::KvAnswered { connection, number, data } => {
                 self.kv_answered(connection, number, data, now);
             }
