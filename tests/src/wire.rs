@@ -51,6 +51,7 @@ pub fn record(number: u64, abilities: Abilities, state: RunnerState) -> RunnerRe
         abilities,
         connection: Some(connection(number)),
         moving: None,
+        entered: None,
         state,
     }
 }

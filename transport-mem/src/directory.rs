@@ -255,6 +255,7 @@ mod tests {
             abilities: Abilities::default(),
             connection: None,
             moving: None,
+            entered: None,
             state: RunnerState::Ready,
         }
     }

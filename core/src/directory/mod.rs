@@ -91,6 +91,8 @@ pub struct RunnerRecord {
     pub moving: Option<ConnectionId>,
     /// Whether it takes new requests.
     pub state: RunnerState,
+    /// The revision with which it was entered; none: this one. By it all agree who came first.
+    pub entered: Option<Revision>,
 }
 
 /// The count of a record's changes.
@@ -104,6 +106,13 @@ pub struct Versioned<Record> {
     pub revision: Revision,
     /// What it says.
     pub record: Record,
+}
+
+impl Versioned<RunnerRecord> {
+    /// The revision with which the runner was entered.
+    pub fn entered(&self) -> Revision {
+        self.record.entered.unwrap_or(self.revision)
+    }
 }
 
 /// A compare-and-set of a record.

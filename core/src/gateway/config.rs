@@ -34,6 +34,8 @@ pub struct Config {
     pub max_message: usize,
     /// The most bytes that the names and values of an answer's header fields may have.
     pub max_header_bytes: usize,
+    /// Bytes of an actor's id. A request for a longer one fails as `bad_target`.
+    pub max_actor_id: usize,
     /// Bytes held for one request and direction; past them the request fails.
     pub max_buffered: usize,
     /// The largest whole body of a request that is kept until the answer begins, so that the request can be sent again.
@@ -91,6 +93,7 @@ impl Default for Config {
             max_chunk: 64 * 1024,
             max_message: 32 * 1024 * 1024,
             max_header_bytes: 64 * 1024,
+            max_actor_id: 512,
             max_buffered: 33 * 1024 * 1024,
             max_kept_body: 1024 * 1024,
             max_waiting: 10_000,
@@ -122,6 +125,7 @@ impl Config {
             ("max_requests", self.max_requests),
             ("max_requests_per_runner", self.max_requests_per_runner),
             ("max_chunk", self.max_chunk),
+            ("max_actor_id", self.max_actor_id),
             ("max_tries", self.max_tries as usize),
         ] {
             if value == 0 {

@@ -38,6 +38,9 @@ impl Gateway {
                 return refuse(self, FailureCode::Draining, "this gateway is going away");
             }
         }
+        if open.target.actor_id.len() > self.config.max_actor_id {
+            return refuse(self, FailureCode::BadTarget, "the actor's id is longer than this gateway takes");
+        }
         if self.requests.len() + self.endings.len() >= self.config.max_requests {
             return refuse(self, FailureCode::Overloaded, "this gateway has as many requests open as it may");
         }

@@ -63,6 +63,9 @@ pub struct Config {
     pub max_kv_calls: usize,
     /// Bytes of such calls that wait for one connection; more are refused.
     pub max_kv_waiting: usize,
+    /// How long a store has for an answer. Then its call is an error for the runner, and counts among the open ones no
+    /// more, even if the store is still at it.
+    pub kv_answer: Duration,
     /// Whether a connection is closed over a frame that has no route.
     pub close_over_unrouted: bool,
 }
@@ -95,6 +98,7 @@ impl Default for Config {
             kv: kv::Limits::default(),
             max_kv_calls: 64,
             max_kv_waiting: 64 * 1024 * 1024,
+            kv_answer: Duration::from_secs(10),
             close_over_unrouted: false,
         }
     }
@@ -130,6 +134,7 @@ impl Config {
             ("gateway_silent", self.gateway_silent),
             ("abort_again", self.abort_again),
             ("directory_retry", self.directory_retry),
+            ("kv_answer", self.kv_answer),
         ] {
             // What is less than the clock's tick would be due for ever.
             if wait.as_micros() == 0 {

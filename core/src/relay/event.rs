@@ -104,7 +104,7 @@ pub enum Event {
         /// Whose runner asked.
         connection: u64,
         /// As the action said.
-        request_id: u32,
+        number: u64,
         /// The answer.
         data: KvResponseData,
     },
@@ -147,12 +147,13 @@ pub enum Action {
     },
     /// Change an actor's record, one at a time per actor, and say what became of it with [`Event::ActorChanged`].
     Actor(ActorChange),
-    /// Ask an actor's store, in the order of these actions, and say what it answered with [`Event::KvAnswered`].
+    /// Ask an actor's store, in the order of these actions, and say what it answered with [`Event::KvAnswered`],
+    /// however late.
     Kv {
         /// Whose runner asks.
         connection: u64,
-        /// To be repeated.
-        request_id: u32,
+        /// The call's own, to be repeated.
+        number: u64,
         /// What is asked.
         call: Call,
         /// Whose store, and in whose name.

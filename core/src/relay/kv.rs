@@ -1,21 +1,68 @@
 //! Calls of runners on their actors' stores: in order, and so many at a time.
 
-use std::collections::VecDeque;
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytestring::ByteString;
 
 use super::{Action, Relay};
 use crate::http::Close;
 use crate::kv::{ActorStore, Owner, error_response};
+use crate::machine::deadline::{Armed, Deadlines};
 use crate::protocol::ToClient;
 use crate::protocol::kv::{KvRequest, KvResponse, KvResponseData};
 use crate::time::Time;
 
+/// The named deadline of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deadline {
+    /// The store must have answered.
+    Answer,
+}
+
+/// The calls that stores have yet to answer, of all connections.
+#[derive(Debug)]
+pub(super) struct Stores {
+    /// By the connection and the number of the call.
+    deadlines: Deadlines<Deadline, (u64, u64)>,
+    last: u64,
+}
+
+impl Stores {
+    /// So long a store has for an answer.
+    pub(super) fn new(answer: Duration) -> Self {
+        Stores { deadlines: Deadlines::new([(Deadline::Answer, answer)]), last: 0 }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Time> {
+        self.deadlines.next_due()
+    }
+
+    /// Deadlines armed.
+    pub(super) fn len(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// A number that no call had before, and its deadline.
+    fn begin(&mut self, connection: u64, now: Time) -> (u64, Armed) {
+        self.last += 1;
+        (self.last, self.deadlines.arm(Deadline::Answer, (connection, self.last), now))
+    }
+}
+
+/// A call that a store has yet to answer.
+#[derive(Debug)]
+struct Open {
+    /// What its runner calls it.
+    request_id: u32,
+    answer: Armed,
+}
+
 /// The calls of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// How many a store has yet to answer.
-    open: usize,
+    /// Those that a store has yet to answer, by their numbers.
+    open: BTreeMap<u64, Open>,
     /// What waits until it has answered some, and the bytes that each came in.
     waiting: VecDeque<(KvRequest, usize)>,
     held: usize,
@@ -23,16 +70,12 @@ pub(super) struct Calls {
 
 impl Calls {
     pub(super) fn open(&self) -> usize {
-        self.open
+        self.open.len()
     }
 
     /// Bytes that wait.
     pub(super) fn held(&self) -> usize {
         self.held
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Calls::default();
     }
 }
 
@@ -41,7 +84,7 @@ impl Relay {
     pub(super) fn kv_request(&mut self, number: u64, request: KvRequest, bytes: usize, now: Time) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         let calls = &mut connection.calls;
-        if calls.open < self.config.max_kv_calls {
+        if calls.open() < self.config.max_kv_calls {
             return self.call(number, request, now);
         }
         if calls.held + bytes > self.config.max_kv_waiting {
@@ -64,12 +107,13 @@ impl Relay {
         };
         match self.config.kv.call(data, self.wall.unix_ms(now)) {
             Ok(call) => {
-                connection.calls.open += 1;
+                let (asked, answer) = self.stores.begin(number, now);
+                connection.calls.open.insert(asked, Open { request_id, answer });
                 self.counted.kv_calls += 1;
                 // Copied: a slice would keep the whole frame that it came in.
                 let actor_id = ByteString::from(&*actor_id);
                 let owner = Owner { store: ActorStore { pool, actor_id }, generation };
-                self.actions.push_back(Action::Kv { connection: number, request_id, call, owner });
+                self.actions.push_back(Action::Kv { connection: number, number: asked, call, owner });
             }
             Err(refused) => {
                 self.counted.kv_refused += 1;
@@ -79,18 +123,44 @@ impl Relay {
     }
 
     /// A store answered.
-    pub(super) fn kv_answered(&mut self, number: u64, request_id: u32, data: KvResponseData, now: Time) {
-        let Some(connection) = self.connections.get_mut(&number) else { return };
-        let calls = &mut connection.calls;
-        if calls.open == 0 {
-            // It was asked by a connection that is being closed.
+    pub(super) fn kv_answered(&mut self, number: u64, call: u64, data: KvResponseData, now: Time) {
+        let open = self.connections.get_mut(&number).and_then(|connection| connection.calls.open.remove(&call));
+        let Some(Open { request_id, answer }) = open else {
+            // It was waited for no longer, or its connection has ended.
+            self.counted.kv_late += 1;
             return;
-        }
-        calls.open -= 1;
+        };
+        self.stores.deadlines.cancel(answer);
         self.answer_kv(number, request_id, data);
+        self.call_waiting(number, now);
+    }
+
+    /// Stores that have not answered in time are not waited for: their runners are told so, and others are called.
+    pub(super) fn give_up_stores(&mut self, now: Time) {
+        while let Some((Deadline::Answer, (number, call))) = self.stores.deadlines.pop_due(now) {
+            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            let Some(Open { request_id, .. }) = connection.calls.open.remove(&call) else { continue };
+            self.counted.timeouts.kv_answer += 1;
+            // Nobody knows whether it was done.
+            self.answer_kv(number, request_id, error_response("the store did not answer in time"));
+            self.call_waiting(number, now);
+        }
+    }
+
+    /// A connection ends: nothing waits for what it asked.
+    pub(super) fn forget_calls(&mut self, number: u64) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let Calls { open, .. } = core::mem::take(&mut connection.calls);
+        for Open { answer, .. } in open.into_values() {
+            self.stores.deadlines.cancel(answer);
+        }
+    }
+
+    /// Stores are called for what waits, as long as there is room.
+    fn call_waiting(&mut self, number: u64, now: Time) {
         while let Some(connection) = self.connections.get_mut(&number) {
             let calls = &mut connection.calls;
-            if calls.open >= self.config.max_kv_calls {
+            if calls.open() >= self.config.max_kv_calls {
                 return;
             }
             let Some((request, bytes)) = calls.waiting.pop_front() else { return };

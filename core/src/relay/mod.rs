@@ -35,6 +35,7 @@ pub use stats::{Ends, Stats, Timeouts};
 use self::connection::{Connection, Session};
 use self::drain::Drain;
 use self::ending::Endings;
+use self::kv::Stores;
 use self::pools::Pools;
 use self::registration::Registration;
 use self::routes::Routes;
@@ -59,6 +60,7 @@ pub struct Relay {
     registrations: HashMap<u64, Registration>,
     routes: Routes,
     endings: Endings,
+    stores: Stores,
     deadlines: Deadlines<Deadline, u64>,
     actions: VecDeque<Action>,
     drain: Drain,
@@ -113,6 +115,7 @@ impl Relay {
             supervisor,
             actor_changes: 0,
             left: Vec::new(),
+            stores: Stores::new(config.kv_answer),
             pools: Pools::new(config.supervisor.max_runners),
             config,
             id,
@@ -138,6 +141,7 @@ impl Relay {
         self.routes.tick(now);
         self.lose_silent_gateways(now);
         self.tell_again(now);
+        self.give_up_stores(now);
         while let Some((deadline, number)) = self.deadlines.pop_due(now) {
             match deadline {
                 Deadline::Init => {
@@ -216,7 +220,9 @@ impl Machine for Relay {
             Event::Directory { connection, outcome } => self.directory(connection, outcome, now),
             Event::NoResponders { gateway } => self.nobody_listens(gateway, now),
             Event::Runner(seen) => {
-                self.pools.seen(&seen);
+                for clash in self.pools.seen(&seen) {
+                    self.other_kind(clash);
+                }
                 self.tell_supervisor(supervisor::Event::Runner(seen), now);
             }
             Event::Actor(seen) => self.tell_supervisor(supervisor::Event::Actor(seen), now),
@@ -225,9 +231,12 @@ impl Machine for Relay {
                 self.tell_supervisor(supervisor::Event::Changed { actor, outcome }, now);
             }
             Event::DirectoryBack => self.tell_supervisor(supervisor::Event::DirectoryBack, now),
-            Event::DirectoryAway => self.tell_supervisor(supervisor::Event::DirectoryAway, now),
-            Event::KvAnswered { connection, request_id, data } => {
-                self.kv_answered(connection, request_id, data, now);
+            Event::DirectoryAway => {
+                self.pools.begin_anew();
+                self.tell_supervisor(supervisor::Event::DirectoryAway, now);
+            }
+            Event::KvAnswered { connection, number, data } => {
+                self.kv_answered(connection, number, data, now);
             }
             Event::Drain => self.drain(now),
         }
@@ -247,6 +256,7 @@ impl Machine for Relay {
             self.deadlines.next_due(),
             self.routes.next_due(),
             self.endings.next_due(),
+            self.stores.next_due(),
             self.drain.next_due(),
             self.supervisor.poll_timeout(),
         ];
@@ -265,6 +275,7 @@ impl Machine for Relay {
             deadlines: self.deadlines.len()
                 + self.routes.deadlines()
                 + self.endings.deadlines()
+                + self.stores.len()
                 + self.drain.deadlines(),
             buffered: connections().map(|connection| connection.backlog.held() + connection.early.held()).sum(),
             kv_open: connections().map(|connection| connection.calls.open()).sum(),

@@ -97,6 +97,11 @@ impl Registration {
         self.record.slots
     }
 
+    /// The revision with which it was entered, if it was.
+    pub(super) fn entered(&self) -> Option<Revision> {
+        self.record.entered
+    }
+
     /// Whether its actors have state.
     pub(super) fn kind(&self) -> PoolKind {
         PoolKind::of(self.record.abilities)
@@ -155,6 +160,11 @@ impl Registration {
             ChangeOutcome::Conflict(None) if written == Wanted::Gone || self.never_entered() => Step::Done,
             ChangeOutcome::Conflict(None) => {
                 self.revision = None;
+                match self.place {
+                    // Whom it was to follow has gone.
+                    Place::Entering => self.record.entered = None,
+                    Place::Here { .. } | Place::Moved { .. } => {}
+                }
                 Step::Change(self.change())
             }
             ChangeOutcome::Conflict(Some(current)) => self.conflict(current, relay),
@@ -177,6 +187,7 @@ impl Registration {
     fn stored(&mut self, revision: Revision, written: Wanted) -> Step {
         self.revision = Some(revision);
         let Wanted::State(state) = written else { return Step::Done };
+        self.record.entered.get_or_insert(revision);
         let before = core::mem::replace(&mut self.place, Place::Here { state });
         let change = (self.wanted != written).then(|| self.change());
         match (before, change) {
@@ -189,6 +200,7 @@ impl Registration {
 
     /// The record is another than expected.
     fn conflict(&mut self, current: Versioned<RunnerRecord>, relay: RelayId) -> Step {
+        let entered = current.entered();
         let Versioned { revision, record: current } = current;
         if self.never_entered() {
             // Whatever the record says is another connection's.
@@ -200,6 +212,9 @@ impl Registration {
         match (&self.place, self.wanted) {
             (Place::Entering, Wanted::State(_)) if !mine => {
                 self.record.id = current.id;
+                // One that is there goes on; one that was away, or another by the same name, comes anew.
+                let goes_on = current.connection.is_some() && PoolKind::of(current.abilities) == self.kind();
+                self.record.entered = goes_on.then_some(entered);
                 // Its relay drains, and the runner comes from there: what is open there goes on.
                 let moves = current.state == RunnerState::Moving && current.connection.is_some();
                 let before = if moves { current.connection } else { current.moving };
@@ -214,6 +229,7 @@ impl Registration {
             }
             (Place::Entering | Place::Here { .. } | Place::Moved { .. }, Wanted::State(_) | Wanted::Gone) if mine => {
                 self.record.moving = current.moving;
+                self.record.entered = Some(entered);
             }
             (Place::Here { .. } | Place::Moved { .. }, wanted) if moved => {
                 self.place = Place::Moved { theirs: current };

@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, Early, Hosting, Session, Waiting};
 use super::notice::Notice;
-use super::pools::PoolKind;
+use super::pools::{Clash, PoolKind};
 use super::registration::{Registration, Step};
 use super::{Action, Deadline, Relay};
 use crate::bus::{ConnectionId, Publication, Subject};
@@ -143,7 +143,7 @@ impl Relay {
         connection.streams = abilities.streams;
         let kind = PoolKind::of(abilities);
         if let Some(theirs) = self.pools.other_kind(&key, kind) {
-            return self.other_kind(number, kind, theirs);
+            return self.other_kind(Clash { connection: number, mine: kind, theirs });
         }
         self.pools.enter(number, key.clone(), kind);
         let id = uuid::Builder::from_random_bytes({
@@ -161,6 +161,7 @@ impl Relay {
             moving: None,
             // Until its pong it takes none.
             state: RunnerState::Full,
+            entered: None,
         };
         let (registration, change) = Registration::enter(key, record);
         self.registrations.insert(number, registration);
@@ -179,9 +180,12 @@ impl Relay {
                 if let Some(change) = change {
                     self.change(number, change);
                 }
+                if let Some(entered) = self.registrations.get(&number).and_then(Registration::entered) {
+                    self.pools.entered(number, entered);
+                }
                 // Another may have come in at the same time.
-                match self.of_other_kind(number) {
-                    Some((mine, theirs)) => self.other_kind(number, mine, theirs),
+                match self.pools.earlier_of_other_kind(number) {
+                    Some(clash) => self.other_kind(clash),
                     None => self.begin(number, revision, now),
                 }
             }
@@ -265,14 +269,8 @@ impl Relay {
         }
     }
 
-    fn of_other_kind(&self, number: u64) -> Option<(PoolKind, PoolKind)> {
-        let registration = self.registrations.get(&number)?;
-        let mine = registration.kind();
-        Some((mine, self.pools.other_kind(&registration.key, mine)?))
-    }
-
-    /// A pool has runners of one kind only.
-    fn other_kind(&mut self, number: u64, mine: PoolKind, theirs: PoolKind) {
+    /// A pool has runners of one kind only: that of the runner that came first.
+    pub(super) fn other_kind(&mut self, Clash { connection: number, mine, theirs }: Clash) {
         self.counted.other_kind += 1;
         let notice = Notice::OtherKind { mine, theirs };
         let close = Close::new(1008, format!("relay.other_kind: {notice}"));
@@ -344,13 +342,14 @@ impl Relay {
             self.deadlines.cancel(armed);
         }
         connection.backlog.clear();
-        connection.calls.clear();
         connection.early.take();
         if connection.hosts() {
             connection.hosting = Hosting::Nothing;
             self.left.push(number);
         }
+        self.forget_calls(number);
         self.pools.leave(number);
+        let Some(connection) = self.connections.get_mut(&number) else { return };
         self.counted.ends.connection_ended += connection.routes.len() as u64;
         for gateway in self.routes.forget_all(&mut connection.routes) {
             self.tell_connection_ended(number, gateway);

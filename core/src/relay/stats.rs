@@ -63,6 +63,8 @@ pub struct Stats {
     pub kv_calls: u64,
     /// Calls on stores that were over a limit, or of an actor that their runner does not host.
     pub kv_refused: u64,
+    /// Answers of stores for which nobody waited any more: they came too late, or their connection had ended.
+    pub kv_late: u64,
     /// Runners refused because their pool is of the other kind.
     pub other_kind: u64,
     /// Records of runners written anew, so that they do not age.
@@ -99,6 +101,8 @@ pub struct Timeouts {
     pub pong: u64,
     /// A gateway was silent that had routes on a connection.
     pub gateway_silent: u64,
+    /// A store did not answer: calls that are errors for their runners.
+    pub kv_answer: u64,
     /// Published runners that were still here so long after the drain's beginning.
     pub drain_published: u64,
     /// Connections that the drain did not wait for any longer.

@@ -15,6 +15,10 @@ impl Supervisor {
         let slot = match slot {
             Some(slot) => slot,
             None if record.record.state == ActorState::Sleeping && record.record.alarm.is_none() => return,
+            None if seen.key.actor_id.len() > self.config.max_actor_id => {
+                self.counted.untracked += 1;
+                return;
+            }
             None if self.actors.len() >= self.config.max_actors => return self.untracked_actor(),
             None => self.actors.insert(seen.key),
         };

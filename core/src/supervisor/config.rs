@@ -18,6 +18,9 @@ pub struct Config {
     /// relays forgets lives that may still go on, and that stores remember: then it must be newer than all of before,
     /// as a count of the seconds since some day would be.
     pub first_generation: u32,
+    /// Bytes of an actor's id. A longer one is started for nobody, and what runners say of it is dropped: gateways must
+    /// not take longer ones.
+    pub max_actor_id: usize,
     /// Events of one connection held until its pong; more are dropped, and come again on the next connection.
     pub max_held_events: usize,
     /// Bytes of such events, of each connection.
@@ -57,6 +60,7 @@ impl Default for Config {
             max_runners: 20_000,
             max_actors_per_runner: 20_000,
             first_generation: 1,
+            max_actor_id: 512,
             max_held_events: 20_000,
             max_held_bytes: 16 * 1024 * 1024,
             actor_start: Duration::from_secs(30),
@@ -82,6 +86,7 @@ impl Config {
             ("max_actors", self.max_actors),
             ("max_runners", self.max_runners),
             ("max_actors_per_runner", self.max_actors_per_runner as usize),
+            ("max_actor_id", self.max_actor_id),
             ("max_held_events", self.max_held_events),
             ("max_held_bytes", self.max_held_bytes),
         ] {

@@ -29,8 +29,12 @@ enum Whose {
 
 impl Supervisor {
     /// A runner says what happened to actors.
-    pub(super) fn said(&mut self, connection: u64, events: Vec<EventWrapper>, now: Time) -> Result<(), ApiMisuse> {
+    pub(super) fn said(&mut self, connection: u64, mut events: Vec<EventWrapper>, now: Time) -> Result<(), ApiMisuse> {
         self.must_be_open(connection)?;
+        let (came, max_actor_id) = (events.len(), self.config.max_actor_id);
+        // Nobody was given an actor with a longer id.
+        events.retain(|event| event.checkpoint.actor_id.len() <= max_actor_id);
+        self.counted.foreign_events += (came - events.len()) as u64;
         let room = Room { events: self.config.max_held_events, bytes: self.config.max_held_bytes };
         let max_strays = self.config.max_actors_per_runner as usize;
         // Of a connection whose place another took nothing counts.

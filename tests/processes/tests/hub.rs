@@ -74,6 +74,7 @@ async fn all_see_the_same_directory() {
         abilities: Abilities { streams: true, credit: Some(9), ..Abilities::default() },
         connection: Some(CONNECTION),
         moving: None,
+        entered: None,
         state: RunnerState::Ready,
     };
     let change = RunnerChange { key: key.clone(), expected: None, record: Some(record.clone()) };

@@ -95,6 +95,14 @@ impl Hosting {
         self
     }
 
+    /// Time passes at once.
+    #[track_caller]
+    pub fn jumps(&mut self, duration: Duration) -> &mut Self {
+        self.story.passes(duration);
+        self.settle();
+        self
+    }
+
     fn settle(&mut self) {
         loop {
             let actions = self.story.actions();

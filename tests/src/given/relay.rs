@@ -245,7 +245,7 @@ impl Story<Relay> {
         self.says(number, pong());
         let mut actions = self.actions();
         assert_eq!(actions.remove(0), tells(number, Notice::Ready(runner_key(key))));
-        let ready = RunnerRecord { state: RunnerState::Ready, ..record };
+        let ready = RunnerRecord { state: RunnerState::Ready, entered: Some(Revision(1)), ..record };
         let change = RunnerChange { key: runner_key(key), expected: Some(Revision(1)), record: Some(ready.clone()) };
         assert_eq!(actions, [Action::Directory { connection: number, change }]);
         let told = self.now().as_micros() as i64 / 1_000;

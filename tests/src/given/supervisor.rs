@@ -44,6 +44,7 @@ pub fn runner_record(number: u64, connection: Option<u64>, state: RunnerState) -
         abilities: Abilities::default(),
         connection: connection.map(|number| ConnectionId { relay, number }),
         moving: None,
+        entered: None,
         state,
     }
 }

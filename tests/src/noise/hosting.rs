@@ -26,7 +26,7 @@ pub struct Runners {
     pub noise: Noise,
     last: u64,
     open: Vec<u64>,
-    calls: Vec<(u64, u32)>,
+    calls: Vec<(u64, u64)>,
     alarm: i64,
     index: i64,
 }
@@ -79,8 +79,8 @@ impl Runners {
             3 | 4 => drop(self.hosting.input(Event::DirectoryBack)),
             5 => drop(self.hosting.passes(Duration::from_millis(self.noise.below(1_000) as u64))),
             6 if !self.calls.is_empty() => {
-                let (connection, request_id) = self.calls.remove(0);
-                self.hosting.input(Event::KvAnswered { connection, request_id, data: KvResponseData::Put });
+                let (connection, number) = self.calls.remove(0);
+                self.hosting.input(Event::KvAnswered { connection, number, data: KvResponseData::Put });
             }
             7 if number > 0 && self.noise.once_in(5) => self.cut(number),
             8 if number > 0 && self.noise.once_in(8) => drop(self.hosting.says(number, ToServer::Stopping)),
@@ -121,7 +121,7 @@ impl Runners {
         }
         for action in self.hosting.saw() {
             match action {
-                Action::Kv { connection, request_id, .. } => self.calls.push((connection, request_id)),
+                Action::Kv { connection, number, .. } => self.calls.push((connection, number)),
                 Action::Close { connection, .. } => self.cut(connection),
                 _ => {}
             }

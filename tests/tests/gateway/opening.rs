@@ -58,6 +58,23 @@ fn without_any_runner_a_request_is_refused() {
 }
 
 #[test]
+fn a_request_for_an_actor_with_too_long_an_id_is_refused() {
+    let of = |bytes: usize, mut open: Open| {
+        open.target.actor_id = "a".repeat(bytes).into();
+        open
+    };
+    let mut story = gateway();
+    for wanted in [get(), open_websocket("/")] {
+        assert_eq!(story.refuses(of(513, wanted)).code, FailureCode::BadTarget);
+    }
+    assert_eq!(story.machine.stats().refused, 2);
+    let asked = story.opens(of(512, get()));
+    assert_eq!(story.actions().len(), 1);
+    answer(&mut story, asked);
+    story.ends();
+}
+
+#[test]
 fn runners_that_do_not_count_take_no_requests() {
     let with = abilities(1_000);
     let away = {

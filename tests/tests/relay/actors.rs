@@ -294,6 +294,18 @@ fn events_of_actors_that_a_runner_does_not_host_are_counted_and_the_actors_are_s
 }
 
 #[test]
+fn what_a_runner_says_of_actors_with_too_long_ids_is_dropped() {
+    let mut hosting = with_actor();
+    let actor_id = "a".repeat(513);
+    hosting.tells(1, vec![event(&actor_id, 1, 0, running()), event("default", 1, 1, running())]);
+    let stats = hosting.story.machine.stats().supervisor;
+    assert_eq!((stats.foreign_events, stats.events, stats.strays_stopped), (1, 2, 0));
+    hosting.passes(Duration::from_secs(6)).pongs(1);
+    assert_eq!(hosting.story.machine.stats().supervisor.strays_stopped, 0, "nobody keeps it in mind");
+    hosting.ends();
+}
+
+#[test]
 fn what_comes_over_the_bus_commands_no_runner() {
     let mut hosting = with_actor();
     let frame = underpass_core::protocol::ToRunner::Commands(Vec::new()).encode_framed();

@@ -7,6 +7,7 @@ mod directory;
 mod drain;
 mod ends;
 mod gateways;
+mod kinds;
 mod kv;
 mod moving;
 mod routes;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use underpass_core::bus::{ConnectionId, PublishError, Rejected, RelayId};
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerRecord, RunnerState, Versioned};
 use underpass_core::http::Close;
-use underpass_core::protocol::kv::{KvRequest, KvRequestData};
+use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponseData};
 use underpass_core::protocol::to_client::AckEvents;
 use underpass_core::protocol::to_gateway::RefusedReason;
 use underpass_core::protocol::to_server::AckCommands;
@@ -197,6 +197,7 @@ fn session_events() -> Vec<(&'static str, Event)> {
         ("directory: it says one elsewhere, from this", says_now(moved)),
         ("directory: the record says away", conflict(None)),
         ("directory: unavailable", directory(ChangeOutcome::Unavailable)),
+        ("store: an answer", Event::KvAnswered { connection: 1, number: 1, data: KvResponseData::Put }),
         ("outbox: blocked", Event::PeerBlocked { connection: 1 }),
         ("outbox: writable", Event::PeerWritable { connection: 1 }),
         ("connected with the same number", Event::Connected { connection: 1, hello: hello("b", Dialect::Underpass) }),

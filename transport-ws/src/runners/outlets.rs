@@ -72,14 +72,14 @@ impl<B: Bus> driver::Outlets for Outlets<B> {
             }
             Action::Directory { connection, change } => self.change(Change::Runner { connection, change }, effects),
             Action::Actor(change) => self.change(Change::Actor(change), effects),
-            Action::Kv { connection, request_id, call, owner } => {
+            Action::Kv { connection, number, call, owner } => {
                 // It is asked here, in order, and answers when it likes.
                 let answer = self.store.ask(call, owner);
                 let driver = self.driver.clone();
                 effects.spawn(Box::pin(async move {
                     let data = answer.await;
                     if let Some(driver) = driver.upgrade() {
-                        driver.drive(Event::KvAnswered { connection, request_id, data });
+                        driver.drive(Event::KvAnswered { connection, number, data });
                     }
                 }));
             }

@@ -28,6 +28,7 @@ fn record() -> RunnerRecord {
         abilities: Abilities::default(),
         connection: Some(ConnectionId { relay: RelayId(Uuid::from_u128(1)), number: 1 }),
         moving: None,
+        entered: None,
         state: RunnerState::Ready,
     }
 }
