@@ -161,6 +161,9 @@ impl Relay {
                 RunnerState::Full | RunnerState::Draining => {}
             },
             Step::Refreshed => {}
+            Step::LeftMoving => {
+                self.deadlines.arm(Deadline::Moving, number, now);
+            }
             Step::Moved => self.emptied(number),
             // An outcome of what was not asked, or was answered before.
             Step::Unasked => {}
@@ -198,6 +201,14 @@ impl Relay {
         }
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.refresh = Some(self.deadlines.arm(Deadline::Refresh, number, now));
+        }
+    }
+
+    /// Nobody has taken a connection out of the record that a runner moved from: its relay is gone.
+    pub(super) fn take_moving_out(&mut self, number: u64) {
+        if let Some(change) = self.registrations.get_mut(&number).map(Registration::take_moving_out) {
+            self.counted.timeouts.moving += 1;
+            self.change(number, change);
         }
     }
 
