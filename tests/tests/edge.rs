@@ -7,7 +7,7 @@ use underpass_core::protocol::carry::{FromBus, FromRunner};
 use underpass_core::protocol::control::ActorCheckpoint;
 use underpass_core::protocol::edge::{Edge, EdgeError, Heard};
 use underpass_core::protocol::{
-    Dialect, GatewayId, RequestId, ToClient, ToGateway, ToRunner, Untranslatable, Version, json, to_client,
+    Dialect, GatewayId, Memory, RequestId, ToClient, ToGateway, ToRunner, Untranslatable, Version, json, to_client,
 };
 use underpass_tests::vectors;
 
@@ -169,6 +169,47 @@ fn a_zero_gateway_id_passes_in_no_version_and_neither_direction() {
     }
 }
 
+/// Every word of version 7 that names a gateway, with the id that is none, and with another.
+#[test]
+fn no_message_that_names_the_zero_gateway_is_said_in_another_version() {
+    let tunnel = |of: &str, gateway: &str| {
+        let id = format!(r#"{{"gatewayId":"{gateway}","requestId":"{REQUEST}","messageIndex":0}}"#);
+        let kind = if of == "ToClient" { "ToClientRequestAbort" } else { "ToServerResponseAbort" };
+        format!(
+            r#"{{"tag":"{of}TunnelMessage","val":{{"messageId":{id},"messageKind":{{"tag":"{kind}","val":null}}}}}}"#
+        )
+    };
+    let start = |of: &str, gateway: &str| {
+        let request = format!(r#"{{"gatewayId":"{gateway}","requestId":"{REQUEST}"}}"#);
+        let config = r#"{"name":"n","key":null,"createTs":"0","input":null}"#;
+        let inner =
+            format!(r#"{{"tag":"CommandStartActor","val":{{"config":{config},"hibernatingRequests":[{request}]}}}}"#);
+        let checkpoint = r#"{"actorId":"a","generation":1,"index":"0"}"#;
+        format!(r#"{{"tag":"{of}Commands","val":[{{"checkpoint":{checkpoint},"inner":{inner}}}]}}"#)
+    };
+    let ping = |gateway: &str| {
+        format!(r#"{{"tag":"ToRunnerPing","val":{{"gatewayId":"{gateway}","requestId":"{REQUEST}","ts":"1"}}}}"#)
+    };
+    let none = "00000000";
+    for gateway in [none, "a1a2a3a4"] {
+        for (union, form) in [
+            (Union::ToServer, tunnel("ToServer", gateway)),
+            (Union::ToGateway, tunnel("ToServer", gateway)),
+            (Union::ToClient, tunnel("ToClient", gateway)),
+            (Union::ToRunner, tunnel("ToClient", gateway)),
+            (Union::ToRunner, ping(gateway)),
+            (Union::ToClient, start("ToClient", gateway)),
+            (Union::ToRunner, start("ToClient", gateway)),
+        ] {
+            let said = message(union, Version::V7, &form).translate(Version::V6, &mut Memory::stand_alone());
+            match said {
+                Err(refused) => assert_eq!((refused, gateway), (Untranslatable::ZeroGatewayId, none), "{form}"),
+                Ok(_) => assert_ne!(gateway, none, "{form}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn no_more_requests_are_open_than_may_be() {
     let mut edge = edge(Version::V2);
@@ -292,6 +333,13 @@ fn pings_of_a_version_are_not_heard_by_the_other() {
         assert!(!edge(version).answers_pings());
         let refused = edge(version).to_runner(ToClient::Ping(to_client::Ping { ts: 1 }));
         assert_eq!(refused, Err(Untranslatable::Needs { message: "ToClientPing", version: Version::V4 }));
+    }
+}
+
+#[test]
+fn runners_of_version_4_and_newer_answer_pings() {
+    for version in Version::ALL {
+        assert_eq!(edge(version).answers_pings(), !OLD.contains(&version), "{version}");
     }
 }
 

@@ -471,6 +471,8 @@ fn a_configuration_that_could_not_work_is_refused() {
     }
     let order = Config { backoff_first: Duration::from_secs(6), ..calm() };
     assert_eq!(refused(order), ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });
+    let as_long = Config { backoff_most: calm().backoff_first, ..calm() };
+    assert!(Runner::new(as_long, "key".into(), 1, Time::ZERO).is_ok());
     let small = small_config(1).max_buffered - 1;
     for (name, config) in [
         ("max_buffered", Config { max_buffered: small, ..small_config(1) }),
