@@ -9,7 +9,7 @@ use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::Kind as Answer;
 use underpass_core::protocol::{Dialect, MessageId, RequestId, ToClient, ToServer};
 use underpass_core::relay::{Action, Config, Event};
-use underpass_core::{Machine, Relay};
+use underpass_core::{Machine, Relay, Time};
 use underpass_tests::given::relay::{
     calm, closes, hello, init, of_request, pings, pong, publishes, refuses, relay, relay_with, sends, sends_piece,
     start, websocket_open,
@@ -244,7 +244,8 @@ fn a_published_runner_takes_nothing_new_and_has_eight_seconds_for_what_is_open()
     story.input(Event::Drain).expect_state(1, 2, Some(RunnerState::Draining));
     story.directory(1, stored(3)).expect([]);
     story.asks(1, of_request(0), start(None)).expect([refuses(1, of_request(0), RefusedReason::Draining)]);
-    story.passes(IDLE).expect([]);
+    story.expect_timeout(Some(Time::ZERO + IDLE));
+    story.passes(IDLE).expect([]).expect_timeout(Some(Time::ZERO + PUBLISHED));
     story.passes_in_silence_until(PUBLISHED - IDLE);
     let mut actions = story.actions();
     assert!(matches!(actions.pop(), Some(Action::Directory { .. })));
