@@ -7,7 +7,7 @@ use underpass_core::protocol::carry::{FromBus, FromRunner};
 use underpass_core::protocol::control::ActorCheckpoint;
 use underpass_core::protocol::edge::{Edge, EdgeError, Heard};
 use underpass_core::protocol::{
-    Dialect, GatewayId, Memory, RequestId, ToClient, ToGateway, ToRunner, Untranslatable, Version, json, to_client,
+    Dialect, GatewayId, RequestId, ToClient, ToGateway, ToRunner, Untranslatable, Version, json, to_client,
 };
 use underpass_tests::vectors;
 
@@ -169,47 +169,6 @@ fn a_zero_gateway_id_passes_in_no_version_and_neither_direction() {
     }
 }
 
-/// Every word of version 7 that names a gateway, with the id that is none, and with another.
-#[test]
-fn no_message_that_names_the_zero_gateway_is_said_in_another_version() {
-    let tunnel = |of: &str, gateway: &str| {
-        let id = format!(r#"{{"gatewayId":"{gateway}","requestId":"{REQUEST}","messageIndex":0}}"#);
-        let kind = if of == "ToClient" { "ToClientRequestAbort" } else { "ToServerResponseAbort" };
-        format!(
-            r#"{{"tag":"{of}TunnelMessage","val":{{"messageId":{id},"messageKind":{{"tag":"{kind}","val":null}}}}}}"#
-        )
-    };
-    let start = |of: &str, gateway: &str| {
-        let request = format!(r#"{{"gatewayId":"{gateway}","requestId":"{REQUEST}"}}"#);
-        let config = r#"{"name":"n","key":null,"createTs":"0","input":null}"#;
-        let inner =
-            format!(r#"{{"tag":"CommandStartActor","val":{{"config":{config},"hibernatingRequests":[{request}]}}}}"#);
-        let checkpoint = r#"{"actorId":"a","generation":1,"index":"0"}"#;
-        format!(r#"{{"tag":"{of}Commands","val":[{{"checkpoint":{checkpoint},"inner":{inner}}}]}}"#)
-    };
-    let ping = |gateway: &str| {
-        format!(r#"{{"tag":"ToRunnerPing","val":{{"gatewayId":"{gateway}","requestId":"{REQUEST}","ts":"1"}}}}"#)
-    };
-    let none = "00000000";
-    for gateway in [none, "a1a2a3a4"] {
-        for (union, form) in [
-            (Union::ToServer, tunnel("ToServer", gateway)),
-            (Union::ToGateway, tunnel("ToServer", gateway)),
-            (Union::ToClient, tunnel("ToClient", gateway)),
-            (Union::ToRunner, tunnel("ToClient", gateway)),
-            (Union::ToRunner, ping(gateway)),
-            (Union::ToClient, start("ToClient", gateway)),
-            (Union::ToRunner, start("ToClient", gateway)),
-        ] {
-            let said = message(union, Version::V7, &form).translate(Version::V6, &mut Memory::stand_alone());
-            match said {
-                Err(refused) => assert_eq!((refused, gateway), (Untranslatable::ZeroGatewayId, none), "{form}"),
-                Ok(_) => assert_ne!(gateway, none, "{form}"),
-            }
-        }
-    }
-}
-
 #[test]
 fn no_more_requests_are_open_than_may_be() {
     let mut edge = edge(Version::V2);
@@ -289,6 +248,22 @@ fn generations_of_version_4_acknowledgements_are_those_that_were_spoken_of() {
     let Some(FromRunner::AckCommands(acks)) = heard.message else { panic!("{heard:?}") };
     let generations: Vec<_> = acks.last_command_checkpoints.iter().map(|checkpoint| checkpoint.generation).collect();
     assert_eq!(generations, [3, 5, 0]);
+}
+
+#[test]
+fn actors_that_stopped_are_forgotten_when_many_have_stopped_since() {
+    let mut edge = edge(Version::V4);
+    for actor in 0..=1_024 {
+        let event = format!(
+            r#"{{"tag":"ToServerEvents","val":[{{"checkpoint":{{"actorId":"{actor}","index":"0"}},"inner":{{"tag":"EventActorStateUpdate","val":{{"actorId":"{actor}","generation":5,"state":{{"tag":"ActorStateStopped","val":{{"code":"OK","message":null}}}}}}}}}}]}}"#
+        );
+        edge.from_runner(bytes(Union::ToServer, Version::V4, &event)).expect("taken");
+    }
+    let acks = r#"{"tag":"ToServerAckCommands","val":{"lastCommandCheckpoints":[{"actorId":"0","index":"0"},{"actorId":"1","index":"1"}]}}"#;
+    let heard = edge.from_runner(bytes(Union::ToServer, Version::V4, acks)).expect("taken");
+    let Some(FromRunner::AckCommands(acks)) = heard.message else { panic!("{heard:?}") };
+    let generations: Vec<_> = acks.last_command_checkpoints.iter().map(|checkpoint| checkpoint.generation).collect();
+    assert_eq!(generations, [0, 5]);
 }
 
 #[test]

@@ -47,6 +47,41 @@ fn malformed_bytes_are_refused_for_what_is_wrong_with_them() {
     }
 }
 
+/// The gateway ids in a message's JSON.
+fn gateways(form: &mut serde_json::Value) -> Vec<&mut serde_json::Value> {
+    use serde_json::Value;
+    match form {
+        Value::Object(fields) => fields
+            .iter_mut()
+            .flat_map(|(name, value)| if name == "gatewayId" { vec![value] } else { gateways(value) })
+            .collect(),
+        Value::Array(items) => items.iter_mut().flat_map(gateways).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn whatever_names_the_zero_gateway_is_said_in_no_other_version() {
+    let zero = Err(Untranslatable::ZeroGatewayId);
+    // Below version 3 gateways have no ids of their own.
+    for mut vector in vectors::valid().into_iter().filter(|vector| vector.version >= 3) {
+        let schema = vector.schema();
+        let translate = |form: &serde_json::Value| {
+            let message = json::from_str(schema, &form.to_string()).expect("a message");
+            let to = if schema.version() == Version::V7 { Version::V6 } else { Version::V7 };
+            message.translate(to, &mut Memory::stand_alone())
+        };
+        let count = gateways(&mut vector.value).len();
+        for place in (0..count).chain([count]) {
+            let mut form = vector.value.clone();
+            for (index, id) in gateways(&mut form).into_iter().enumerate() {
+                *id = if index == place { "00000000" } else { "a1a2a3a4" }.into();
+            }
+            assert_eq!(translate(&form) == zero, place < count, "{}: gateway {place}", vector.id);
+        }
+    }
+}
+
 fn translate(conversion: &Conversion) -> Result<Message, Untranslatable> {
     let message = vectors::schema(&conversion.union, conversion.from_version).decode(&frame(&conversion.from_hex));
     let to = Version::try_from(conversion.to_version).expect("a version");
