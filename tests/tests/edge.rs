@@ -196,6 +196,16 @@ fn no_socket_hibernates_below_version_3() {
 }
 
 #[test]
+fn a_socket_of_version_3_may_hibernate() {
+    let id = format!(r#"{{"gatewayId":"{GATEWAY}","requestId":"{REQUEST}","messageIndex":0}}"#);
+    let kind = r#"{"tag":"ToServerWebSocketOpen","val":{"canHibernate":true}}"#;
+    let form = format!(r#"{{"tag":"ToServerTunnelMessage","val":{{"messageId":{id},"messageKind":{kind}}}}}"#);
+    let heard = edge(Version::V3).from_runner(bytes(Union::ToServer, Version::V3, &form)).expect("taken");
+    let Some(FromRunner::Tunnel(carried)) = heard.message else { panic!("{heard:?}") };
+    assert!(carried.frame.into_bytes().ends_with(&[3, 1]));
+}
+
+#[test]
 fn tunnel_messages_of_version_4_and_newer_are_carried_as_they_are() {
     let payload = Bytes::from(vec![7; 60_000]);
     let head = vectors::bytes("06a1a2a3a4b1b2b3b4000001e0d403");

@@ -17,6 +17,7 @@ fn subjects_and_addresses_are_words_with_dots_between() {
     assert_eq!(to_connection.address().to_string(), format!("relay.{RELAY}.*"));
     assert_eq!(connection(7).to_string(), format!("{RELAY}.7"));
     assert_eq!(relay_id().to_string(), RELAY);
+    assert_eq!(Time::from_micros(61_000_020).to_string(), "61.000020s");
     assert_eq!(RunnerId(uuid::Uuid::from_u128(0xabcd)).to_string(), RELAY);
 }
 
