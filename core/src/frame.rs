@@ -229,6 +229,7 @@ mod tests {
             assert_eq!(frame.into_bytes().as_ptr(), bytes.as_ptr());
         }
         assert!(Frame::from(Bytes::new()).is_empty());
+        assert_eq!((frame().head(), &frame().body()[..], frame().tail()), (&[1, 2, 3][..], &[4, 5, 6][..], &[7][..]));
     }
 
     #[test]

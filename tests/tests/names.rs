@@ -2,6 +2,8 @@
 
 use underpass_core::bus::{PublishError, Rejected, Subject};
 use underpass_core::directory::RunnerId;
+use underpass_core::protocol::Version;
+use underpass_core::protocol::any::{Schema, Union};
 use underpass_core::{Frame, Gateway, Relay, Time, gateway, relay};
 use underpass_tests::wire::{GATEWAY, connection, relay_id};
 
@@ -30,6 +32,12 @@ fn what_the_bus_gives_back_says_where_it_was_to_go_and_why_it_did_not() {
     };
     let rejected = Rejected { publication, reason: PublishError::Full };
     assert_eq!(rejected.to_string(), "gateway.67617465 was not published: no room left");
+}
+
+#[test]
+fn a_type_of_message_is_a_union_of_a_version() {
+    let schema = Schema::new(Union::ToRunner, Version::V7).expect("a schema");
+    assert_eq!(schema.to_string(), format!("ToRunner of {}", Version::V7));
 }
 
 #[test]

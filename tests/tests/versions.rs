@@ -47,6 +47,16 @@ fn malformed_bytes_are_refused_for_what_is_wrong_with_them() {
     }
 }
 
+#[test]
+fn a_frame_of_the_bus_is_refused_for_the_same_two_bytes_further_on() {
+    for vector in vectors::invalid().into_iter().filter(|vector| ["ToRunner", "ToGateway"].contains(&&*vector.union)) {
+        let error = vector.schema().decode(&Frame::from(vector.bytes())).expect_err("malformed");
+        let framed = [&vector.version.to_le_bytes(), &vector.bytes()[..]].concat();
+        let framed = vector.schema().decode_framed(&Frame::from(bytes::Bytes::from(framed))).expect_err("malformed");
+        assert_eq!((framed.offset, &framed.class), (error.offset + 2, &error.class), "{}", vector.id);
+    }
+}
+
 /// The gateway ids in a message's JSON.
 fn gateways(form: &mut serde_json::Value) -> Vec<&mut serde_json::Value> {
     use serde_json::Value;

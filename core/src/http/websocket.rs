@@ -96,6 +96,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_message_has_the_bytes_of_its_text_or_data() {
+        for (message, bytes) in [(Message::Text("é".into()), 2), (Message::Binary(Bytes::from_static(&[0])), 1)] {
+            assert_eq!((message.len(), message.is_empty()), (bytes, false));
+        }
+        assert!(Message::Text("".into()).is_empty() && Message::Binary(Bytes::new()).is_empty());
+    }
+
+    #[test]
     fn a_close_frame_has_a_code_that_may_be_sent_and_a_reason_that_fits() {
         assert_eq!(Close::new(1000, "bye").on_the_socket(), Some((1000, "bye")));
         assert_eq!(Close { code: Some(4999), reason: None }.on_the_socket(), Some((4999, "")));

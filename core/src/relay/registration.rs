@@ -278,3 +278,32 @@ impl Registration {
         RunnerChange { key: self.key.clone(), expected: self.revision, record }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::{Abilities, Pool};
+
+    #[test]
+    fn a_record_that_says_it_is_not_changed_and_one_that_is_to_go_does_not_come_back() {
+        let relay = RelayId(uuid::Uuid::nil());
+        let key = RunnerKey { pool: Pool { namespace: "n".into(), name: "p".into() }, key: "k".into() };
+        let record = RunnerRecord {
+            id: RunnerId(uuid::Uuid::nil()),
+            slots: 1,
+            protocol_version: 7,
+            abilities: Abilities { stateless: true, ..Abilities::default() },
+            connection: Some(ConnectionId { relay, number: 1 }),
+            moving: None,
+            state: RunnerState::Full,
+        };
+        let (mut registration, _) = Registration::enter(key, record);
+        registration.outcome(ChangeOutcome::Stored(Revision(1)), relay);
+        assert_eq!(registration.set_state(RunnerState::Full), None);
+        assert!(registration.set_state(RunnerState::Ready).is_some());
+        registration.outcome(ChangeOutcome::Stored(Revision(2)), relay);
+        assert!(registration.leave().is_some());
+        assert_eq!((registration.set_state(RunnerState::Draining), registration.leave()), (None, None));
+        assert_eq!(registration.outcome(ChangeOutcome::Stored(Revision(3)), relay), Step::Done);
+    }
+}
