@@ -311,6 +311,21 @@ fn one_count_of_version_3_stands_for_the_checkpoints_of_all_actors() {
 }
 
 #[test]
+fn a_runner_of_version_3_that_said_nothing_yet_is_told_that_no_event_was_taken() {
+    let metadata = to_client::ProtocolMetadata {
+        runner_lost_threshold: 1,
+        actor_stop_threshold: 2,
+        serverless_drain_grace_period: None,
+    };
+    for version in OLD {
+        let init = to_client::Init { runner_id: "r".into(), metadata: metadata.clone() };
+        let sent = edge(version).to_runner(ToClient::Init(init)).expect("sayable");
+        let sent = form(Union::ToClient, version, &sent);
+        assert!(sent.contains(r#""lastEventIdx":"-1""#), "{sent}");
+    }
+}
+
+#[test]
 fn pings_of_a_version_are_not_heard_by_the_other() {
     for version in OLD {
         let ping = bytes(Union::ToServer, version, r#"{"tag":"ToServerPing","val":{"ts":"1"}}"#);
