@@ -123,7 +123,11 @@ impl Registration {
 
     /// Whether nothing more is to be done for a connection that has ended.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.is_none() && !self.waits
+        match self.place {
+            Place::Entering | Place::Here { .. } | Place::Moved { .. } => self.in_flight.is_none() && !self.waits,
+            // What the runner moves from may still have to be taken out.
+            Place::Left => false,
+        }
     }
 
     /// The connection that the runner was moving from is to be taken out of the record. The change to make.

@@ -143,6 +143,17 @@ fn a_connection_that_ends_before_the_one_that_its_runner_moves_from_leaves_that_
 }
 
 #[test]
+fn a_connection_that_was_closed_and_ends_later_takes_it_out_all_the_same() {
+    let (mut story, _) = comes_from(&record_there(RunnerState::Moving), Some(elsewhere()));
+    story.says(1, init(None));
+    assert!(matches!(story.actions()[..], [Action::Log { .. }, Action::Close { .. }, Action::Directory { .. }]));
+    story.directory(1, stored(10)).expect([]);
+    story.input(Event::Disconnected { connection: 1 }).expect([]);
+    story.passes_in_silence_until(MOVING).expect_state(1, 10, None);
+    story.directory(1, stored(11)).expect([]).ends();
+}
+
+#[test]
 fn a_clock_that_goes_an_hour_at_once_takes_what_a_runner_moved_from_out_of_its_record_once() {
     let mut story = ends_while_it_moves();
     story.passes(Duration::from_secs(3_600)).expect_state(1, 10, None);
