@@ -322,6 +322,15 @@ fn a_runner_of_version_3_that_said_nothing_yet_is_told_that_no_event_was_taken()
         let sent = edge(version).to_runner(ToClient::Init(init)).expect("sayable");
         let sent = form(Union::ToClient, version, &sent);
         assert!(sent.contains(r#""lastEventIdx":"-1""#), "{sent}");
+
+        // One that came to the same edge after events hears of them.
+        let mut edge = edge(version);
+        let event = r#"{"index":"4","inner":{"tag":"EventActorIntent","val":{"actorId":"a","generation":2,"intent":{"tag":"ActorIntentSleep","val":null}}}}"#;
+        let events = format!(r#"{{"tag":"ToServerEvents","val":[{event}]}}"#);
+        edge.from_runner(bytes(Union::ToServer, version, &events)).expect("taken");
+        let init = to_client::Init { runner_id: "r".into(), metadata: metadata.clone() };
+        let sent = form(Union::ToClient, version, &edge.to_runner(ToClient::Init(init)).expect("sayable"));
+        assert!(sent.contains(r#""lastEventIdx":"3""#), "{sent}");
     }
 }
 
