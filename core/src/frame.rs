@@ -233,6 +233,14 @@ mod tests {
     }
 
     #[test]
+    fn frames_are_equal_if_their_bytes_are() {
+        assert_eq!(frame(), Frame::from(Bytes::from_static(&[1, 2, 3, 4, 5, 6, 7])));
+        for other in [&[1, 2, 3, 4, 5, 6, 8][..], &[1, 2, 3, 4, 5, 6], &[1, 2, 3, 4, 5, 6, 7, 8], &[]] {
+            assert_ne!(frame(), Frame::from(Bytes::copy_from_slice(other)));
+        }
+    }
+
+    #[test]
     fn skipping_takes_from_head_body_and_tail_in_turn() {
         let whole = [1, 2, 3, 4, 5, 6, 7];
         for count in 0..=whole.len() {

@@ -38,6 +38,7 @@ fn what_the_bus_gives_back_says_where_it_was_to_go_and_why_it_did_not() {
 fn a_type_of_message_is_a_union_of_a_version() {
     let schema = Schema::new(Union::ToRunner, Version::V7).expect("a schema");
     assert_eq!(schema.to_string(), "ToRunner of v7");
+    assert_eq!(schema.union().to_string(), "ToRunner");
 }
 
 #[test]

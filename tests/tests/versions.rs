@@ -92,6 +92,21 @@ fn whatever_names_the_zero_gateway_is_said_in_no_other_version() {
     }
 }
 
+#[test]
+fn a_message_of_version_2_bears_the_id_of_the_request_that_its_own_was_made_from() {
+    let newer = r#"{"tag":"ToClientTunnelMessage","val":{"messageId":{"gatewayId":"a1a2a3a4","requestId":"b1b2b3b4","messageIndex":3},"messageKind":{"tag":"ToClientRequestAbort","val":null}}}"#;
+    let schema = |version| vectors::schema("ToClient", version);
+    let translate = |version, form: &str, to| {
+        json::from_str(schema(version), form).expect("a message").translate(to, &mut Memory::stand_alone())
+    };
+    let older = json::to_string(&translate(3, newer, Version::V2).expect("sayable"));
+    let request = "a1a2a3a4b1b240b380b4000000000000";
+    assert!(older.contains(request), "{older}");
+    assert_eq!(translate(2, &older, Version::V3).map(|message| json::to_string(&message)), Ok(newer.to_owned()));
+    let other = older.replace(request, "a1a2a3a4b1b240b380b5000000000000");
+    assert_eq!(translate(2, &other, Version::V3), Err(Untranslatable::NeverIssued { field: "requestId" }));
+}
+
 fn translate(conversion: &Conversion) -> Result<Message, Untranslatable> {
     let message = vectors::schema(&conversion.union, conversion.from_version).decode(&frame(&conversion.from_hex));
     let to = Version::try_from(conversion.to_version).expect("a version");

@@ -290,6 +290,25 @@ mod tests {
 
     #[test]
     fn a_record_that_says_it_is_not_changed_and_one_that_is_to_go_does_not_come_back() {
+        let (mut registration, relay) = entered();
+        registration.outcome(ChangeOutcome::Stored(Revision(1)), relay);
+        assert_eq!(registration.set_state(RunnerState::Full), None);
+        assert!(registration.set_state(RunnerState::Ready).is_some());
+        registration.outcome(ChangeOutcome::Stored(Revision(2)), relay);
+        assert!(registration.leave().is_some());
+        assert_eq!((registration.set_state(RunnerState::Draining), registration.leave()), (None, None));
+        assert_eq!(registration.outcome(ChangeOutcome::Stored(Revision(3)), relay), Step::Done);
+    }
+
+    #[test]
+    fn a_connection_that_ended_before_its_record_was_stored_leaves_the_directory_alone() {
+        let (mut registration, relay) = entered();
+        assert_eq!(registration.leave(), None);
+        assert_eq!(registration.outcome(ChangeOutcome::Conflict(None), relay), Step::Done);
+    }
+
+    /// A registration whose first change is in flight.
+    fn entered() -> (Registration, RelayId) {
         let relay = RelayId(uuid::Uuid::nil());
         let key = RunnerKey { pool: Pool { namespace: "n".into(), name: "p".into() }, key: "k".into() };
         let record = RunnerRecord {
@@ -301,13 +320,6 @@ mod tests {
             moving: None,
             state: RunnerState::Full,
         };
-        let (mut registration, _) = Registration::enter(key, record);
-        registration.outcome(ChangeOutcome::Stored(Revision(1)), relay);
-        assert_eq!(registration.set_state(RunnerState::Full), None);
-        assert!(registration.set_state(RunnerState::Ready).is_some());
-        registration.outcome(ChangeOutcome::Stored(Revision(2)), relay);
-        assert!(registration.leave().is_some());
-        assert_eq!((registration.set_state(RunnerState::Draining), registration.leave()), (None, None));
-        assert_eq!(registration.outcome(ChangeOutcome::Stored(Revision(3)), relay), Step::Done);
+        (Registration::enter(key, record).0, relay)
     }
 }
