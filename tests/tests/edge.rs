@@ -318,7 +318,7 @@ fn a_runner_of_version_3_that_said_nothing_yet_is_told_that_no_event_was_taken()
         serverless_drain_grace_period: None,
     };
     for version in OLD {
-        let init = to_client::Init { runner_id: "r".into(), metadata: metadata.clone() };
+        let init = to_client::Init { runner_id: "r".into(), metadata };
         let sent = edge(version).to_runner(ToClient::Init(init)).expect("sayable");
         let sent = form(Union::ToClient, version, &sent);
         assert!(sent.contains(r#""lastEventIdx":"-1""#), "{sent}");
@@ -328,7 +328,7 @@ fn a_runner_of_version_3_that_said_nothing_yet_is_told_that_no_event_was_taken()
         let event = r#"{"index":"4","inner":{"tag":"EventActorIntent","val":{"actorId":"a","generation":2,"intent":{"tag":"ActorIntentSleep","val":null}}}}"#;
         let events = format!(r#"{{"tag":"ToServerEvents","val":[{event}]}}"#);
         edge.from_runner(bytes(Union::ToServer, version, &events)).expect("taken");
-        let init = to_client::Init { runner_id: "r".into(), metadata: metadata.clone() };
+        let init = to_client::Init { runner_id: "r".into(), metadata };
         let sent = form(Union::ToClient, version, &edge.to_runner(ToClient::Init(init)).expect("sayable"));
         assert!(sent.contains(r#""lastEventIdx":"3""#), "{sent}");
     }

@@ -107,6 +107,15 @@ fn a_message_of_version_2_bears_the_id_of_the_request_that_its_own_was_made_from
     assert_eq!(translate(2, &other, Version::V3), Err(Untranslatable::NeverIssued { field: "requestId" }));
 }
 
+#[test]
+fn without_a_session_a_runner_of_version_3_is_told_that_no_event_was_taken() {
+    let metadata = r#"{"runnerLostThreshold":"1","actorStopThreshold":"2","serverlessDrainGracePeriod":null}"#;
+    let init = format!(r#"{{"tag":"ToClientInit","val":{{"runnerId":"r","metadata":{metadata}}}}}"#);
+    let init = json::from_str(vectors::schema("ToClient", 7), &init).expect("a message");
+    let older = json::to_string(&init.translate(Version::V3, &mut Memory::stand_alone()).expect("sayable"));
+    assert!(older.contains(r#""lastEventIdx":"-1""#), "{older}");
+}
+
 fn translate(conversion: &Conversion) -> Result<Message, Untranslatable> {
     let message = vectors::schema(&conversion.union, conversion.from_version).decode(&frame(&conversion.from_hex));
     let to = Version::try_from(conversion.to_version).expect("a version");
