@@ -222,6 +222,25 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_of_one_piece_is_not_copied() {
+        let bytes = Bytes::from(vec![1; 100]);
+        for frame in [Frame::from(bytes.clone()), Frame::with_shared_head(bytes.clone(), Bytes::new(), None)] {
+            assert!(!frame.is_empty());
+            assert_eq!(frame.into_bytes().as_ptr(), bytes.as_ptr());
+        }
+        assert!(Frame::from(Bytes::new()).is_empty());
+        assert_eq!((frame().head(), &frame().body()[..], frame().tail()), (&[1, 2, 3][..], &[4, 5, 6][..], &[7][..]));
+    }
+
+    #[test]
+    fn frames_are_equal_if_their_bytes_are() {
+        assert_eq!(frame(), Frame::from(Bytes::from_static(&[1, 2, 3, 4, 5, 6, 7])));
+        for other in [&[1, 2, 3, 4, 5, 6, 8][..], &[1, 2, 3, 4, 5, 6], &[1, 2, 3, 4, 5, 6, 7, 8], &[]] {
+            assert_ne!(frame(), Frame::from(Bytes::copy_from_slice(other)));
+        }
+    }
+
+    #[test]
     fn skipping_takes_from_head_body_and_tail_in_turn() {
         let whole = [1, 2, 3, 4, 5, 6, 7];
         for count in 0..=whole.len() {

@@ -202,6 +202,16 @@ fn no_socket_hibernates_below_version_3() {
 }
 
 #[test]
+fn a_socket_of_version_3_may_hibernate() {
+    let id = format!(r#"{{"gatewayId":"{GATEWAY}","requestId":"{REQUEST}","messageIndex":0}}"#);
+    let kind = r#"{"tag":"ToServerWebSocketOpen","val":{"canHibernate":true}}"#;
+    let form = format!(r#"{{"tag":"ToServerTunnelMessage","val":{{"messageId":{id},"messageKind":{kind}}}}}"#);
+    let heard = edge(Version::V3).from_runner(bytes(Union::ToServer, Version::V3, &form)).expect("taken");
+    let Word::Message(FromRunner::Tunnel(carried)) = heard.word else { panic!("{heard:?}") };
+    assert!(carried.frame.into_bytes().ends_with(&[3, 1]));
+}
+
+#[test]
 fn tunnel_messages_of_version_4_and_newer_are_carried_as_they_are() {
     let payload = Bytes::from(vec![7; 60_000]);
     let head = vectors::bytes("06a1a2a3a4b1b2b3b4000001e0d403");
@@ -255,6 +265,22 @@ fn generations_of_version_4_acknowledgements_are_those_that_were_spoken_of() {
 }
 
 #[test]
+fn actors_that_stopped_are_forgotten_when_many_have_stopped_since() {
+    let mut edge = edge(Version::V4);
+    for actor in 0..=1_024 {
+        let event = format!(
+            r#"{{"tag":"ToServerEvents","val":[{{"checkpoint":{{"actorId":"{actor}","index":"0"}},"inner":{{"tag":"EventActorStateUpdate","val":{{"actorId":"{actor}","generation":5,"state":{{"tag":"ActorStateStopped","val":{{"code":"OK","message":null}}}}}}}}}}]}}"#
+        );
+        edge.from_runner(bytes(Union::ToServer, Version::V4, &event)).expect("taken");
+    }
+    let acks = r#"{"tag":"ToServerAckCommands","val":{"lastCommandCheckpoints":[{"actorId":"0","index":"0"},{"actorId":"1","index":"1"}]}}"#;
+    let heard = edge.from_runner(bytes(Union::ToServer, Version::V4, acks)).expect("taken");
+    let Word::Message(FromRunner::AckCommands(acks)) = heard.word else { panic!("{heard:?}") };
+    let generations: Vec<_> = acks.last_command_checkpoints.iter().map(|checkpoint| checkpoint.generation).collect();
+    assert_eq!(generations, [0, 5]);
+}
+
+#[test]
 fn one_count_of_version_3_stands_for_the_checkpoints_of_all_actors() {
     for version in OLD {
         let mut edge = edge(version);
@@ -289,6 +315,30 @@ fn one_count_of_version_3_stands_for_the_checkpoints_of_all_actors() {
 }
 
 #[test]
+fn a_runner_of_version_3_that_said_nothing_yet_is_told_that_no_event_was_taken() {
+    let metadata = to_client::ProtocolMetadata {
+        runner_lost_threshold: 1,
+        actor_stop_threshold: 2,
+        serverless_drain_grace_period: None,
+    };
+    for version in OLD {
+        let init = to_client::Init { runner_id: "r".into(), metadata };
+        let sent = edge(version).to_runner(ToClient::Init(init)).expect("sayable");
+        let sent = form(Union::ToClient, version, &sent);
+        assert!(sent.contains(r#""lastEventIdx":"-1""#), "{sent}");
+
+        // One that came to the same edge after events hears of them.
+        let mut edge = edge(version);
+        let event = r#"{"index":"4","inner":{"tag":"EventActorIntent","val":{"actorId":"a","generation":2,"intent":{"tag":"ActorIntentSleep","val":null}}}}"#;
+        let events = format!(r#"{{"tag":"ToServerEvents","val":[{event}]}}"#);
+        edge.from_runner(bytes(Union::ToServer, version, &events)).expect("taken");
+        let init = to_client::Init { runner_id: "r".into(), metadata };
+        let sent = form(Union::ToClient, version, &edge.to_runner(ToClient::Init(init)).expect("sayable"));
+        assert!(sent.contains(r#""lastEventIdx":"3""#), "{sent}");
+    }
+}
+
+#[test]
 fn pings_of_a_version_are_not_heard_by_the_other() {
     for version in OLD {
         let ping = bytes(Union::ToServer, version, r#"{"tag":"ToServerPing","val":{"ts":"1"}}"#);
@@ -296,6 +346,13 @@ fn pings_of_a_version_are_not_heard_by_the_other() {
         assert!(!edge(version).answers_pings());
         let refused = edge(version).to_runner(ToClient::Ping(to_client::Ping { ts: 1 }));
         assert_eq!(refused, Err(Untranslatable::Needs { message: "ToClientPing", version: Version::V4 }));
+    }
+}
+
+#[test]
+fn runners_of_version_4_and_newer_answer_pings() {
+    for version in Version::ALL {
+        assert_eq!(edge(version).answers_pings(), !OLD.contains(&version), "{version}");
     }
 }
 

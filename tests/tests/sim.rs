@@ -129,4 +129,24 @@ mod found {
             schedule
         });
     }
+
+    /// A relay that died while it drained was for good what its runner moved from, and the runner's record outlived it.
+    #[test]
+    fn a_relay_that_dies_while_it_drains_leaves_nothing_in_a_record() {
+        passes(|seed| {
+            let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 2, runners: 1 });
+            let mut slow = post(0, 3 * SECOND);
+            if let Wish::Http(http) = &mut slow.wish {
+                http.thinking = 8 * SECOND;
+            }
+            schedule.clients = vec![slow];
+            // With many a seed it is the relay that the runner dialled.
+            let relay = Host::Relay(0);
+            schedule.faults = vec![
+                Fault { at: 4 * SECOND, lasts: 10 * SECOND, what: What::Drain(relay) },
+                Fault { at: 7 * SECOND, lasts: 5 * SECOND, what: What::Crash(relay) },
+            ];
+            schedule
+        });
+    }
 }

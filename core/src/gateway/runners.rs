@@ -293,3 +293,41 @@ impl Runners {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::RelayId;
+    use crate::directory::{Abilities, Revision, RunnerId, RunnerState, Versioned};
+
+    fn runner(key: &'static str) -> RunnerKey {
+        RunnerKey { pool: Pool { namespace: "n".into(), name: "p".into() }, key: key.into() }
+    }
+
+    fn seen(key: &'static str, stateless: bool) -> RunnerSeen {
+        let nil = uuid::Uuid::nil();
+        let record = RunnerRecord {
+            id: RunnerId(nil),
+            slots: 1,
+            protocol_version: 7,
+            abilities: Abilities { stateless, ..Abilities::default() },
+            connection: Some(ConnectionId { relay: RelayId(nil), number: u64::from(key.as_bytes()[0]) }),
+            moving: None,
+            state: RunnerState::Ready,
+        };
+        RunnerSeen { key: runner(key), record: Some(Versioned { revision: Revision(1), record }) }
+    }
+
+    #[test]
+    fn a_pool_is_forgotten_with_the_last_of_its_runners_and_not_before() {
+        let mut runners = Runners::new(Duration::from_secs(20), Time::ZERO);
+        for (key, stateless) in [("a", true), ("b", false), ("c", true)] {
+            runners.seen(seen(key, stateless), Time::ZERO);
+        }
+        for (key, left) in [("a", 1), ("c", 1), ("b", 0)] {
+            runners.seen(RunnerSeen { key: runner(key), record: None }, Time::ZERO);
+            assert_eq!(runners.pools.len(), left, "behind {key}");
+        }
+        assert_eq!((runners.links.len(), runners.runners.len(), runners.connections.len()), (0, 0, 0));
+    }
+}

@@ -240,8 +240,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_of_one_websocket_stays_there_and_is_a_field_like_others_elsewhere() {
+        let fields: [(&str, &[u8]); 3] =
+            [("Sec-WebSocket-Key", b"a"), ("sec-websocket-protocol", b"chat"), ("accept", b"*/*")];
+        for (websocket, expected) in [
+            (true, &["sec-websocket-protocol", "accept"][..]),
+            (false, &["sec-websocket-key", "sec-websocket-protocol", "accept"]),
+        ] {
+            let request = ClientRequest { method: "GET", path: "/", scheme: "http", host: None, client: "", websocket };
+            let (_, head) = Admission::default().admit(request, fields.into_iter()).unwrap();
+            let names = head.headers.iter().map(|(name, _)| name).filter(|name| !name.starts_with("x-forwarded"));
+            assert_eq!(names.collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
     fn header_fields_are_limited() {
         let large = vec![b'a'; 64 * 1024];
         assert_eq!(admit("/", &[("x", &large)]).unwrap_err().code, FailureCode::MessageTooLarge);
+        assert!(admit("/", &[("x", &large[1..])]).is_ok());
     }
 }

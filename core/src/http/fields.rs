@@ -163,6 +163,9 @@ mod tests {
         {
             assert_eq!(there_and_back(&[("x", value)]), [("x".to_owned(), value.to_vec())]);
         }
+        // What is text beyond Latin-1 travels as it is.
+        let travels = join_fields([("x", "€ é".as_bytes())].into_iter());
+        assert_eq!(travels.get("x").map(|value| &**value), Some("€ é"));
         let joined = there_and_back(&[("x", b"\xe9"), ("x", "€".as_bytes())]);
         assert_eq!(joined, [("x".to_owned(), b"\xe9, \xe2\x82\xac".to_vec())]);
     }

@@ -96,6 +96,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_message_has_the_bytes_of_its_text_or_data() {
+        for (message, bytes) in [(Message::Text("é".into()), 2), (Message::Binary(Bytes::from_static(&[0])), 1)] {
+            assert_eq!((message.len(), message.is_empty()), (bytes, false));
+        }
+        assert!(Message::Text("".into()).is_empty() && Message::Binary(Bytes::new()).is_empty());
+    }
+
+    #[test]
+    fn a_close_frame_has_a_code_that_may_be_sent_and_a_reason_that_fits() {
+        assert_eq!(Close::new(1000, "bye").on_the_socket(), Some((1000, "bye")));
+        assert_eq!(Close { code: Some(4999), reason: None }.on_the_socket(), Some((4999, "")));
+        assert_eq!(Close::default().on_the_socket(), None);
+        for code in [0, 999, 1004, 1005, 1006, 1015, 2999, 5000] {
+            assert_eq!(Close::new(code, "").on_the_socket(), None, "{code}");
+        }
+        for (reason, fits) in [("x".repeat(124), 123), ("x".repeat(123), 123), ("x".repeat(122) + "é", 122)] {
+            assert_eq!(Close::new(1000, reason.clone()).on_the_socket(), Some((1000, &reason[..fits])));
+        }
+    }
+
+    #[test]
     fn rivet_is_preferred_and_else_the_first_is_taken() {
         assert_eq!(select_subprotocol("chat, rivet"), Some("rivet"));
         assert_eq!(select_subprotocol(" ,chat,superchat"), Some("chat"));

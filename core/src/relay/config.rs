@@ -34,6 +34,9 @@ pub struct Config {
     pub directory_retry: Duration,
     /// Between two writings of a runner's record, by which gateways see that its relay lives.
     pub refresh: Duration,
+    /// A runner whose connection ended here while its record says that it moves from another: for how long that is
+    /// left to the other's relay, or to the runner's next one. The other may have died.
+    pub moving: Duration,
     /// A gateway that has routes on a connection and sent neither a ping nor an opening there for so long is taken for
     /// gone.
     pub gateway_silent: Duration,
@@ -85,6 +88,7 @@ impl Default for Config {
             pong: Duration::from_secs(15),
             directory_retry: Duration::from_secs(1),
             refresh: Duration::from_secs(5),
+            moving: Duration::from_secs(20),
             gateway_silent: Duration::from_secs(30),
             abort_again: Duration::from_millis(250),
             abort_give_up: Duration::from_secs(10),

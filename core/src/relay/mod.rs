@@ -85,6 +85,8 @@ enum Deadline {
     Pong,
     /// The runner's record is written anew.
     Refresh,
+    /// Nobody took the connection that a runner moved from out of its record.
+    Moving,
     /// The directory, which was away, is asked again.
     Directory,
 }
@@ -107,6 +109,7 @@ impl Relay {
             (Deadline::Ping, config.ping_interval),
             (Deadline::Pong, config.pong),
             (Deadline::Refresh, config.refresh),
+            (Deadline::Moving, config.moving),
             (Deadline::Directory, config.directory_retry),
         ]);
         let routes = Routes::new(config.tombstone, config.max_tombstones, config.gateway_silent);
@@ -171,6 +174,7 @@ impl Relay {
                     }
                     self.refresh(number, now);
                 }
+                Deadline::Moving => self.take_moving_out(number),
                 Deadline::Directory => self.change_again(number),
             }
         }

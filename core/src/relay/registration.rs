@@ -36,6 +36,8 @@ enum Place {
     },
     /// It names the runner's next connection, at another relay, and this one as the one that the runner moves from.
     Moved { theirs: RunnerRecord },
+    /// It names none, but one that the runner was moving from when the connection ended.
+    Left,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,9 @@ pub(super) enum Step {
     Moved,
     /// No change was in flight.
     Unasked,
+    /// The record says `away`, and where the runner moves from. If the relay there does not take that out, nor the
+    /// runner comes again, this one is to.
+    LeftMoving,
     /// The record is gone, or says `away`, and nothing more is to be done.
     Done,
     /// Another connection has taken the runner over.
@@ -127,8 +132,8 @@ impl Registration {
     pub(super) fn refresh(&mut self) -> Option<RunnerChange> {
         match (&self.place, self.wanted) {
             (Place::Here { .. }, Wanted::State(_)) => self.is_idle().then(|| self.change()),
-            (Place::Entering | Place::Moved { .. }, Wanted::State(_)) => None,
-            (Place::Entering | Place::Here { .. } | Place::Moved { .. }, Wanted::Gone) => None,
+            (Place::Entering | Place::Moved { .. } | Place::Left, Wanted::State(_)) => None,
+            (Place::Entering | Place::Here { .. } | Place::Moved { .. } | Place::Left, Wanted::Gone) => None,
         }
     }
 
@@ -136,13 +141,23 @@ impl Registration {
     pub(super) fn has_moved(&self) -> bool {
         match self.place {
             Place::Moved { .. } => true,
-            Place::Entering | Place::Here { .. } => false,
+            Place::Entering | Place::Here { .. } | Place::Left => false,
         }
     }
 
     /// Whether nothing more is to be done for a connection that has ended.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.is_none() && !self.waits
+        match self.place {
+            Place::Entering | Place::Here { .. } | Place::Moved { .. } => self.in_flight.is_none() && !self.waits,
+            // What the runner moves from may still have to be taken out.
+            Place::Left => false,
+        }
+    }
+
+    /// The connection that the runner was moving from is to be taken out of the record. The change to make.
+    pub(super) fn take_moving_out(&mut self) -> RunnerChange {
+        self.record.moving = None;
+        self.change()
     }
 
     /// The change that is to be made again.
@@ -163,7 +178,7 @@ impl Registration {
                 match self.place {
                     // Whom it was to follow has gone.
                     Place::Entering => self.record.entered = None,
-                    Place::Here { .. } | Place::Moved { .. } => {}
+                    Place::Here { .. } | Place::Moved { .. } | Place::Left => {}
                 }
                 Step::Change(self.change())
             }
@@ -180,21 +195,32 @@ impl Registration {
         match (&self.place, self.wanted) {
             (Place::Entering, Wanted::Gone) => true,
             (Place::Entering, Wanted::State(_)) => false,
-            (Place::Here { .. } | Place::Moved { .. }, Wanted::State(_) | Wanted::Gone) => false,
+            (Place::Here { .. } | Place::Moved { .. } | Place::Left, Wanted::State(_) | Wanted::Gone) => false,
         }
     }
 
     fn stored(&mut self, revision: Revision, written: Wanted) -> Step {
         self.revision = Some(revision);
-        let Wanted::State(state) = written else { return Step::Done };
+        let Wanted::State(state) = written else { return self.left() };
         self.record.entered.get_or_insert(revision);
         let before = core::mem::replace(&mut self.place, Place::Here { state });
         let change = (self.wanted != written).then(|| self.change());
         match (before, change) {
             (Place::Entering, change) => Step::Entered { revision, displaced: self.displaced, change },
-            (Place::Here { .. } | Place::Moved { .. }, Some(change)) => Step::Change(change),
+            (Place::Here { .. } | Place::Moved { .. } | Place::Left, Some(change)) => Step::Change(change),
             (Place::Here { state: before }, None) if before == state => Step::Refreshed,
-            (Place::Here { .. } | Place::Moved { .. }, None) => Step::Settled(state),
+            (Place::Here { .. } | Place::Moved { .. } | Place::Left, None) => Step::Settled(state),
+        }
+    }
+
+    /// The record does not name the connection any more.
+    fn left(&mut self) -> Step {
+        match self.place {
+            Place::Entering | Place::Here { .. } if self.record.moving.is_some() => {
+                self.place = Place::Left;
+                Step::LeftMoving
+            }
+            Place::Entering | Place::Here { .. } | Place::Moved { .. } | Place::Left => Step::Done,
         }
     }
 
@@ -227,6 +253,8 @@ impl Registration {
                     return Step::TakenOver;
                 }
             }
+            // Somebody has seen to it.
+            (Place::Left, Wanted::State(_) | Wanted::Gone) => return Step::Done,
             (Place::Entering | Place::Here { .. } | Place::Moved { .. }, Wanted::State(_) | Wanted::Gone) if mine => {
                 self.record.moving = current.moving;
                 self.record.entered = Some(entered);
@@ -258,6 +286,8 @@ impl Registration {
         match (&self.place, wanted) {
             // What state a runner has that has moved is for its new relay to say.
             (Place::Moved { .. }, Wanted::State(_)) => None,
+            // There it is only left to be gone.
+            (Place::Left, Wanted::State(_) | Wanted::Gone) => None,
             (Place::Moved { .. }, Wanted::Gone)
             | (Place::Entering | Place::Here { .. }, Wanted::State(_) | Wanted::Gone) => {
                 self.is_idle().then(|| self.change())
@@ -280,9 +310,52 @@ impl Registration {
             }
             // A runner without state leaves nothing behind, unless it still moves, nor does one that said goodbye; of
             // others the id stays.
-            (Place::Entering | Place::Here { .. }, Wanted::Gone) => (!leaves_nothing || self.record.moving.is_some())
-                .then(|| RunnerRecord { connection: None, ..self.record.clone() }),
+            (Place::Entering | Place::Here { .. }, Wanted::Gone) | (Place::Left, Wanted::State(_) | Wanted::Gone) => {
+                (!leaves_nothing || self.record.moving.is_some())
+                    .then(|| RunnerRecord { connection: None, ..self.record.clone() })
+            }
         };
         RunnerChange { key: self.key.clone(), expected: self.revision, record }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::{Abilities, Pool};
+
+    #[test]
+    fn a_record_that_says_it_is_not_changed_and_one_that_is_to_go_does_not_come_back() {
+        let (mut registration, relay) = entered();
+        registration.outcome(ChangeOutcome::Stored(Revision(1)), relay);
+        assert_eq!(registration.set_state(RunnerState::Full), None);
+        assert!(registration.set_state(RunnerState::Ready).is_some());
+        registration.outcome(ChangeOutcome::Stored(Revision(2)), relay);
+        assert!(registration.leave().is_some());
+        assert_eq!((registration.set_state(RunnerState::Draining), registration.leave()), (None, None));
+        assert_eq!(registration.outcome(ChangeOutcome::Stored(Revision(3)), relay), Step::Done);
+    }
+
+    #[test]
+    fn a_connection_that_ended_before_its_record_was_stored_leaves_the_directory_alone() {
+        let (mut registration, relay) = entered();
+        assert_eq!(registration.leave(), None);
+        assert_eq!(registration.outcome(ChangeOutcome::Conflict(None), relay), Step::Done);
+    }
+
+    /// A registration whose first change is in flight.
+    fn entered() -> (Registration, RelayId) {
+        let relay = RelayId(uuid::Uuid::nil());
+        let key = RunnerKey { pool: Pool { namespace: "n".into(), name: "p".into() }, key: "k".into() };
+        let record = RunnerRecord {
+            id: RunnerId(uuid::Uuid::nil()),
+            slots: 1,
+            protocol_version: 7,
+            abilities: Abilities { stateless: true, ..Abilities::default() },
+            connection: Some(ConnectionId { relay, number: 1 }),
+            moving: None,
+            state: RunnerState::Full,
+        };
+        (Registration::enter(key, record).0, relay)
     }
 }

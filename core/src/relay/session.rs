@@ -195,6 +195,9 @@ impl Relay {
                 RunnerState::Full | RunnerState::Draining => {}
             },
             Step::Refreshed => {}
+            Step::LeftMoving => {
+                self.deadlines.arm(Deadline::Moving, number, now);
+            }
             Step::Moved => self.emptied(number),
             // An outcome of what was not asked, or was answered before.
             Step::Unasked => {}
@@ -222,6 +225,14 @@ impl Relay {
             reply_to: None,
             frame: ToRunner::Close.encode_framed(),
         }));
+    }
+
+    /// Nobody has taken a connection out of the record that a runner moved from: its relay is gone.
+    pub(super) fn take_moving_out(&mut self, number: u64) {
+        if let Some(change) = self.registrations.get_mut(&number).map(Registration::take_moving_out) {
+            self.counted.timeouts.moving += 1;
+            self.change(number, change);
+        }
     }
 
     /// The directory was away; it is asked again.

@@ -99,6 +99,8 @@ pub struct Timeouts {
     pub init: u64,
     /// A runner was silent: connections dropped.
     pub pong: u64,
+    /// Records that said of a runner whose connection ended that it moves, and were left so.
+    pub moving: u64,
     /// A gateway was silent that had routes on a connection.
     pub gateway_silent: u64,
     /// A store did not answer: calls that are errors for their runners.

@@ -363,3 +363,69 @@ impl Machine for Runner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::protocol::tunnel::ToClientTunnelMessage;
+    use crate::protocol::tunnel::to_client::{Kind as Piece, RequestChunk, RequestStart};
+    use crate::protocol::{GatewayId, Map, MessageId, RequestId, to_client};
+
+    fn handle(runner: &mut Runner, event: Event) -> Vec<Action> {
+        runner.handle(event, Time::ZERO).expect("no misuse");
+        core::iter::from_fn(|| runner.poll_action()).collect()
+    }
+
+    fn hears(runner: &mut Runner, message: ToClient) -> Vec<Action> {
+        handle(runner, Event::Received { connection: 1, frame: message.encode() })
+    }
+
+    fn hears_of(runner: &mut Runner, request: u8, message_index: u16, message_kind: Piece) -> Vec<Action> {
+        let message_id =
+            MessageId { gateway_id: GatewayId([1; 4]), request_id: RequestId([request; 4]), message_index };
+        hears(runner, ToClient::TunnelMessage(ToClientTunnelMessage { message_id, message_kind }))
+    }
+
+    /// A request begins, and so much of its body is taken that more credit is granted.
+    fn begins(runner: &mut Runner, request: u8) {
+        let [actor_id, method, path] = ["a", "POST", "/"].map(ByteString::from_static);
+        let start = RequestStart { actor_id, method, path, headers: Map::default(), body: None, stream: true };
+        let key = match hears_of(runner, request, 0, Piece::RequestStart(start)).pop() {
+            Some(Action::Request { key, .. }) => key,
+            other => panic!("{other:?}"),
+        };
+        let body = Bytes::from_static(&[0; 64]);
+        hears_of(runner, request, 1, Piece::RequestChunk(RequestChunk { body, finish: false }));
+        handle(runner, Event::Consumed { key, bytes: 64 });
+    }
+
+    #[test]
+    fn requests_that_have_ended_do_not_heap_up_among_those_that_were_granted_more() {
+        let config = Config { credit: 64, ..Config::default() };
+        let mut runner = Runner::new(config, "key".into(), 1, Time::ZERO).expect("a runner");
+        handle(&mut runner, Event::Tick);
+        handle(&mut runner, Event::Connected { connection: 1, dialect: Dialect::Underpass });
+        let metadata = to_client::ProtocolMetadata {
+            runner_lost_threshold: 1,
+            actor_stop_threshold: 1,
+            serverless_drain_grace_period: None,
+        };
+        hears(&mut runner, ToClient::Init(to_client::Init { runner_id: "r".into(), metadata }));
+        for request in 0..10 {
+            begins(&mut runner, request);
+        }
+        assert_eq!((runner.links[0].granted.len(), runner.links[0].open), (10, 10));
+        for request in 0..10 {
+            hears_of(&mut runner, request, 2, Piece::RequestAbort);
+        }
+        // One after the other: none but the last is open.
+        for request in 10..100 {
+            begins(&mut runner, request);
+            assert!(runner.links[0].granted.len() <= 11);
+            hears_of(&mut runner, request, 2, Piece::RequestAbort);
+        }
+        assert!(runner.links[0].granted.len() <= 3);
+    }
+}

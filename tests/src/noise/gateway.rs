@@ -319,6 +319,10 @@ impl Clients {
     pub fn over(mut self) -> gateway::Stats {
         let keys: Vec<_> = self.open.keys().copied().collect();
         for key in keys {
+            // What was due has ended others on the way.
+            if !self.open.contains_key(&key) {
+                continue;
+            }
             self.gateway.handle(gateway::Event::ClientGone { key }, self.now).expect("no misuse");
             self.end(key);
             self.take();

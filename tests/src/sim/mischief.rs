@@ -181,18 +181,28 @@ impl World<'_> {
         self.say(node, socket, names[(pick >> 32) as usize % names.len()], word);
     }
 
-    /// A runner that says that it can do little acknowledges messages.
+    /// A runner that says that it can do little acknowledges messages: the next one that has a WebSocket open.
     fn acknowledge(&mut self, pick: u64) {
-        let Some((index, node, socket, connection)) = self.some_connection(pick) else { return };
         let fleet = &self.schedule.fleet;
-        if !fleet.elders[index % fleet.hosts.runners] {
-            return;
-        }
-        for name in self.wire.open_on(connection) {
-            let client = self.named.get(&name).and_then(|number| self.clients[*number as usize].as_ref());
-            if client.is_some_and(|client| matches!(client.plan.wish, Wish::WebSocket(_))) {
+        for place in 0..self.runners.len() as u64 {
+            let Some((index, node, socket, connection)) = self.some_connection(pick.wrapping_add(place)) else {
+                continue;
+            };
+            if !fleet.elders[index % fleet.hosts.runners] {
+                continue;
+            }
+            let mut names = self.wire.open_on(connection);
+            names.retain(|name| {
+                let client = self.named.get(name).and_then(|number| self.clients[*number as usize].as_ref());
+                client.is_some_and(|client| matches!(client.plan.wish, Wish::WebSocket(_)))
+            });
+            if names.is_empty() {
+                continue;
+            }
+            for name in names {
                 self.say(node, socket, name, Word::WebSocketMessageAck(WebSocketMessageAck { index: 0 }));
             }
+            return;
         }
     }
 

@@ -3,8 +3,6 @@
 use core::time::Duration;
 
 use underpass_core::Machine;
-use underpass_core::bus::ConnectionId;
-use underpass_core::directory::RunnerRecord;
 
 use super::bytes::pool;
 use super::trace::About;
@@ -106,11 +104,6 @@ impl World<'_> {
         }
     }
 
-    fn is_of_dead_relay(&self, connection: Option<ConnectionId>) -> bool {
-        let mut running = self.relays.iter().filter_map(|slot| slot.process.as_ref());
-        connection.is_some_and(|connection| !running.any(|process| process.machine.id() == connection.relay))
-    }
-
     /// Everything was drained: no table holds anything, no timer is left, nobody runs.
     pub(super) fn all_is_at_rest(&mut self) {
         let mut wrong = Vec::new();
@@ -133,9 +126,7 @@ impl World<'_> {
                 wrong.push(format!("gateway {index} is not at rest: next due {due:?}, {stats:?}"));
             }
         }
-        // A relay that dies while it drains leaves its runner's record a `moving` that nobody takes out yet.
-        let is_known = |record: &RunnerRecord| record.connection.is_none() && self.is_of_dead_relay(record.moving);
-        if let Some((key, record)) = self.network.runners().find(|(_, versioned)| !is_known(&versioned.record)) {
+        if let Some((key, record)) = self.network.runners().next() {
             wrong.push(format!("the directory still has {key:?}: {record:?}"));
         }
         if let Some(text) = wrong.into_iter().next() {

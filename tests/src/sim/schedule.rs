@@ -24,6 +24,10 @@ pub const PATIENCE: Duration = Duration::from_secs(45);
 /// A seed with a request of more messages than a number can count: one in so many.
 const MARATHON: u64 = 250;
 
+/// A seed in which nothing happens but that runners acknowledge, so that no other fault can be to blame: one in so
+/// many.
+const ACKNOWLEDGED: u64 = 16;
+
 /// What a seed decides. What is left out of `clients` and `faults` does not happen, and the rest happens all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -69,7 +73,10 @@ impl Schedule {
     pub fn of(seed: u64) -> Schedule {
         let mut random = Random::stream(seed, 1);
         let is_marathon = seed % MARATHON == MARATHON - 1;
-        let kinds = kinds(&mut random, is_marathon);
+        let mut kinds = kinds(&mut random, is_marathon);
+        if !is_marathon && Random::stream(seed, 5).once_in(ACKNOWLEDGED) {
+            kinds = vec![Kind::Acknowledge];
+        }
         let mut fleet = Fleet::any(&mut random, &kinds);
         if is_marathon {
             (fleet.gateway.max_chunk, fleet.runner.max_chunk, fleet.runner.credit) = (1, 1, 16 * 1024);

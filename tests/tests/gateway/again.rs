@@ -169,6 +169,7 @@ fn where_room_was_wanting_it_looks_again_in_a_moment() {
         let event =
             if bus { give_back(sent.remove(0), PublishError::Full) } else { refused(asked.id, RefusedReason::Full) };
         story.input(event).expect([]);
+        story.expect_timeout(Some(story.now() + TRY_AGAIN));
         story.passes_in_silence_until(TRY_AGAIN);
         let second = now_called(&story, asked);
         story.expect([publishes_to(1, second, 0, request_start_with("POST", None, false))]);

@@ -171,6 +171,14 @@ fn an_actor_that_can_be_reached_at_the_last_instant_gets_its_request() {
 }
 
 #[test]
+fn no_actor_starts_for_a_request_that_a_runner_without_state_would_take() {
+    let mut story = stateful(config());
+    story.input(Event::Directory(seen("b", record(2, abilities(1_000), RunnerState::Full)))).expect([]);
+    assert_eq!(story.refuses(open("GET", "/", Body::None)).code, FailureCode::NoRunner);
+    story.input(Event::Directory(gone("b"))).input(Event::Directory(gone("a"))).expect([]).ends();
+}
+
+#[test]
 fn a_runner_that_is_away_still_says_that_its_pool_has_actors() {
     let mut story = lonely_gateway(config());
     let mut away = record(1, Abilities { stateless: false, ..abilities(1_000) }, RunnerState::Ready);

@@ -157,6 +157,24 @@ fn the_request_that_brings_more_than_a_connection_may_hold_is_aborted() {
 }
 
 #[test]
+fn exactly_the_bound_may_wait_of_a_connection() {
+    let mut story = small();
+    for request in 1..=5 {
+        story.opens_route(of(request, 0), start(None));
+    }
+    let mut story = blocked(story);
+    let rest = || Piece::RequestChunk(to_client::RequestChunk { body: zeros(21), finish: false });
+    for request in [1, 2] {
+        story.asks(1, of(request, 1), piece()).expect([]);
+        story.asks(1, of(request + 2, 1), rest()).expect([]);
+    }
+    assert_eq!((held(&story), story.machine.stats().routes), (200, 5));
+    story.asks(1, of(5, 0), Piece::Credit(credit(1))).expect([publishes(1, of(5, 0), Answer::ResponseAbort)]);
+    writable(&mut story).actions();
+    story.leaves_and_ends();
+}
+
+#[test]
 fn a_websocket_of_which_too_much_waits_is_closed_as_overloaded_at_its_handler() {
     let mut story = small();
     story.opens_route(of(1, 0), websocket_open());

@@ -117,6 +117,7 @@ fn an_abort_that_the_bus_refuses_is_told_again_every_quarter_of_a_second_for_ten
 #[test]
 fn an_abort_that_does_not_come_back_until_the_next_would_be_due_is_out() {
     let mut story = ending();
+    story.expect_timeout(Some(story.now() + AGAIN));
     story.passes_in_silence_until(AGAIN).expect([abort()]);
     assert_eq!(counted(&story), (1, 1, 1, 0));
     story.passes_in_silence_until(AGAIN).expect([]);

@@ -8,7 +8,7 @@ use underpass_core::directory::{ChangeOutcome, Revision, RunnerRecord, RunnerSta
 use underpass_core::relay::{Action, Config, Event, Notice};
 use underpass_core::{Machine, Time};
 use underpass_tests::given::relay::{
-    closes, greeting, of_request, pings, pong, relay, relay_with, sends, sends_piece, start, tells, tells_of_end,
+    closes, greeting, init, of_request, pings, pong, relay, relay_with, sends, sends_piece, start, tells, tells_of_end,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{abilities, connection, record, response_start};
@@ -120,21 +120,87 @@ fn a_runner_that_comes_from_a_relay_that_drains_takes_nothing_over() {
     story.directory(1, stored(12)).expect([]).ends();
 }
 
-#[test]
-fn a_connection_that_ends_before_the_one_that_its_runner_moves_from_leaves_that_in_the_record() {
+/// How long a record that says `away` may say that its runner moves.
+const MOVING: Duration = Duration::from_secs(20);
+
+/// A runner that moves here from a relay, and whose connection here ends first: its record says so.
+fn ends_while_it_moves() -> Story<Relay> {
     let (mut story, _) = comes_from(&record_there(RunnerState::Moving), Some(elsewhere()));
     story.input(Event::Disconnected { connection: 1 });
     let left = story.expect_change(1).record.expect("the record stays");
     assert_eq!((left.connection, left.moving), (None, Some(elsewhere())));
+    story.directory(1, stored(10)).expect([]);
+    story
+}
+
+#[test]
+fn a_connection_that_ends_before_the_one_that_its_runner_moves_from_leaves_that_in_the_record_for_a_while() {
+    let mut story = ends_while_it_moves();
+    // The relay there would have taken it out: it is gone.
+    story.passes_in_silence_until(MOVING).expect_state(1, 10, None);
+    assert_eq!(story.machine.stats().timeouts.moving, 1);
+    story.directory(1, stored(11)).expect([]).ends();
+}
+
+#[test]
+fn a_connection_that_was_closed_and_ends_later_takes_it_out_all_the_same() {
+    let (mut story, _) = comes_from(&record_there(RunnerState::Moving), Some(elsewhere()));
+    story.says(1, init(None));
+    assert!(matches!(story.actions()[..], [Action::Log { .. }, Action::Close { .. }, Action::Directory { .. }]));
+    story.directory(1, stored(10)).expect([]);
+    story.input(Event::Disconnected { connection: 1 }).expect([]);
+    story.passes_in_silence_until(MOVING).expect_state(1, 10, None);
+    story.directory(1, stored(11)).expect([]).ends();
+}
+
+#[test]
+fn a_clock_that_goes_an_hour_at_once_takes_what_a_runner_moved_from_out_of_its_record_once() {
+    let mut story = ends_while_it_moves();
+    story.passes(Duration::from_secs(3_600)).expect_state(1, 10, None);
+    story.directory(1, ChangeOutcome::Unavailable).expect([tells(1, Notice::DirectoryUnavailable)]);
+    story.passes(Duration::from_secs(1)).expect_state(1, 10, None);
+    story.directory(1, stored(11)).expect([]).ends();
+}
+
+#[test]
+fn what_a_runner_moves_from_is_left_to_whoever_has_changed_its_record_since() {
+    let came_again = RunnerRecord { moving: Some(elsewhere()), ..record_there(RunnerState::Ready) };
+    for outcome in [conflict(12, &came_again), ChangeOutcome::Conflict(None)] {
+        let mut story = ends_while_it_moves();
+        story.passes(MOVING).expect_state(1, 10, None);
+        story.directory(1, outcome).expect([]).ends();
+    }
+}
+
+#[test]
+fn of_a_runner_with_state_the_record_stays_without_what_it_moved_from() {
+    let day = Duration::from_secs(86_400);
+    let mut story = relay_with(Config { refresh: day, ..Config::default() });
+    story.connects(1, "a").says(1, init(None)).expect_change(1);
+    story.directory(1, conflict(7, &record_there(RunnerState::Moving))).expect_change(1);
+    story.directory(1, stored(8)).actions();
+    story.input(Event::Disconnected { connection: 1 }).expect_change(1);
+    story.directory(1, stored(9)).expect([]);
+    let left = story.passes(MOVING).expect_change(1).record.expect("the record stays");
+    assert_eq!((left.connection, left.moving), (None, None));
     story.directory(1, stored(10)).expect([]).ends();
+}
+
+#[test]
+fn a_relay_has_not_drained_while_it_is_to_take_out_what_a_runner_moved_from() {
+    let mut story = ends_while_it_moves();
+    story.input(Event::Drain).expect([]);
+    story.passes_in_silence_until(MOVING).expect_state(1, 10, None);
+    story.directory(1, stored(11)).expect([Action::Drained]).ends();
 }
 
 #[test]
 fn a_runner_that_comes_again_while_it_moves_keeps_what_it_moves_from() {
     let away = RunnerRecord { connection: None, moving: Some(elsewhere()), ..record_there(RunnerState::Ready) };
     let (mut story, _) = comes_from(&away, Some(elsewhere()));
+    // The relay there has seen to it by now.
     story.input(Event::Disconnected { connection: 1 }).expect_change(1);
-    story.directory(1, stored(10)).expect([]).ends();
+    story.directory(1, ChangeOutcome::Conflict(None)).expect([]).ends();
 }
 
 #[test]

@@ -63,6 +63,24 @@ fn the_head_of_an_answer_goes_as_the_handler_made_it() {
 }
 
 #[test]
+fn the_fields_of_an_answer_may_have_so_many_bytes_and_no_more() {
+    const BYTES: &str = match std::str::from_utf8(&[b'x'; 97]) {
+        Ok(bytes) => bytes,
+        Err(_) => "",
+    };
+    for (value, fits) in [(&BYTES[1..], true), (BYTES, false)] {
+        let mut story = in_dialect(Dialect::Underpass);
+        let key = story.is_asked(1);
+        let fields = headers(&[("name", value)]);
+        let head = ResponseHead { status: 200, headers: fields.clone() };
+        story.input(Event::ResponseStart { key, head, body: Body::None });
+        let sent = to_server::ResponseStart { status: 200, headers: fields, body: None, stream: false };
+        story.expect([answers(of(1, 0), if fits { Answer::ResponseStart(sent) } else { Answer::ResponseAbort })]);
+        story.drains_and_ends();
+    }
+}
+
+#[test]
 fn a_large_answer_goes_in_chunks_to_a_relay_of_underpass() {
     let mut story = in_dialect(Dialect::Underpass);
     let key = story.is_asked(1);

@@ -233,6 +233,14 @@ fn a_limit_of_nothing_ends_what_is_open_at_once() {
 }
 
 #[test]
+fn a_limit_of_nothing_has_nothing_to_end_where_nothing_is_open() {
+    let mut story = ready_with(Config { drain_limit: Some(Duration::ZERO), ..calm() }, Dialect::Underpass);
+    story.input(Event::Drain).expect([says(ToServer::Stopping), hangs_up()]);
+    assert_eq!(story.machine.stats().timeouts.drain_limit, 0);
+    story.is_lost().expect([drained()]).ends();
+}
+
+#[test]
 fn without_a_limit_a_drain_waits_as_long_as_its_exchanges_take() {
     let mut story = runner();
     let key = story.is_asked(1);

@@ -456,6 +456,12 @@ fn the_first_action_is_due_at_once() {
 }
 
 #[test]
+fn the_largest_frame_has_room_for_the_largest_payload_the_fields_and_what_is_around() {
+    let config = Config { max_whole_body: 5, max_message: 7, max_chunk: 6, max_header_bytes: 10, ..calm() };
+    assert_eq!(config.largest_frame(), 7 + 10 + 16 * 1024);
+}
+
+#[test]
 fn a_configuration_that_could_not_work_is_refused() {
     let refused = |config| Runner::new(config, "key".into(), 1, Time::ZERO).expect_err("a wrong configuration");
     for (name, config) in [
@@ -471,6 +477,8 @@ fn a_configuration_that_could_not_work_is_refused() {
     }
     let order = Config { backoff_first: Duration::from_secs(6), ..calm() };
     assert_eq!(refused(order), ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });
+    let as_long = Config { backoff_most: calm().backoff_first, ..calm() };
+    assert!(Runner::new(as_long, "key".into(), 1, Time::ZERO).is_ok());
     let small = small_config(1).max_buffered - 1;
     for (name, config) in [
         ("max_buffered", Config { max_buffered: small, ..small_config(1) }),

@@ -160,6 +160,21 @@ fn a_relay_that_drains_before_it_has_greeted_is_moved_away_from_once_it_has() {
 }
 
 #[test]
+fn to_become_ready_at_a_relay_that_drains_is_no_move() {
+    let mut story = dialling(calm());
+    story.is_connected(Dialect::Underpass).actions();
+    story.hears(greeting()).expect([]);
+    story.hears(ToClient::Draining).expect([dials(2)]);
+    story.hears_on(1, ping(0)).actions();
+    story.hears_on(1, ping(1));
+    assert!(matches!(story.actions()[..], [Action::Send { connection: 1, .. }, Action::Ready { .. }]));
+    assert_eq!(story.machine.stats().moves, 0);
+    story.loses(1).expect([]);
+    story.becomes_ready(Dialect::Underpass);
+    is_alone_and_ends(story);
+}
+
+#[test]
 fn while_no_other_takes_it_in_it_backs_off_and_goes_on_with_what_it_has() {
     let (mut story, key) = moving();
     let fails: [fn(&mut Story<Runner>); 5] = [

@@ -312,6 +312,7 @@ fn more_requests_than_it_may_have_are_answered_overloaded() {
     story.asks(of(2, 0), start(None)).expect([answers(of(2, 0), refused(&failure))]);
     story.asks(of(2, 0), websocket_open()).expect([answers_close(of(2, 0), failure.close())]);
     assert_eq!((failure.http_answer().0.status, failure.close().code), (503, Some(1013)));
+    assert_eq!(story.machine.stats().refused, 2);
     // More of what was refused is late.
     story.asks(of(2, 1), request_chunk(b"x", true)).expect([]);
     assert_eq!(story.machine.stats().late, 1);

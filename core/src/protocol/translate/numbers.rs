@@ -60,3 +60,21 @@ impl Numbers {
         self.next.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(number: u8) -> (GatewayId, RequestId) {
+        (GatewayId([1; 4]), RequestId([number; 4]))
+    }
+
+    #[test]
+    fn who_sees_one_direction_counts_so_many_requests_and_no_more() {
+        let mut numbers = Numbers::of_any_requests(2);
+        assert_eq!([1, 1, 2, 1, 3, 3, 2].map(|number| numbers.next(request(number))), [0, 1, 0, 2, 0, 0, 1]);
+        assert_eq!(numbers.len(), 2);
+        numbers.close(request(1));
+        assert_eq!([3, 3].map(|number| numbers.next(request(number))), [0, 1]);
+    }
+}
