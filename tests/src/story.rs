@@ -109,6 +109,7 @@ impl AtRest for Gateway {
             ("requests", stats.open),
             ("waiting", stats.waiting),
             ("asking", stats.asking),
+            ("kept bodies", stats.kept_bodies),
             ("ending", stats.ending),
             ("deadlines", stats.deadlines),
             ("bytes", stats.buffered),

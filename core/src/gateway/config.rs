@@ -39,7 +39,11 @@ pub struct Config {
     /// Bytes held for one request and direction; past them the request fails.
     pub max_buffered: usize,
     /// The largest whole body of a request that is kept until the answer begins, so that the request can be sent again.
+    /// One for an actor with state is kept up to `max_whole_body`.
     pub max_kept_body: usize,
+    /// Bytes of whole bodies that are collected and kept at once, for all requests. Past them a request is refused, or
+    /// fails, as `overloaded`.
+    pub max_kept_bodies: usize,
     /// Requests that wait for a runner at once; more fail without waiting. At most so many changes of actors' records
     /// are under way.
     pub max_waiting: usize,
@@ -96,6 +100,7 @@ impl Default for Config {
             max_actor_id: 512,
             max_buffered: 33 * 1024 * 1024,
             max_kept_body: 1024 * 1024,
+            max_kept_bodies: 256 * 1024 * 1024,
             max_waiting: 10_000,
             max_actors: 1_000_000,
             max_tries: 3,
@@ -146,6 +151,14 @@ impl Config {
                     return Err(ConfigError::BoundBelowLargest { bound, bound_bytes, largest, needed });
                 }
             }
+        }
+        if self.max_kept_bodies < self.max_whole_body {
+            return Err(ConfigError::BoundBelowLargest {
+                bound: "max_kept_bodies",
+                bound_bytes: self.max_kept_bodies,
+                largest: "max_whole_body",
+                needed: self.max_whole_body,
+            });
         }
         Ok(())
     }

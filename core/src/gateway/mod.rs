@@ -9,6 +9,7 @@
 
 mod actors;
 mod again;
+mod bodies;
 mod client;
 mod config;
 mod drain;
@@ -35,6 +36,7 @@ pub use event::{Action, Event, Open, OpenKind};
 pub use stats::{Failures, Stats, Timeouts};
 
 use self::actors::Actors;
+use self::bodies::Bodies;
 use self::drain::Draining;
 use self::ending::{EndingKey, Endings};
 use self::request::{Request, State};
@@ -75,6 +77,7 @@ pub struct Gateway {
     pings: HashMap<RequestId, LinkKey>,
     actors: Actors,
     waiting: WaitingRoom,
+    bodies: Bodies,
     endings: Endings,
     deadlines: Deadlines<request::Deadline, RequestKey>,
     link_deadlines: Deadlines<pings::Deadline, LinkKey>,
@@ -108,6 +111,7 @@ impl Gateway {
         let (deadlines, link_deadlines, ending_deadlines) = config.deadlines();
         let runners = Runners::new(config.runner_unseen, now);
         let actors = Actors::new(config.max_actors);
+        let bodies = Bodies::new(config.max_kept_bodies);
         Ok(Gateway {
             config,
             id,
@@ -119,6 +123,7 @@ impl Gateway {
             pings: HashMap::new(),
             actors,
             waiting: WaitingRoom::default(),
+            bodies,
             endings: Endings::default(),
             deadlines,
             link_deadlines,
@@ -250,6 +255,7 @@ impl Gateway {
 
     fn end(&mut self, key: RequestKey, end: End) {
         let Some(request) = self.requests.remove(key) else { return };
+        self.bodies.give_back(request.kept_body);
         for armed in [request.deadline, request.idle_up, request.idle_down].into_iter().flatten() {
             self.deadlines.cancel(armed);
         }
@@ -337,6 +343,7 @@ impl Machine for Gateway {
             ending: self.endings.len(),
             deadlines: self.deadlines.len() + self.link_deadlines.len() + self.ending_deadlines.len(),
             buffered: self.requests.keys().map(held).sum(),
+            kept_bodies: self.bodies.kept(),
             runners: self.runners.ready_in_all(),
             actors: self.actors.len(),
             asking: self.actors.asking(),

@@ -1,17 +1,14 @@
 //! Taking a request in, and sending it to a runner.
 
-use bytes::BytesMut;
-
 use super::event::{Open, OpenKind};
 use super::request::{Deadline, Request, State};
 use super::runners::{LinkKey, NoneReady};
-use super::waits::Came;
-use super::{Action, Draining, Gateway, Refused};
+use super::{Draining, Gateway, Refused};
 use crate::directory::Abilities;
 use crate::failure::{Failure, FailureCode};
 use crate::http::{Body, RequestHead};
 use crate::machine::RequestKey;
-use crate::machine::flow::{Inflow, Outflow, Piece, Turn};
+use crate::machine::flow::{Inflow, Outflow};
 use crate::protocol::tunnel::to_client::{self, RequestStart, WebSocketOpen};
 use crate::time::Time;
 
@@ -49,6 +46,10 @@ impl Gateway {
         {
             return refuse(self, FailureCode::BodyTooLarge, "the body is larger than this gateway takes");
         }
+        let kept_body = open.kind.whole_body();
+        if !self.bodies.has_room(kept_body) {
+            return refuse(self, FailureCode::Overloaded, "this gateway holds as many bytes of bodies as it may");
+        }
         let link = match self.destination(&open.target, None, now) {
             Ok(link) => Some(link),
             Err(NoneReady::NotRunning) if self.waiting.len() < self.config.max_waiting => None,
@@ -77,7 +78,9 @@ impl Gateway {
             idle_up: None,
             idle_down: None,
             body_bytes: 0,
+            kept_body: 0,
         });
+        self.keep_body(key, kept_body);
         self.counted.opened += 1;
         match link {
             Some(link) => self.go(key, link, now),
@@ -110,6 +113,10 @@ impl Gateway {
         };
         let place = self.attach(link, key, now);
         let abilities = self.runners.get(link).abilities;
+        let is_kept = open.kind.is_whole_within(self.most_kept(&open.target.pool));
+        if !is_kept {
+            self.keep_body_no_more(key);
+        }
         let Some(request) = self.requests.get_mut(key) else { return };
         request.id = id;
         request.place = Some(place);
@@ -120,7 +127,6 @@ impl Gateway {
         self.by_id.insert(id, key);
         let actor_id = open.target.actor_id.clone();
         let RequestHead { method, path, headers } = open.head.clone();
-        let is_kept = open.kind.is_whole_within(self.config.max_kept_body);
         match &open.kind {
             OpenKind::WebSocket => {
                 request.opening = Some(open);
@@ -152,53 +158,5 @@ impl Gateway {
                 self.flush(key, now);
             }
         }
-    }
-
-    /// Begins to collect a body for runners that take whole ones only, with what came while the request waited.
-    fn collect(&mut self, key: RequestKey, open: Box<Open>, now: Time) {
-        let Some(request) = self.requests.get_mut(key) else { return };
-        request.opening = Some(open);
-        request.state = State::Collecting(BytesMut::new());
-        let mut came = Vec::new();
-        while let Some(piece) = request.up.pop(false) {
-            match piece {
-                Piece::Chunk { bytes, finish } => came.push((bytes, finish)),
-                Piece::Message(_) | Piece::Close(_) => {}
-            }
-        }
-        if request.up.turn(false) == Some(Turn::Resume) {
-            self.actions.push_back(Action::ResumeSource { key });
-        }
-        for (bytes, finish) in came {
-            self.collect_more(key, &bytes, finish, now);
-        }
-        self.await_body(key, Came::Nothing, now);
-    }
-
-    /// More of a body that is being collected.
-    pub(super) fn collect_more(&mut self, key: RequestKey, bytes: &[u8], finish: bool, now: Time) {
-        let max_whole_body = self.config.max_whole_body;
-        let Some(Request { state: State::Collecting(body), up, opening, .. }) = self.requests.get_mut(key) else {
-            return;
-        };
-        if body.len() + bytes.len() > max_whole_body {
-            return self.fail(key, FailureCode::BodyTooLarge, "the body is larger than the runner takes");
-        }
-        body.extend_from_slice(bytes);
-        if !finish {
-            return self.await_body(key, Came::Some, now);
-        }
-        up.end();
-        if let Some(open) = opening {
-            open.kind = OpenKind::Http(Body::Whole(core::mem::take(body).freeze()));
-        }
-        self.await_body(key, Came::Nothing, now);
-        let (code, message) = match self.find_runner(key, now) {
-            Ok(()) => return,
-            Err(NoneReady::Absent) => (FailureCode::NoRunner, "no runner of the pool is there any more"),
-            Err(NoneReady::NotRunning) => (FailureCode::NoRunner, "the actor does not run any more"),
-            Err(NoneReady::Full) => (FailureCode::Overloaded, "each runner of the pool has as many requests as it may"),
-        };
-        self.turned_away(key, code, message, now);
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Request {
     pub(super) idle_down: Option<Armed>,
     /// Bytes of a streamed request body, so far.
     pub(super) body_bytes: u64,
+    /// Bytes of its whole body that are collected or kept.
+    pub(super) kept_body: usize,
     /// Whether the answer has a length but no body.
     pub(super) is_head: bool,
 }
@@ -164,24 +166,19 @@ impl Request {
 
     /// Bytes held for it.
     pub(super) fn held(&self) -> usize {
-        let kept = match self.opening.as_ref().map(|open| &open.kind) {
-            Some(OpenKind::Http(Body::Whole(body))) => body.len(),
-            Some(OpenKind::Http(Body::None | Body::Stream) | OpenKind::WebSocket) | None => 0,
-        };
-        let collected = match &self.state {
-            State::Collecting(body) => body.len(),
-            State::Waiting(_)
-            | State::AwaitingResponse
-            | State::Responding { .. }
-            | State::AwaitingWebSocket { .. }
-            | State::OpenWebSocket
-            | State::ClosingWebSocket => 0,
-        };
-        kept + collected + self.up.held() + self.down.held()
+        self.kept_body + self.up.held() + self.down.held()
     }
 }
 
 impl OpenKind {
+    /// How many bytes of a whole body are here.
+    pub(super) fn whole_body(&self) -> usize {
+        match self {
+            OpenKind::Http(Body::Whole(body)) => body.len(),
+            OpenKind::Http(Body::None | Body::Stream) | OpenKind::WebSocket => 0,
+        }
+    }
+
     /// Whether all of it is here, and no more of a body than `max_body` bytes.
     pub(super) fn is_whole_within(&self, max_body: usize) -> bool {
         match self {

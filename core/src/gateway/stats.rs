@@ -17,6 +17,8 @@ pub struct Stats {
     pub deadlines: usize,
     /// Bytes held for clients and runners, and of bodies that are kept to be sent again.
     pub buffered: usize,
+    /// Of these, bytes of whole bodies that are collected or kept.
+    pub kept_bodies: usize,
     /// Runners known that take requests. One of which nothing was heard for too long is among them until a request
     /// would go to it.
     pub runners: usize,

@@ -179,6 +179,7 @@ impl Gateway {
         request.state = State::Responding { left };
         // What was answered is not sent again.
         request.opening = None;
+        self.keep_body_no_more(key);
         if let Some(armed) = deadline {
             self.deadlines.cancel(armed);
         }

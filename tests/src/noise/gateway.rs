@@ -53,6 +53,7 @@ impl Clients {
             max_requests_per_runner: 25,
             max_waiting: 10,
             max_kept_body: 30,
+            max_kept_bodies: 500,
             max_tries: MOST_TRIES,
             ping_interval: second / 2,
             pong: 2 * second,

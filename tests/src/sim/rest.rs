@@ -16,7 +16,7 @@ impl World<'_> {
         for process in self.gateways.iter().filter_map(|slot| slot.process.as_ref()) {
             let (stats, config) = (process.machine.stats(), &fleet.gateway);
             let most = stats.open * 2 * (config.max_buffered + config.max_message);
-            if stats.open > config.max_requests || stats.buffered > most {
+            if stats.open > config.max_requests || stats.buffered > most || stats.kept_bodies > config.max_kept_bodies {
                 wrong = Some(format!("a gateway is over its limits: {stats:?}"));
             }
         }

@@ -99,6 +99,31 @@ fn what_the_relay_of_an_actor_does_not_take_waits_until_it_does() {
 }
 
 #[test]
+fn a_large_body_that_was_not_taken_waits_as_a_small_one_does() {
+    for length in [5, 20, 21, 100] {
+        let config = Config { max_tries: 3, max_kept_body: 20, max_whole_body: 100, ..small_config() };
+        for wanted in [Body::Whole(zeros(length)), Body::Stream] {
+            let mut story = published_with(config.clone());
+            story.input(shows(1, running(1))).expect([]);
+            let asked = story.opens(open("POST", "/", wanted.clone()));
+            if wanted == Body::Stream {
+                story.input(chunk(asked.key, zeros(length), true));
+            }
+            let sent = |asked| publishes_to(1, asked, 0, request_start_with("POST", Some(zeros(length)), false));
+            story.expect([sent(asked)]);
+            story.input(refused(asked, RefusedReason::Draining)).expect([]);
+            story.input(shows(2, ActorState::Sleeping)).expect([wants(2)]);
+            story.input(stored(3)).expect([]);
+            story.input(shows(4, running(1)));
+            let second = now_called(&story, asked);
+            story.expect([sent(second)]);
+            answer(&mut story, second);
+            story.ends();
+        }
+    }
+}
+
+#[test]
 fn what_is_not_taken_waits_as_often_as_need_be_but_no_longer_than_for_a_start() {
     let mut story = given();
     story.input(shows(1, running(1))).expect([]);
@@ -192,7 +217,11 @@ fn an_actor_that_does_not_run_within_the_grace_leaves_the_first_failure() {
 
 /// A runner of the published protocol, with small limits around it, and its actor runs.
 fn published() -> Story<Gateway> {
-    let mut story = lonely_gateway(Config { max_tries: 3, ..small_config() });
+    published_with(Config { max_tries: 3, ..small_config() })
+}
+
+fn published_with(config: Config) -> Story<Gateway> {
+    let mut story = lonely_gateway(config);
     let abilities = Abilities { stateless: false, ..published_abilities() };
     let record = RunnerRecord { id: runner_id(1), ..record(1, abilities, RunnerState::Ready) };
     story.input(shows_runner(1, record)).expect([]);

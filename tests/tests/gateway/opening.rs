@@ -275,6 +275,7 @@ fn a_configuration_that_could_not_work_is_refused() {
         ("bus_largest_message", Config { bus_largest_message: small, ..small_config() }),
         ("max_buffered", Config { max_message: usize::MAX, ..usual() }),
         ("max_buffered", Config { max_header_bytes: usize::MAX, ..usual() }),
+        ("max_kept_bodies", Config { max_kept_bodies: small_config().max_whole_body - 1, ..small_config() }),
     ] {
         let error = refused(config);
         assert!(matches!(error, ConfigError::BoundBelowLargest { bound: named, .. } if named == bound), "{error}");
