@@ -27,6 +27,7 @@ mod config;
 mod event;
 mod events;
 mod hosts;
+mod left_out;
 mod life;
 mod lives;
 mod notice;
@@ -48,7 +49,8 @@ pub use stats::Stats;
 
 use self::actors::{Actor, ActorSlot, Actors};
 use self::alarms::Alarms;
-use self::hosts::{Here, Hosts};
+use self::hosts::{Here, Host, Hosts};
+use self::left_out::LeftOut;
 use self::life::Stage;
 use crate::bus::RelayId;
 use crate::directory::{ActorKey, RunnerId};
@@ -76,6 +78,7 @@ pub struct Supervisor {
     /// Whether the directory has shown all actors.
     shown: bool,
     draining: bool,
+    left_out: LeftOut,
     /// Whether people were told that there are too many.
     too_many_actors: bool,
     too_many_runners: bool,
@@ -108,6 +111,8 @@ enum Deadline {
     Stray,
     /// Events are acknowledged.
     Acknowledge,
+    /// The directory is asked for actors that were left out.
+    LookAgain,
 }
 
 /// Whose deadline it is.
@@ -115,6 +120,8 @@ enum Deadline {
 enum Owner {
     Actor(ActorSlot),
     Runner(RunnerId),
+    /// The actors that were left out.
+    LeftOut,
 }
 
 impl Supervisor {
@@ -140,6 +147,7 @@ impl Supervisor {
             (Deadline::Unseen, config.runner_unseen),
             (Deadline::Stray, config.stray),
             (Deadline::Acknowledge, config.acknowledge),
+            (Deadline::LookAgain, config.look_again),
         ];
         Ok(Supervisor {
             deadlines: Deadlines::new(waits.into_iter().chain(back_offs)),
@@ -153,6 +161,7 @@ impl Supervisor {
             actions: VecDeque::new(),
             shown: false,
             draining: false,
+            left_out: LeftOut::Nobody,
             too_many_actors: false,
             too_many_runners: false,
             counted: Stats::default(),
@@ -183,6 +192,13 @@ impl Supervisor {
         }
     }
 
+    /// Whether actors' records may name a runner as the one that has them. While the directory has not shown all that
+    /// there are, they may.
+    pub fn may_have_actors(&self, runner: RunnerId) -> bool {
+        let has_some = |host: &Host| !host.actors.is_empty();
+        !self.shown || self.left_out.is_somebody() || self.hosts.get(runner).is_some_and(has_some)
+    }
+
     /// An actor at the runner of a connection.
     fn hosted(&self, connection: u64, actor_id: &ByteString) -> Option<(&Here, &Actor)> {
         let id = self.hosts.of_connection(connection)?;
@@ -209,6 +225,7 @@ impl Supervisor {
                 (Deadline::Stray, Owner::Runner(id)) => self.stop_strays(id, now),
                 (Deadline::OutlivedStop, Owner::Runner(id)) => self.outlived_timed_out(id, now),
                 (Deadline::Acknowledge, Owner::Runner(id)) => self.acknowledge(id),
+                (Deadline::LookAgain, Owner::LeftOut) => self.look_again(),
                 (
                     Deadline::Start
                     | Deadline::UnstartedStop
@@ -216,7 +233,7 @@ impl Supervisor {
                     | Deadline::Finish
                     | Deadline::BackOff(_)
                     | Deadline::Directory,
-                    Owner::Runner(_),
+                    Owner::Runner(_) | Owner::LeftOut,
                 )
                 | (
                     Deadline::Lost
@@ -224,8 +241,9 @@ impl Supervisor {
                     | Deadline::Stray
                     | Deadline::OutlivedStop
                     | Deadline::Acknowledge,
-                    Owner::Actor(_),
-                ) => {
+                    Owner::Actor(_) | Owner::LeftOut,
+                )
+                | (Deadline::LookAgain, Owner::Actor(_) | Owner::Runner(_)) => {
                     unreachable!("{deadline:?} is not armed for {owner:?}")
                 }
             }
