@@ -300,6 +300,9 @@ fn relay_thread(
             }
             // The runner's actors have no state, and it speaks the newest version.
             relay::Action::Ping { .. } | relay::Action::Actor(_) | relay::Action::Kv { .. } => {}
+            relay::Action::ShowActors => {}
+            // The relay is shown no runners but its own.
+            relay::Action::Forget(_) => {}
             relay::Action::LogActors(notice) => eprintln!("{notice}"),
             relay::Action::Log { connection, notice } => eprintln!("connection {connection}: {notice}"),
             relay::Action::Drained => {}

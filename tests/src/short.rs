@@ -79,6 +79,8 @@ pub fn relay(action: &relay::Action) -> String {
                 format!("record {:?}{}", record.state, if record.moving.is_some() { " moving" } else { "" })
             }
         },
+        Action::Forget(_) => "record forgotten".into(),
+        Action::ShowActors => "show actors".into(),
         Action::Ping { .. } => "ping".into(),
         Action::Actor(change) => format!("actor {}", actor(change)),
         Action::Kv { owner, .. } => format!("store of {}:{}", owner.store.actor_id, owner.generation),
@@ -140,6 +142,7 @@ pub fn supervisor(action: &supervisor::Action) -> String {
         Action::Change(change) => actor(change),
         Action::FinishRoutes { generation, .. } => format!("finish routes {generation}"),
         Action::EndRoutes { generation, .. } => format!("end routes {generation}"),
+        Action::ShowActors => "show actors".into(),
         Action::Log(notice) => logged(notice),
     }
 }

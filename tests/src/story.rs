@@ -130,6 +130,7 @@ impl AtRest for Relay {
             ("registrations", stats.registrations),
             ("routes", stats.routes),
             ("ending", stats.ending),
+            ("ageing", stats.ageing),
             ("tombstones", stats.tombstones),
             ("deadlines", stats.deadlines),
             ("bytes", stats.buffered),

@@ -277,6 +277,9 @@ impl Trio {
             }
             // Its socket pings nobody, and its runner's actors have no state.
             relay::Action::Ping { .. } | relay::Action::Actor(_) | relay::Action::Kv { .. } => {}
+            relay::Action::ShowActors => {}
+            // Nothing is shown to it.
+            relay::Action::Forget(_) => {}
             relay::Action::LogActors(_) => {}
             relay::Action::Log { notice, .. } => self.notices.push(notice),
             relay::Action::Drained => {}

@@ -125,6 +125,7 @@ fn a_supervisor_in_noise_starts_no_life_twice_and_holds_nothing_when_all_is_over
             stats.dropped_events,
             stats.strays_stopped,
             stats.untracked,
+            stats.looked_again,
         ];
         assert!(counted.iter().all(|count| *count > 5), "too quiet: {stats:?}");
     }

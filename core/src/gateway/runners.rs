@@ -313,6 +313,7 @@ mod tests {
             abilities: Abilities { stateless, ..Abilities::default() },
             connection: Some(ConnectionId { relay: RelayId(nil), number: u64::from(key.as_bytes()[0]) }),
             moving: None,
+            entered: None,
             state: RunnerState::Ready,
         };
         RunnerSeen { key: runner(key), record: Some(Versioned { revision: Revision(1), record }) }

@@ -37,6 +37,9 @@ pub struct Config {
     /// A runner whose connection ended here while its record says that it moves from another: for how long that is
     /// left to the other's relay, or to the runner's next one. The other may have died.
     pub moving: Duration,
+    /// A runner's record that no relay has written anew for so long is removed, once no actor's record names the
+    /// runner: it is away, or its relay has died. Longer than the supervisor takes to hold such a runner for lost.
+    pub runner_forgotten: Duration,
     /// A gateway that has routes on a connection and sent neither a ping nor an opening there for so long is taken for
     /// gone.
     pub gateway_silent: Duration,
@@ -89,6 +92,7 @@ impl Default for Config {
             directory_retry: Duration::from_secs(1),
             refresh: Duration::from_secs(5),
             moving: Duration::from_secs(20),
+            runner_forgotten: Duration::from_secs(60),
             gateway_silent: Duration::from_secs(30),
             abort_again: Duration::from_millis(250),
             abort_give_up: Duration::from_secs(10),
@@ -145,7 +149,11 @@ impl Config {
                 return Err(ConfigError::Zero(name));
             }
         }
+        let supervisor::Config { runner_lost_threshold, runner_lost_margin, runner_unseen, .. } = self.supervisor;
+        let lost = runner_lost_threshold + runner_lost_margin;
         for (smaller, less, larger, more) in [
+            ("runner_lost_threshold", lost, "runner_forgotten", self.runner_forgotten),
+            ("runner_unseen", runner_unseen, "runner_forgotten", self.runner_forgotten),
             ("ping_interval", self.ping_interval, "pong", self.pong),
             ("abort_again", self.abort_again, "abort_give_up", self.abort_give_up),
         ] {

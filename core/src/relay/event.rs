@@ -145,8 +145,14 @@ pub enum Action {
         /// The change.
         change: RunnerChange,
     },
+    /// Remove a runner's record that nobody writes any more, if it is still as expected. What became of it the directory
+    /// shows.
+    Forget(RunnerChange),
     /// Change an actor's record, one at a time per actor, and say what became of it with [`Event::ActorChanged`].
     Actor(ActorChange),
+    /// Show all actors of the directory once more, with [`Event::Actor`]: some were left out for want of room. Nothing
+    /// else begins anew, and the directory is not away for it.
+    ShowActors,
     /// Ask an actor's store, in the order of these actions, and say what it answered with [`Event::KvAnswered`],
     /// however late.
     Kv {

@@ -1,6 +1,7 @@
 //! The relay: holds runners' connections, carries frames, and decides who may answer.
 
 mod actors;
+mod ageing;
 mod carry;
 mod config;
 mod connection;
@@ -32,6 +33,7 @@ pub use notice::Notice;
 pub use pools::PoolKind;
 pub use stats::{Ends, Stats, Timeouts};
 
+use self::ageing::Ageing;
 use self::connection::{Connection, Session};
 use self::drain::Drain;
 use self::ending::Endings;
@@ -70,6 +72,7 @@ pub struct Relay {
     /// Connections that were closed or have ended, and that the supervisor still counts on.
     left: Vec<u64>,
     pools: Pools,
+    ageing: Ageing,
     /// The gauges in it are filled in when it is asked for.
     counted: Stats,
 }
@@ -120,6 +123,7 @@ impl Relay {
             left: Vec::new(),
             stores: Stores::new(config.kv_answer),
             pools: Pools::new(config.supervisor.max_runners),
+            ageing: Ageing::new(config.runner_forgotten, config.supervisor.max_runners),
             config,
             id,
             random: Random::new(seed),
@@ -145,6 +149,7 @@ impl Relay {
         self.lose_silent_gateways(now);
         self.tell_again(now);
         self.give_up_stores(now);
+        self.forget_runners(now);
         while let Some((deadline, number)) = self.deadlines.pop_due(now) {
             match deadline {
                 Deadline::Init => {
@@ -227,6 +232,7 @@ impl Machine for Relay {
                 for clash in self.pools.seen(&seen) {
                     self.other_kind(clash);
                 }
+                self.ageing.seen(&seen, self.id, now);
                 self.tell_supervisor(supervisor::Event::Runner(seen), now);
             }
             Event::Actor(seen) => self.tell_supervisor(supervisor::Event::Actor(seen), now),
@@ -237,6 +243,7 @@ impl Machine for Relay {
             Event::DirectoryBack => self.tell_supervisor(supervisor::Event::DirectoryBack, now),
             Event::DirectoryAway => {
                 self.pools.begin_anew();
+                self.ageing.begin_anew();
                 self.tell_supervisor(supervisor::Event::DirectoryAway, now);
             }
             Event::KvAnswered { connection, number, data } => {
@@ -261,6 +268,7 @@ impl Machine for Relay {
             self.routes.next_due(),
             self.endings.next_due(),
             self.stores.next_due(),
+            self.ageing.next_due(),
             self.drain.next_due(),
             self.supervisor.poll_timeout(),
         ];
@@ -275,11 +283,13 @@ impl Machine for Relay {
             registrations: self.registrations.len(),
             routes: self.routes.open_len() + self.endings.len(),
             ending: self.endings.len(),
+            ageing: self.ageing.len(),
             tombstones: self.routes.tombstones(),
             deadlines: self.deadlines.len()
                 + self.routes.deadlines()
                 + self.endings.deadlines()
                 + self.stores.len()
+                + self.ageing.deadlines()
                 + self.drain.deadlines(),
             buffered: connections().map(|connection| connection.backlog.held() + connection.early.held()).sum(),
             kv_open: connections().map(|connection| connection.calls.open()).sum(),

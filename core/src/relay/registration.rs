@@ -354,6 +354,7 @@ mod tests {
             abilities: Abilities { stateless: true, ..Abilities::default() },
             connection: Some(ConnectionId { relay, number: 1 }),
             moving: None,
+            entered: None,
             state: RunnerState::Full,
         };
         (Registration::enter(key, record).0, relay)

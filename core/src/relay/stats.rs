@@ -17,6 +17,8 @@ pub struct Stats {
     pub routes: usize,
     /// Routes that have ended but for the bus, which has yet to take the word of it to their gateway.
     pub ending: usize,
+    /// Records of runners that are away or elsewhere, and are removed when nobody writes them any more.
+    pub ageing: usize,
     /// Closed routes remembered.
     pub tombstones: usize,
     /// Deadlines armed.
@@ -69,6 +71,8 @@ pub struct Stats {
     pub other_kind: u64,
     /// Records of runners written anew, so that they do not age.
     pub refreshed: u64,
+    /// How often a runner's record was to be removed since nobody had written it anew.
+    pub forgotten: u64,
 }
 
 /// How routes ended.

@@ -102,6 +102,7 @@ impl Relay {
                 }
                 self.end_sockets(connection, actor, generation, now);
             }
+            supervisor::Action::ShowActors => self.actions.push_back(Action::ShowActors),
             supervisor::Action::Log(notice) => self.actions.push_back(Action::LogActors(notice)),
         }
     }

@@ -19,7 +19,7 @@ impl Supervisor {
                 self.counted.untracked += 1;
                 return;
             }
-            None if self.actors.len() >= self.config.max_actors => return self.untracked_actor(),
+            None if self.actors.len() >= self.config.max_actors => return self.leave_out(),
             None => self.actors.insert(seen.key),
         };
         let Some(actor) = self.actors.get_mut(slot) else { return };
@@ -50,13 +50,6 @@ impl Supervisor {
             | Place::Claiming(_)
             | Place::Hosted(_)
             | Place::Releasing(_) => {}
-        }
-    }
-
-    fn untracked_actor(&mut self) {
-        self.counted.untracked += 1;
-        if !core::mem::replace(&mut self.too_many_actors, true) {
-            self.log(Notice::TooManyActors);
         }
     }
 

@@ -7,8 +7,8 @@ use crate::error::ConfigError;
 /// Limits and deadlines of a supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Actors kept in mind: those that are needed, that a runner has, or whose alarm is set. More are left to other
-    /// relays, and counted.
+    /// Actors kept in mind: those that are needed, that a runner has, or whose alarm is set. More are left out and
+    /// counted, until there is room again; requests for them fail when they have waited for as long as they may.
     pub max_actors: usize,
     /// Runners of other relays kept in mind. More are not counted on as hosts.
     pub max_runners: usize,
@@ -41,6 +41,8 @@ pub struct Config {
     pub runner_unseen: Duration,
     /// How long an actor that a runner announced may be unknown to the directory, before it is stopped.
     pub stray: Duration,
+    /// When there is room again for an actor that was left out, how long until the directory is asked for it.
+    pub look_again: Duration,
     /// Between an actor's first crash and its next start; doubled with each crash in a row.
     pub back_off: Duration,
     /// The most that it is doubled to.
@@ -71,6 +73,7 @@ impl Default for Config {
             runner_lost_margin: Duration::from_secs(5),
             runner_unseen: Duration::from_secs(20),
             stray: Duration::from_secs(5),
+            look_again: Duration::from_secs(5),
             back_off: Duration::from_secs(1),
             max_back_off: Duration::from_secs(60),
             steady: Duration::from_secs(60),

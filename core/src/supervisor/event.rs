@@ -128,6 +128,9 @@ pub enum Action {
         /// Its life.
         generation: u32,
     },
+    /// Show all actors of the directory once more, with [`Event::Actor`]: some were left out for want of room. Nothing
+    /// else begins anew.
+    ShowActors,
     /// Tell people.
     Log(super::Notice),
 }

@@ -28,6 +28,7 @@ mod event;
 mod events;
 mod held;
 mod hosts;
+mod left_out;
 mod life;
 mod lives;
 mod notice;
@@ -49,7 +50,8 @@ pub use stats::Stats;
 
 use self::actors::{Actor, ActorSlot, Actors};
 use self::alarms::Alarms;
-use self::hosts::{Here, Hosts};
+use self::hosts::{Here, Host, Hosts};
+use self::left_out::LeftOut;
 use self::life::Stage;
 use crate::bus::RelayId;
 use crate::directory::{ActorKey, RunnerId};
@@ -77,6 +79,7 @@ pub struct Supervisor {
     /// Whether the directory has shown all actors.
     shown: bool,
     draining: bool,
+    left_out: LeftOut,
     /// Whether people were told that there are too many.
     too_many_actors: bool,
     too_many_runners: bool,
@@ -109,6 +112,8 @@ enum Deadline {
     Stray,
     /// Events are acknowledged.
     Acknowledge,
+    /// The directory is asked for actors that were left out.
+    LookAgain,
 }
 
 /// Whose deadline it is.
@@ -116,6 +121,8 @@ enum Deadline {
 enum Owner {
     Actor(ActorSlot),
     Runner(RunnerId),
+    /// The actors that were left out.
+    LeftOut,
 }
 
 impl Supervisor {
@@ -141,6 +148,7 @@ impl Supervisor {
             (Deadline::Unseen, config.runner_unseen),
             (Deadline::Stray, config.stray),
             (Deadline::Acknowledge, config.acknowledge),
+            (Deadline::LookAgain, config.look_again),
         ];
         Ok(Supervisor {
             deadlines: Deadlines::new(waits.into_iter().chain(back_offs)),
@@ -154,6 +162,7 @@ impl Supervisor {
             actions: VecDeque::new(),
             shown: false,
             draining: false,
+            left_out: LeftOut::Nobody,
             too_many_actors: false,
             too_many_runners: false,
             counted: Stats::default(),
@@ -184,6 +193,13 @@ impl Supervisor {
         }
     }
 
+    /// Whether actors' records may name a runner as the one that has them. While the directory has not shown all that
+    /// there are, they may.
+    pub fn may_have_actors(&self, runner: RunnerId) -> bool {
+        let has_some = |host: &Host| !host.actors.is_empty();
+        !self.shown || self.left_out.is_somebody() || self.hosts.get(runner).is_some_and(has_some)
+    }
+
     /// An actor at the runner of a connection.
     fn hosted(&self, connection: u64, actor_id: &ByteString) -> Option<(&Here, &Actor)> {
         let id = self.hosts.of_connection(connection)?;
@@ -210,6 +226,7 @@ impl Supervisor {
                 (Deadline::Stray, Owner::Runner(id)) => self.stop_strays(id, now),
                 (Deadline::OutlivedStop, Owner::Runner(id)) => self.outlived_timed_out(id, now),
                 (Deadline::Acknowledge, Owner::Runner(id)) => self.acknowledge(id, now),
+                (Deadline::LookAgain, Owner::LeftOut) => self.look_again(),
                 (
                     Deadline::Start
                     | Deadline::UnstartedStop
@@ -217,7 +234,7 @@ impl Supervisor {
                     | Deadline::Finish
                     | Deadline::BackOff(_)
                     | Deadline::Directory,
-                    Owner::Runner(_),
+                    Owner::Runner(_) | Owner::LeftOut,
                 )
                 | (
                     Deadline::Lost
@@ -225,8 +242,9 @@ impl Supervisor {
                     | Deadline::Stray
                     | Deadline::OutlivedStop
                     | Deadline::Acknowledge,
-                    Owner::Actor(_),
-                ) => {
+                    Owner::Actor(_) | Owner::LeftOut,
+                )
+                | (Deadline::LookAgain, Owner::Actor(_) | Owner::Runner(_)) => {
                     unreachable!("{deadline:?} is not armed for {owner:?}")
                 }
             }

@@ -29,6 +29,7 @@ impl Supervisor {
             Standing::Forgotten => {
                 self.settle_at(slot, None, now);
                 self.actors.remove(slot);
+                self.made_room(now);
             }
             Standing::Asleep(alarm) => {
                 self.settle_at(slot, None, now);

@@ -140,6 +140,7 @@ impl Supervisor {
     /// The directory does not show changes: nobody ages for it.
     pub(super) fn directory_away(&mut self) {
         self.shown = false;
+        self.forget_left_out();
         for id in self.hosts.ids() {
             let armed = self.hosts.get_mut(id).and_then(|host| host.presence.take_armed());
             self.cancel(armed);

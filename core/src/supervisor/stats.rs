@@ -63,4 +63,6 @@ pub struct Stats {
     pub strays_stopped: u64,
     /// Records of actors or runners that there was no room to keep in mind.
     pub untracked: u64,
+    /// How often the directory was asked for actors that had been left out, since there was room again.
+    pub looked_again: u64,
 }

@@ -124,6 +124,17 @@ impl Hosting {
                         self.handle(Event::ActorChanged { actor: actor.clone(), outcome });
                         self.show(actor);
                     }
+                    Action::Forget(change) => {
+                        let key = change.key.clone();
+                        apply(&mut self.runners, &mut self.revision, change);
+                        let record = self.runners.get(&key).cloned();
+                        self.handle(Event::Runner(RunnerSeen { key, record }));
+                    }
+                    Action::ShowActors => {
+                        for key in self.actors.keys().cloned().collect::<Vec<_>>() {
+                            self.show(key);
+                        }
+                    }
                     other => self.wanted.push(other),
                 }
             }
@@ -300,12 +311,14 @@ impl Hosting {
             self.settle();
         }
         self.passes(Duration::from_secs(120));
+        // Runners' records go when no actor's names them.
         let actors: Vec<_> = self.actors.keys().cloned().collect();
         self.actors.clear();
         for key in actors {
             self.show(key);
         }
         self.settle();
+        self.passes(Duration::from_secs(60));
         self.story.ends();
     }
 }

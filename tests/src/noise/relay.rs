@@ -277,6 +277,7 @@ impl Connections {
                 }
                 // Runners with state have noise of their own.
                 Action::Ping { .. } | Action::Actor(_) | Action::Kv { .. } => {}
+                Action::Forget(_) | Action::ShowActors => {}
                 Action::Log { .. } | Action::LogActors(_) => {}
                 Action::Drained => assert!(!core::mem::replace(&mut self.drained, true), "drained twice"),
             }

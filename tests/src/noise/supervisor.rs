@@ -228,6 +228,10 @@ impl World {
             Action::FinishRoutes { actor, generation, .. } | Action::EndRoutes { actor, generation, .. } => {
                 self.routes.push(Event::RoutesEnded { actor, generation });
             }
+            Action::ShowActors => {
+                let all = self.records.all().map(|(key, record)| (key.clone(), Some(record.clone())));
+                self.seen.extend(all.map(|(key, record)| ActorSeen { key, record }));
+            }
             Action::Log(_) => {}
         }
     }

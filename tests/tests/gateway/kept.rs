@@ -3,7 +3,7 @@
 use underpass_core::gateway::{Action, Config, Event};
 use underpass_core::http::Body;
 use underpass_core::{FailureCode, Gateway, Machine};
-use underpass_tests::given::actors::{gateway_of_actors, running, shows};
+use underpass_tests::given::actors::{gateway_of_actors, running, shows, stored, takes_back};
 use underpass_tests::given::gateway::{
     Asked, chunk, gateway_with, published_abilities, publishes, request_start_with, small_config, zeros,
 };
@@ -101,9 +101,10 @@ fn a_body_that_waits_for_its_actor_takes_room_as_long_as_it_waits() {
     assert_eq!(story.refuses(open("POST", "/", Body::Whole(zeros(1)))).code, FailureCode::Overloaded);
     story.input(Event::ClientGone { key: asked.key }).expect([]);
     holds(&story, 0);
-    // Nobody waits for it any more, but the directory is still to say that it is wanted.
-    story.input(underpass_tests::given::actors::stored(1)).expect([]);
-    story.input(shows(2, running(1))).expect([]);
+    // Nobody waits for it any more: that it is wanted is taken back.
+    story.input(stored(1)).expect([takes_back(1, None)]);
+    story.input(stored(2)).expect([]);
+    story.input(shows(3, running(1))).expect([]);
     let asked = story.opens(open("POST", "/", Body::Whole(zeros(100))));
     assert!(story.actions().iter().all(|action| matches!(action, Action::Publish(_))));
     assert_eq!(story.machine.stats().kept_bodies, 100);

@@ -12,7 +12,7 @@ use underpass_core::protocol::tunnel::to_server::{Kind as Answer, WebSocketClose
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, to_server};
 use underpass_core::protocol::{MessageId, RequestId, ToClient, ToServer, Version};
 use underpass_core::relay::{Action, Config, Event, Notice, PoolKind};
-use underpass_core::{Frame, Machine};
+use underpass_core::{Frame, Machine, supervisor};
 use underpass_tests::given::hosting::{Heard, Hosting, hosting, hosting_with, init, says};
 use underpass_tests::given::relay::{
     METADATA, calm, closes, init as init_of_underpass, of_request, publishes, refuses, start, tells, tells_of_end,
@@ -290,6 +290,27 @@ fn events_of_actors_that_a_runner_does_not_host_are_counted_and_the_actors_are_s
     assert_eq!(hosting.story.machine.stats().supervisor.foreign_events, 1);
     hosting.passes(Duration::from_secs(5)).pongs(1);
     assert_eq!(commands(&hosting.heard(1)), [("stranger".into(), 3, false)]);
+    hosting.ends();
+}
+
+#[test]
+fn an_actor_for_which_a_relay_has_no_room_takes_no_requests_until_another_sleeps() {
+    let supervisor = supervisor::Config { max_actors: 1, ..supervisor::Config::default() };
+    let mut hosting = hosting_with(Config { supervisor, ..calm() });
+    hosting.takes_in(1, "a", Version::V7).runs(1, "other");
+    hosting.wants("default");
+    hosting.saw();
+    // Its gateway waits as long as it does for any start, and is told at once if it tries.
+    hosting.asks(1, of_request(0), start(None));
+    assert_eq!(hosting.saw(), [refuses(1, of_request(0), RefusedReason::Draining)]);
+    assert_eq!((hosting.actor("default").0, commands(&hosting.heard(1))), (ActorState::Wanted, vec![]));
+    hosting.tells(1, says("other", 1, sleeps())).tells(1, says("other", 2, stopped(StopCode::Ok)));
+    hosting.heard(1);
+    hosting.passes(Duration::from_secs(5));
+    assert_eq!(commands(&hosting.heard(1)), [("default".into(), 1, true)]);
+    hosting.tells(1, says("default", 0, running()));
+    hosting.asks(1, socket(), start(None));
+    assert_eq!(hosting.heard(1), [piece(socket(), start(None))]);
     hosting.ends();
 }
 

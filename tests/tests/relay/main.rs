@@ -6,6 +6,7 @@ mod bus;
 mod directory;
 mod drain;
 mod ends;
+mod forgetting;
 mod gateways;
 mod kinds;
 mod kv;

@@ -2,6 +2,7 @@
 
 mod directory;
 mod events;
+mod left_out;
 mod placing;
 mod returning;
 mod several;

@@ -171,7 +171,8 @@ fn what_is_too_much_is_counted_and_told_once() {
     let stats = story.machine.stats();
     assert_eq!((stats.actors, stats.runners, stats.untracked), (1, 1, 4));
     story.input(shows("a", 4, actor_record(1, ActorState::Sleeping))).expect([]);
-    story.input(shows_runner(2, 9, None, RunnerState::Draining)).expect([]).ends();
+    story.input(shows_runner(2, 9, None, RunnerState::Draining)).expect([]);
+    story.passes(Duration::from_secs(5)).expect([Action::ShowActors]).ends();
 }
 
 #[test]

@@ -202,6 +202,7 @@ impl World {
                 Action::FinishRoutes { actor, generation, .. } | Action::EndRoutes { actor, generation, .. } => {
                     self.events[at].push_back(Event::RoutesEnded { actor, generation });
                 }
+                Action::ShowActors => panic!("there was room for all"),
                 Action::Log(_) => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use underpass_core::bus::{ConnectionId, PublishError, Rejected, RelayId};
-use underpass_core::directory::{ChangeOutcome, Revision, RunnerRecord, RunnerState, Versioned};
+use underpass_core::directory::{ChangeOutcome, Revision, RunnerRecord, RunnerSeen, RunnerState, Versioned};
 use underpass_core::http::Close;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponseData};
 use underpass_core::protocol::to_client::AckEvents;
@@ -23,7 +23,7 @@ use underpass_tests::short;
 use underpass_tests::snapshot::Table;
 use underpass_tests::story::Story;
 use underpass_tests::wire::{
-    GATEWAY, abilities, connection, message, record, request_chunk, response_chunk, response_start,
+    GATEWAY, abilities, connection, message, record, request_chunk, response_chunk, response_start, runner_key,
 };
 
 /// A state, and how a relay comes to have something in it.
@@ -157,6 +157,14 @@ fn answers(kind: Answer) -> Event {
     says(&ToServer::TunnelMessage(ToServerTunnelMessage { message_id: of_request(0), message_kind: kind }))
 }
 
+/// The directory shows a runner elsewhere whose actors have state.
+fn shows_other_kind(entered: u64) -> Event {
+    let mut record = RunnerRecord { entered: Some(Revision(entered)), ..at(Some(elsewhere())) };
+    record.abilities.stateless = false;
+    let record = Some(Versioned { revision: Revision(100), record });
+    Event::Runner(RunnerSeen { key: runner_key("other"), record })
+}
+
 fn session_events() -> Vec<(&'static str, Event)> {
     let directory = |outcome| Event::Directory { connection: 1, outcome };
     let says_now = |record| directory(ChangeOutcome::Conflict(Some(Versioned { revision: Revision(9), record })));
@@ -197,6 +205,8 @@ fn session_events() -> Vec<(&'static str, Event)> {
         ("directory: it says one elsewhere, from this", says_now(moved)),
         ("directory: the record says away", conflict(None)),
         ("directory: unavailable", directory(ChangeOutcome::Unavailable)),
+        ("watch: one of the other kind, entered before", shows_other_kind(0)),
+        ("watch: one of the other kind, entered after", shows_other_kind(99)),
         ("store: an answer", Event::KvAnswered { connection: 1, number: 1, data: KvResponseData::Put }),
         ("outbox: blocked", Event::PeerBlocked { connection: 1 }),
         ("outbox: writable", Event::PeerWritable { connection: 1 }),

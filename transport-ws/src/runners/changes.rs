@@ -1,5 +1,5 @@
 //! Changes of records: a runner's in order for each connection, an actor's as they come, which is one at a time; side
-//! by side for different ones.
+//! by side for different ones. And what else is wanted of the directory.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use underpass_core::bus::Bus;
-use underpass_core::directory::{ActorChange, Directory, RunnerChange};
+use underpass_core::directory::{ActorChange, ActorSeen, Directory, DirectoryUnavailable, RunnerChange};
 use underpass_core::relay::Event;
 
 use super::outlets::{Change, Outlets};
+use crate::bus::AGAIN_AFTER;
 use crate::driver::Driver;
 use crate::queue::Receiver;
 
@@ -24,6 +25,9 @@ pub(super) async fn make<B: Bus, D: Directory>(
     let mut waiting: HashMap<u64, VecDeque<RunnerChange>> = HashMap::new();
     let mut under_way = FuturesUnordered::new();
     let mut of_actors = FuturesUnordered::new();
+    // What came of these the directory's watch shows.
+    let mut forgotten = FuturesUnordered::new();
+    let mut shown = FuturesUnordered::new();
     let make = |connection: u64, change: RunnerChange| {
         let directory = &directory;
         async move { (connection, directory.change_runner(change).await) }
@@ -45,7 +49,13 @@ pub(super) async fn make<B: Bus, D: Directory>(
                         }
                     },
                     Change::Actor(change) => of_actors.push(make_actors(change)),
+                    Change::Forget(change) => forgotten.push(directory.change_runner(change)),
+                    Change::ShowActors => shown.push(all_actors(&directory)),
                 }
+            }
+            Some(_) = forgotten.next() => {}
+            Some(actors) = shown.next() => {
+                driver.enter(|inside| actors.into_iter().for_each(|seen| inside.handle(Event::Actor(seen))));
             }
             Some((actor, outcome)) = of_actors.next() => driver.drive(Event::ActorChanged { actor, outcome }),
             Some((connection, outcome)) = under_way.next() => {
@@ -55,6 +65,16 @@ pub(super) async fn make<B: Bus, D: Directory>(
                 }
                 driver.drive(Event::Directory { connection, outcome });
             }
+        }
+    }
+}
+
+/// All actors as they are now. The watch that goes on beside it shows what changes meanwhile.
+async fn all_actors<D: Directory>(directory: &D) -> Vec<ActorSeen> {
+    loop {
+        match directory.watch_actors().await {
+            Ok((actors, _watch)) => return actors,
+            Err(DirectoryUnavailable) => tokio::time::sleep(AGAIN_AFTER).await,
         }
     }
 }

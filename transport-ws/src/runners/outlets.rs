@@ -15,7 +15,7 @@ use crate::listen::Progress;
 use crate::outbox::Outbox;
 use crate::queue::Sender;
 
-/// A change of a record.
+/// What is wanted of the directory: a change of a record, as a rule.
 pub(super) enum Change {
     /// Of a runner's, and the connection that it is about.
     Runner {
@@ -26,6 +26,10 @@ pub(super) enum Change {
     },
     /// Of an actor's.
     Actor(ActorChange),
+    /// Of a runner's that nobody writes any more.
+    Forget(RunnerChange),
+    /// None: all actors are to be shown once more.
+    ShowActors,
 }
 
 /// What is around a relay.
@@ -36,7 +40,8 @@ pub(super) struct Outlets<B: Bus> {
     pub(super) store: Store,
     /// A connection is in here until its socket has ended.
     pub(super) connections: HashMap<u64, Outbox>,
-    /// To the directory. The relay has one change per connection and per actor under way.
+    /// To the directory. The relay has one change per connection and per actor under way, and removes a record of
+    /// nobody's only now and then.
     pub(super) changes: Sender<Change>,
     pub(super) progress: Arc<Progress>,
 }
@@ -72,6 +77,8 @@ impl<B: Bus> driver::Outlets for Outlets<B> {
             }
             Action::Directory { connection, change } => self.change(Change::Runner { connection, change }, effects),
             Action::Actor(change) => self.change(Change::Actor(change), effects),
+            Action::Forget(change) => self.change(Change::Forget(change), effects),
+            Action::ShowActors => self.change(Change::ShowActors, effects),
             Action::Kv { connection, number, call, owner } => {
                 // It is asked here, in order, and answers when it likes.
                 let answer = self.store.ask(call, owner);

@@ -1,6 +1,7 @@
 //! A published runner whose actors have state, over real sockets, with a directory and a store.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,10 +13,10 @@ use underpass_core::directory::{ActorChange, ActorKey, ActorRecord, ActorState, 
 use underpass_core::protocol::any::{self, Message, Schema, Union};
 use underpass_core::protocol::control::ActorCheckpoint;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponse, KvResponseData};
-use underpass_core::protocol::to_server::{ActorState as Life, Event, EventWrapper, Init, Pong};
+use underpass_core::protocol::to_server::{ActorState as Life, Event, EventWrapper, Init, Pong, StopCode, Stopped};
 use underpass_core::protocol::{Dialect, Memory, ToClient, ToServer, Version};
 use underpass_transport_mem::{MemBus, MemDirectory, MemKv};
-use underpass_transport_ws::runners::Runners;
+use underpass_transport_ws::runners::{Config, Runners};
 
 use crate::tunnel::{eventually, within};
 
@@ -31,8 +32,12 @@ struct Relay {
 
 impl Relay {
     async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    async fn start_with(config: Config) -> Self {
         let (bus, directory) = (MemBus::new(Default::default()).unwrap(), MemDirectory::new());
-        let relay = Runners::start_with_store(Default::default(), bus, directory.clone(), MemKv::new()).await.unwrap();
+        let relay = Runners::start_with_store(config, bus, directory.clone(), MemKv::new()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn({
@@ -78,8 +83,24 @@ fn init() -> ToServer {
 }
 
 fn runs() -> ToServer {
-    let checkpoint = ActorCheckpoint { actor_id: key().actor_id, generation: 1, index: 0 };
-    ToServer::Events(vec![EventWrapper { checkpoint, inner: Event::ActorStateUpdate { state: Life::Running } }])
+    tells(&key(), 0, Life::Running)
+}
+
+/// What happens to an actor in its first life.
+fn tells(actor: &ActorKey, index: i64, state: Life) -> ToServer {
+    let checkpoint = ActorCheckpoint { actor_id: actor.actor_id.clone(), generation: 1, index };
+    ToServer::Events(vec![EventWrapper { checkpoint, inner: Event::ActorStateUpdate { state } }])
+}
+
+/// Which actor is started next.
+async fn hears_start(socket: &mut Dialled) -> String {
+    loop {
+        match hears(socket).await {
+            ToClient::Commands(commands) => return commands[0].checkpoint.actor_id.to_string(),
+            ToClient::AckEvents(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 fn kv(request_id: u32, data: KvRequestData) -> ToServer {
@@ -130,6 +151,42 @@ async fn an_actor_is_started_where_it_is_wanted_and_keeps_what_it_keeps() {
     within(socket.close(None)).await.unwrap();
     eventually("its runner has gone", || relay.directory.runners().is_empty()).await;
     eventually("it has stopped", || relay.state(&key()).is_some_and(|state| state.runner().is_none())).await;
+    relay.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_actor_that_was_left_out_is_taken_up_and_a_runner_that_went_is_forgotten() {
+    let mut config = Config::default();
+    let supervisor = &mut config.relay.supervisor;
+    (supervisor.max_actors, supervisor.look_again) = (1, Duration::from_millis(20));
+    (supervisor.runner_lost_threshold, supervisor.runner_lost_margin) = (Duration::from_millis(100), Duration::ZERO);
+    supervisor.runner_unseen = Duration::from_millis(100);
+    config.relay.runner_forgotten = Duration::from_millis(200);
+    let relay = Relay::start_with(config).await;
+    let mut socket = relay.dial(Version::V7).await;
+    says(&mut socket, &init()).await;
+    assert!(matches!(hears(&mut socket).await, ToClient::Init(_)));
+    let other = ActorKey { actor_id: "go".into(), ..key() };
+    relay.want(&key()).await;
+    assert_eq!(hears_start(&mut socket).await, "chess");
+    relay.want(&other).await;
+    eventually("there is no room", || relay.relay.stats().supervisor.untracked > 0).await;
+    let stopped = || Life::Stopped(Stopped { code: StopCode::Ok, message: None });
+    says(&mut socket, &runs()).await;
+    says(&mut socket, &tells(&key(), 1, stopped())).await;
+    assert_eq!(hears_start(&mut socket).await, "go");
+    says(&mut socket, &tells(&other, 0, Life::Running)).await;
+    says(&mut socket, &tells(&other, 1, stopped())).await;
+    eventually("nothing runs", || relay.state(&other) == Some(ActorState::Sleeping)).await;
+
+    // It goes without a goodbye.
+    drop(socket);
+    eventually("it is away", || {
+        relay.directory.runners().iter().all(|(_, versioned)| versioned.record.connection.is_none())
+    })
+    .await;
+    eventually("nothing is left of it", || relay.directory.runners().is_empty()).await;
+    eventually("nobody keeps it in mind", || relay.relay.stats().ageing == 0).await;
     relay.end().await;
 }
 

@@ -149,7 +149,11 @@ impl World<'_> {
                 self.note(host, About::Nobody, connection, || format!("→ directory, {connection}: {change:?}"));
                 self.network.change_runner(node, connection, change);
             }
-            other @ (Action::Ping { .. } | Action::Actor(_) | Action::Kv { .. }) => {
+            other @ (Action::Ping { .. }
+            | Action::Actor(_)
+            | Action::Kv { .. }
+            | Action::Forget(_)
+            | Action::ShowActors) => {
                 self.wrong(About::Nobody, || format!("relay {index}, whose runners' actors keep nothing: {other:?}"));
             }
             Action::LogActors(notice) => self.note(host, About::Nobody, 5, || format!("→ {notice}")),
