@@ -104,7 +104,7 @@ mod found {
     #[test]
     fn an_opening_that_comes_again_is_delivered_once() {
         passes(|seed| {
-            let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 1, runners: 1 });
+            let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 1, runners: 1, published: 0 });
             schedule.clients = (0..20).map(|number| post(number, 3 * SECOND)).collect();
             let what = What::Repeat { per_million: 500_000 };
             schedule.faults = vec![Fault { at: SECOND, lasts: 9 * SECOND, what }];
@@ -117,7 +117,7 @@ mod found {
     #[test]
     fn a_connection_that_was_given_up_does_not_evict_its_successor() {
         passes(|seed| {
-            let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 2, runners: 1 });
+            let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 2, runners: 1, published: 0 });
             // The directory is back when the runner has found another relay.
             schedule.fleet.busy = 11 * SECOND;
             let away = What::DirectoryCutOff(Host::Relay(0));

@@ -104,9 +104,10 @@ impl World<'_> {
                 }
             }
         }
+        self.published_are_ready();
     }
 
-    fn is_of_dead_relay(&self, connection: Option<ConnectionId>) -> bool {
+    pub(super) fn is_of_dead_relay(&self, connection: Option<ConnectionId>) -> bool {
         let mut running = self.relays.iter().filter_map(|slot| slot.process.as_ref());
         connection.is_some_and(|connection| !running.any(|process| process.machine.id() == connection.relay))
     }
@@ -119,6 +120,7 @@ impl World<'_> {
                 wrong.push(format!("runner {index} has not stopped: {:?}", process.machine.stats()));
             }
         }
+        wrong.extend(self.actors_left());
         for (index, slot) in self.relays.iter().enumerate() {
             let Some(process) = &slot.process else { continue };
             let (stats, due) = (process.machine.stats(), process.machine.poll_timeout());
@@ -129,12 +131,15 @@ impl World<'_> {
         for (index, slot) in self.gateways.iter().enumerate() {
             let Some(process) = &slot.process else { continue };
             let (stats, due) = (process.machine.stats(), process.machine.poll_timeout());
-            if !process.has_drained || due.is_some() || (stats.runners, stats.deadlines) != (0, 0) {
+            let forgotten = self.forgotten_runners();
+            if !process.has_drained || due.is_some() || stats.runners > forgotten || stats.deadlines != 0 {
                 wrong.push(format!("gateway {index} is not at rest: next due {due:?}, {stats:?}"));
             }
         }
         // A relay that dies while it drains leaves its runner's record a `moving` that nobody takes out yet.
-        let is_known = |record: &RunnerRecord| record.connection.is_none() && self.is_of_dead_relay(record.moving);
+        let is_known = |record: &RunnerRecord| {
+            record.connection.is_none() && self.is_of_dead_relay(record.moving) || self.may_come_back(record)
+        };
         if let Some((key, record)) = self.network.runners().find(|(_, versioned)| !is_known(&versioned.record)) {
             wrong.push(format!("the directory still has {key:?}: {record:?}"));
         }
