@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use underpass_core::bus::{Address, Publication, PublishError, Subject};
-use underpass_core::directory::{ChangeOutcome, Pool, RunnerChange, RunnerKey};
+use underpass_core::directory::{
+    ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, Pool, Revision, RunnerChange, RunnerKey, Versioned,
+};
 use underpass_core::http::Close;
 use underpass_core::protocol::GatewayId;
 use underpass_core::{Frame, Time};
@@ -168,4 +170,54 @@ fn a_process_wakes_at_the_instant_of_its_own_clock() {
     network.jump(fast, 3_600 * SECOND);
     assert_eq!(network.next(), Some(Happening::Wake { node: fast }));
     assert_eq!(network.now(), Time::ZERO + 100 * SECOND, "its clock is past it already");
+}
+
+#[test]
+fn a_watcher_of_all_is_shown_all_together_and_then_each_change() {
+    let (mut network, gateway, relay) = pair(Config::default());
+    let pool = Pool { namespace: "default".into(), name: "default".into() };
+    let actor = ActorKey { pool, actor_id: "counter".into() };
+    let record = ActorRecord::wanted(None, 0).expect("none yet");
+    let change = |record: ActorRecord, expected| ActorChange { key: actor.clone(), expected, record: Some(record) };
+    network.change_actor(gateway, change(record.clone(), None));
+    let stored = ChangeOutcome::Stored(Revision(1));
+    let outcome = Happening::ActorChanged { node: gateway, actor: actor.clone(), outcome: Box::new(stored) };
+    assert_eq!(all(&mut network), [outcome]);
+
+    let seen = |revision, record| {
+        let record = Versioned { revision: Revision(revision), record };
+        ActorSeen { key: actor.clone(), record: Some(record) }
+    };
+    network.watch_all(relay);
+    let shown = Happening::All { node: relay, runners: Vec::new(), actors: vec![seen(1, record.clone())] };
+    assert_eq!(all(&mut network), [shown]);
+
+    network.watch_runners_and_actors(gateway);
+    let shown = Happening::Actors { node: gateway, all: vec![seen(1, record.clone())] };
+    assert_eq!(all(&mut network), [shown]);
+
+    let awake = ActorRecord { generation: 1, ..record };
+    network.change_actor(gateway, change(awake.clone(), Some(Revision(1))));
+    let told: Vec<_> = all(&mut network).into_iter().map(|happening| (happening.node(), happening)).collect();
+    for node in [relay, gateway] {
+        let shown = Happening::ActorSeen { node, seen: Box::new(seen(2, awake.clone())) };
+        assert!(told.contains(&(node, shown)), "{told:?}");
+    }
+}
+
+#[test]
+fn a_ping_is_answered_behind_what_was_sent_unless_the_process_stands_still() {
+    let (mut network, one, other) = pair(Config::default());
+    let socket = network.dial(one, other);
+    all(&mut network);
+    network.ping(socket, other);
+    assert_eq!(all(&mut network), [Happening::Ponged { node: other, socket }]);
+    network.pause(one);
+    network.ping(socket, other);
+    assert_eq!(all(&mut network), []);
+    network.resume(one);
+    // A half-open socket tells its ends nothing; one of them may find out.
+    network.half_open(socket);
+    network.find_out(socket, one);
+    assert_eq!(all(&mut network), [Happening::Ended { node: one, socket, close: None }]);
 }

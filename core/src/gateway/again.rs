@@ -99,6 +99,16 @@ impl Gateway {
         self.wait(key, Deadline::ActorStart, now);
     }
 
+    /// An actor slept before it took a WebSocket, which its handler may have seen. The next life is asked, unless as many
+    /// were as may be.
+    pub(super) fn slept_first(&mut self, key: RequestKey, now: Time) {
+        let (code, message) = (FailureCode::Draining, "the actor slept before it took the WebSocket");
+        if self.requests.get(key).is_some_and(|request| request.tries >= self.config.max_tries) {
+            return self.lose(key, code, message);
+        }
+        self.turned_away(key, code, message, now);
+    }
+
     /// Makes a request that was sent one that was not.
     fn take_back(&mut self, key: RequestKey) {
         let Some(request) = self.requests.get_mut(key) else { return };

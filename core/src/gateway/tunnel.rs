@@ -72,7 +72,7 @@ impl Gateway {
             }
             (Kind::WebSocketClose(close), State::OpenWebSocket) => self.closed_by_handler(key, close),
             (Kind::WebSocketClose(WebSocketClose { hibernate: true, .. }), State::AwaitingWebSocket { .. }) => {
-                self.turned_away(key, FailureCode::Draining, "the actor slept before it took the WebSocket", now);
+                self.slept_first(key, now);
             }
             (Kind::WebSocketClose(close), State::AwaitingWebSocket { .. }) => {
                 let code = match close.code {

@@ -12,7 +12,7 @@ use underpass_core::{FailureCode, RequestKey, Time};
 use super::bytes::{Way, actor, body, farewell, has_taken_already, is_text_message, message, pool};
 use super::schedule::PATIENCE;
 use super::turn::{self, reading_time};
-use super::workload::{Answer, BodyPlan, ClientPlan, Closer, Pieces, WebSocketPlan, Wish};
+use super::workload::{Answer, BodyPlan, ClientPlan, Closer, HttpPlan, Pieces, WebSocketPlan, Wish};
 
 /// What a client does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +85,8 @@ pub enum End {
     LostHeart,
     /// Its gateway died.
     GatewayDied,
+    /// Its actor stopped, and its WebSocket with it.
+    ActorStopped,
 }
 
 impl Client {
@@ -305,8 +307,13 @@ impl Client {
             };
             return self.ended(End::Failed(code));
         }
-        let number = self.plan.number.to_string();
-        if head.status != 200 || head.headers.get("x-client").map(|value| &**value) != Some(&*number) {
+        let is_mine = head.headers.get("x-client").map(|value| &**value) == Some(&*self.plan.number.to_string());
+        let throws = |http: &HttpPlan| matches!(http.answer, Answer::Fails | Answer::BreaksOff(_));
+        if is_mine && head.status == 500 && matches!(&self.plan.wish, Wish::Http(http) if throws(http)) {
+            // So a published runner answers for a handler that throws.
+            return self.ended(End::Failed(FailureCode::RunnerFailed));
+        }
+        if head.status != 200 || !is_mine {
             turn.wrong(|| format!("a client sees the answer of another: {head:?}"));
         }
         self.stage = Stage::Begun;
@@ -346,6 +353,7 @@ impl Client {
         let code = FailureCode::ALL.into_iter().find(|code| reason.split('#').next() == Some(code.as_str()));
         match code {
             Some(code) => self.ended(End::Failed(code)),
+            None if reason == "actor.stopped" => self.ended(End::ActorStopped),
             None if *close == farewell(self.plan.number) => self.clean_end(turn),
             None => turn.wrong(|| format!("a client sees the close of another: {close:?}")),
         }

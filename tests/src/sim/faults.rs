@@ -14,6 +14,8 @@ pub enum Host {
     Relay(usize),
     /// A runner's.
     Runner(usize),
+    /// A published runner's.
+    Published(usize),
 }
 
 /// Something that goes wrong, and when.
@@ -83,6 +85,21 @@ pub enum What {
         /// Which runner.
         pick: u64,
     },
+    /// An actor with state ends, badly or of its own will.
+    CrashActor {
+        /// Which, and how.
+        pick: u64,
+    },
+    /// An actor with state would like to sleep, or to end.
+    LullActor {
+        /// Which, and what it wishes.
+        pick: u64,
+    },
+    /// An actor with state wants to be woken at the fault's end, and sleeps.
+    SetAlarm {
+        /// Which.
+        pick: u64,
+    },
 }
 
 /// The kinds of [`What`], to say which of them a seed may use, and which it has seen.
@@ -126,11 +143,17 @@ pub enum Kind {
     Forge,
     /// [`What::Acknowledge`].
     Acknowledge,
+    /// [`What::CrashActor`].
+    CrashActor,
+    /// [`What::LullActor`].
+    LullActor,
+    /// [`What::SetAlarm`].
+    SetAlarm,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 22] = [
         Kind::LoseAnswers,
         Kind::LoseRequests,
         Kind::Repeat,
@@ -150,6 +173,9 @@ impl Kind {
         Kind::SecondRunner,
         Kind::Forge,
         Kind::Acknowledge,
+        Kind::CrashActor,
+        Kind::LullActor,
+        Kind::SetAlarm,
     ];
 
     /// With which codes it may make a request fail that would have gone well.
@@ -157,6 +183,7 @@ impl Kind {
         use FailureCode as Code;
         let codes: &[Code] = match self {
             Kind::Forge | Kind::Acknowledge | Kind::Repeat => &[],
+            Kind::CrashActor | Kind::LullActor | Kind::SetAlarm => &[],
             Kind::Stall => &[
                 Code::NoRunner,
                 Code::Draining,
@@ -224,7 +251,10 @@ impl Kind {
             | Kind::Drain
             | Kind::SecondRunner
             | Kind::Forge
-            | Kind::Acknowledge => false,
+            | Kind::Acknowledge
+            | Kind::CrashActor
+            | Kind::LullActor
+            | Kind::SetAlarm => false,
         }
     }
 }
@@ -243,7 +273,7 @@ impl What {
             What::Stall { .. } => Kind::Stall,
             What::Crash(Host::Gateway(_)) => Kind::CrashGateway,
             What::Crash(Host::Relay(_)) => Kind::CrashRelay,
-            What::Crash(Host::Runner(_)) => Kind::CrashRunner,
+            What::Crash(Host::Runner(_) | Host::Published(_)) => Kind::CrashRunner,
             What::Pause(_) => Kind::Pause,
             What::Jump(_) => Kind::Jump,
             What::DirectoryAway => Kind::DirectoryAway,
@@ -252,6 +282,9 @@ impl What {
             What::SecondRunner(_) => Kind::SecondRunner,
             What::Forge { .. } => Kind::Forge,
             What::Acknowledge { .. } => Kind::Acknowledge,
+            What::CrashActor { .. } => Kind::CrashActor,
+            What::LullActor { .. } => Kind::LullActor,
+            What::SetAlarm { .. } => Kind::SetAlarm,
         }
     }
 }
@@ -265,6 +298,8 @@ pub struct Hosts {
     pub relays: usize,
     /// Runners.
     pub runners: usize,
+    /// Published runners.
+    pub published: usize,
 }
 
 impl Hosts {
@@ -310,6 +345,9 @@ impl Fault {
             Kind::SecondRunner => What::SecondRunner(one_of(random, hosts.runners)),
             Kind::Forge => What::Forge { pick },
             Kind::Acknowledge => What::Acknowledge { pick },
+            Kind::CrashActor => What::CrashActor { pick },
+            Kind::LullActor => What::LullActor { pick },
+            Kind::SetAlarm => What::SetAlarm { pick },
         };
         let lasts = match kind {
             Kind::Jump => Duration::from_millis(random.spread(10, 3_600_000)),
@@ -330,7 +368,10 @@ impl Fault {
             | Kind::Drain
             | Kind::SecondRunner
             | Kind::Forge
-            | Kind::Acknowledge => Duration::from_millis(random.spread(1, 40_000)),
+            | Kind::Acknowledge
+            | Kind::CrashActor
+            | Kind::LullActor
+            | Kind::SetAlarm => Duration::from_millis(random.spread(1, 40_000)),
         };
         Fault { at: random.up_to(within), lasts, what }
     }

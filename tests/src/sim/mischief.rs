@@ -35,7 +35,10 @@ impl Fault {
             | What::DirectoryAway
             | What::DirectoryCutOff(_)
             | What::Drain(_)
-            | What::SecondRunner(_) => 0,
+            | What::SecondRunner(_)
+            | What::CrashActor { .. }
+            | What::LullActor { .. }
+            | What::SetAlarm { .. } => 0,
         }
     }
 }
@@ -59,7 +62,7 @@ impl World<'_> {
             What::Repeat { per_million } => self.network.repeat(per_million),
             What::Bus { host, reach } => self.at(host, |world, node| world.network.reaches_bus(node, reach)),
             What::Cut { pick } => self.at_socket(pick, |world, socket| world.network.cut(socket)),
-            What::HalfOpen { pick } => self.at_socket(pick, |world, socket| world.network.half_open(socket)),
+            What::HalfOpen { pick } => self.at_socket(pick, |world, socket| world.goes_silent(socket, lasts)),
             What::Stall { pick } => self.at_socket(pick, |world, socket| world.network.stall(socket, lasts)),
             What::Crash(host) => {
                 self.ends(host);
@@ -72,6 +75,9 @@ impl World<'_> {
                 self.at(host, |world, node| world.network.cut_off_from_directory(node, true));
             }
             What::Drain(host) => self.drain(host, Some(lasts)),
+            What::SecondRunner(of) if of >= self.schedule.fleet.hosts.runners => {
+                self.second_published(of - self.schedule.fleet.hosts.runners);
+            }
             What::SecondRunner(of) => {
                 let count = self.schedule.fleet.hosts.runners;
                 let place = (1..)
@@ -85,6 +91,9 @@ impl World<'_> {
             }
             What::Forge { pick } => self.forge(pick),
             What::Acknowledge { pick } => self.acknowledge(pick),
+            What::CrashActor { pick } => self.actor_ends(pick),
+            What::LullActor { pick } => self.actor_wishes(pick, None),
+            What::SetAlarm { pick } => self.actor_wishes(pick, Some(lasts)),
         }
         if !lasts.is_zero() && again == 0 {
             self.remind(lasts, Own::End(index));
@@ -113,7 +122,10 @@ impl World<'_> {
             | What::Drain(_)
             | What::SecondRunner(_)
             | What::Forge { .. }
-            | What::Acknowledge { .. } => {}
+            | What::Acknowledge { .. }
+            | What::CrashActor { .. }
+            | What::LullActor { .. }
+            | What::SetAlarm { .. } => {}
         }
     }
 
@@ -141,6 +153,12 @@ impl World<'_> {
             let mut same = self.runners.iter().enumerate().filter(|(index, _)| index % hosts.runners == of);
             if !same.any(|(_, slot)| slot.running().is_some()) {
                 self.start(Host::Runner(of));
+            }
+        }
+        for of in 0..hosts.published {
+            let mut same = self.published.iter().enumerate().filter(|(index, _)| index % hosts.published == of);
+            if !same.any(|(_, slot)| slot.running().is_some()) {
+                self.start(Host::Published(of));
             }
         }
     }

@@ -6,6 +6,7 @@
 //! | `schedule`, `workload`, `faults` | what a seed decides: the fleet, what clients and handlers do, what goes wrong |
 //! | `world`, `fleet/`, `mischief` | letting it happen: one file of `fleet/` joins a machine to the world |
 //! | `client`, `handler`, `bytes` | the model: both ends of each request know every byte that they may see |
+//! | `stateful`, `lives` | the pool whose actors have state: what a seed decides of it, and how its actors may live |
 //! | `checks`, `rest` | what must hold: on the wire, in the tables, when nothing should be open |
 //! | `trace`, `shrink`, `report` | finding out why not |
 //!
@@ -18,12 +19,15 @@ pub mod client;
 pub mod faults;
 mod fleet;
 pub mod handler;
+pub mod lives;
 mod mischief;
 pub mod report;
 mod rest;
+mod rest_of_actors;
 pub mod schedule;
 pub mod seeds;
 pub mod shrink;
+pub mod stateful;
 pub mod trace;
 pub mod turn;
 pub mod workload;

@@ -11,14 +11,14 @@ const SHOWN: usize = 100;
 
 /// What is told of one run, in one line: the same for the same seed.
 pub fn line(seed: u64, outcome: &Outcome) -> String {
-    let Outcome { trace, whole, clients, seen, lasted, violation, .. } = outcome;
+    let Outcome { trace, whole, clients, lives, seen, lasted, violation, .. } = outcome;
     let events = trace.inputs + trace.actions;
     let digest = trace.digest();
     let end = violation.as_ref().map_or("ok".into(), |violation| format!("FAILED: {violation}"));
     let seen: Vec<_> = seen.iter().map(|kind| format!("{kind:?}")).collect();
     let seen = if seen.is_empty() { "no faults".into() } else { seen.join(" ") };
     format!(
-        "seed {seed}: {end}; {whole} of {clients} whole, {events} events in {lasted}, digest {digest:016x} ({seen})"
+        "seed {seed}: {end}; {whole} of {clients} whole, {lives} lives, {events} events in {lasted}, digest {digest:016x} ({seen})"
     )
 }
 
@@ -29,7 +29,8 @@ pub fn failure(seed: u64) -> String {
     let mut text = format!("{}\n\n", line(seed, &outcome));
     let _ = writeln!(text, "again: cargo run --release -p underpass-tests --bin sim -- --seed {seed}");
     let _ = writeln!(text, "\na smaller schedule that still fails:");
-    let _ = writeln!(text, "  {:?}, elders {:?}", smallest.fleet.hosts, smallest.fleet.elders);
+    let fleet = &smallest.fleet;
+    let _ = writeln!(text, "  {:?}, elders {:?}, {:?}", fleet.hosts, fleet.elders, fleet.published);
     for fault in &smallest.faults {
         let _ = writeln!(text, "  {:?} {:?} for {:?}", fault.at, fault.what, fault.lasts);
     }

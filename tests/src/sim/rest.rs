@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use underpass_core::Machine;
+use underpass_core::bus::ConnectionId;
 
 use super::bytes::pool;
 use super::trace::About;
@@ -102,6 +103,12 @@ impl World<'_> {
                 }
             }
         }
+        self.published_are_ready();
+    }
+
+    pub(super) fn is_of_dead_relay(&self, connection: Option<ConnectionId>) -> bool {
+        let mut running = self.relays.iter().filter_map(|slot| slot.process.as_ref());
+        connection.is_some_and(|connection| !running.any(|process| process.machine.id() == connection.relay))
     }
 
     /// Everything was drained: no table holds anything, no timer is left, nobody runs.
@@ -112,6 +119,7 @@ impl World<'_> {
                 wrong.push(format!("runner {index} has not stopped: {:?}", process.machine.stats()));
             }
         }
+        wrong.extend(self.actors_left());
         for (index, slot) in self.relays.iter().enumerate() {
             let Some(process) = &slot.process else { continue };
             let (stats, due) = (process.machine.stats(), process.machine.poll_timeout());
@@ -122,11 +130,12 @@ impl World<'_> {
         for (index, slot) in self.gateways.iter().enumerate() {
             let Some(process) = &slot.process else { continue };
             let (stats, due) = (process.machine.stats(), process.machine.poll_timeout());
-            if !process.has_drained || due.is_some() || (stats.runners, stats.deadlines) != (0, 0) {
+            let forgotten = self.forgotten_runners();
+            if !process.has_drained || due.is_some() || stats.runners > forgotten || stats.deadlines != 0 {
                 wrong.push(format!("gateway {index} is not at rest: next due {due:?}, {stats:?}"));
             }
         }
-        if let Some((key, record)) = self.network.runners().next() {
+        if let Some((key, record)) = self.network.runners().find(|(_, seen)| !self.may_come_back(&seen.record)) {
             wrong.push(format!("the directory still has {key:?}: {record:?}"));
         }
         if let Some(text) = wrong.into_iter().next() {

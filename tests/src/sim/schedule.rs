@@ -6,6 +6,7 @@ use underpass_core::{gateway, relay, runner};
 use underpass_transport_mem::sim::{self, BusConfig, Overflow, Path, Random, Silence, SocketConfig};
 
 use super::faults::{Fault, Hosts, Kind, What};
+use super::stateful::PublishedPlan;
 use super::workload::{Answer, BodyPlan, ClientPlan, Sizes, Wish};
 
 /// The fleet and its time to come up; then clients come.
@@ -52,6 +53,8 @@ pub struct Fleet {
     pub pools: usize,
     /// Which runners say that they can do little: they get bodies whole and number nothing.
     pub elders: Vec<bool>,
+    /// The runners of the pool whose actors have state, which comes behind the others.
+    pub published: Vec<PublishedPlan>,
     /// By how much the clocks are off, in millionths, host by host: gateways, relays, runners.
     pub skews: Vec<i32>,
     /// For how long clients come and faults begin.
@@ -95,7 +98,11 @@ impl Schedule {
             let what = What::Repeat { per_million: 100_000 };
             faults = vec![Fault { at: WARM, lasts: fleet.busy, what }];
         }
-        Schedule { seed, fleet, clients, probes, faults }
+        let mut schedule = Schedule { seed, fleet, clients, probes, faults };
+        if !is_marathon {
+            schedule.add_actors(sizes);
+        }
+        schedule
     }
 
     /// A fleet on a good network, to which nobody comes and nothing happens, but what is put in.
@@ -126,7 +133,7 @@ fn kinds(random: &mut Random, is_marathon: bool) -> Vec<Kind> {
     if random.once_in(8) {
         return Vec::new();
     }
-    let mut possible = Kind::ALL.to_vec();
+    let mut possible: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| !kind.is_of_actors()).collect();
     let mut kinds = Vec::new();
     for _ in 0..random.spread(1, 6) {
         kinds.push(possible.swap_remove(random.below(possible.len() as u64) as usize));
@@ -140,6 +147,7 @@ impl Fleet {
             gateways: random.spread(1, 3) as usize,
             relays: random.spread(1, 3) as usize,
             runners: random.spread(1, 5) as usize,
+            published: 0,
         };
         let pools = if hosts.runners > 1 && random.once_in(3) { 2 } else { 1 };
         // Those that number nothing can't tell a loss or a repeat.
@@ -161,6 +169,7 @@ impl Fleet {
             hosts,
             pools,
             elders,
+            published: Vec::new(),
             skews,
             busy: Duration::from_secs(random.spread(2, 30)),
             is_tight,
@@ -216,6 +225,7 @@ impl Fleet {
             Host::Gateway(index) => index,
             Host::Relay(index) => self.hosts.gateways + index,
             Host::Runner(index) => self.hosts.gateways + self.hosts.relays + index % self.hosts.runners,
+            Host::Published(index) => return self.published[index % self.published.len()].skew,
         };
         self.skews[place]
     }

@@ -53,6 +53,7 @@ impl Trace {
     pub fn mix(&mut self, at: Time, host: Option<Host>, what: u64) {
         let host = match host {
             None => 0,
+            Some(Host::Published(index)) => 4 + 4 * index as u64,
             Some(Host::Gateway(index)) => 1 + 4 * index as u64,
             Some(Host::Relay(index)) => 2 + 4 * index as u64,
             Some(Host::Runner(index)) => 3 + 4 * index as u64,
@@ -92,7 +93,8 @@ impl fmt::Display for Line {
             Some(Host::Gateway(index)) => format!("gateway {index}"),
             Some(Host::Relay(index)) => format!("relay {index}"),
             Some(Host::Runner(index)) => format!("runner {index}"),
+            Some(Host::Published(index)) => format!("published {index}"),
         };
-        write!(f, "{:>12} {host:<10} {}", self.at.to_string(), self.text)
+        write!(f, "{:>12} {host:<11} {}", self.at.to_string(), self.text)
     }
 }

@@ -4,21 +4,28 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bytestring::ByteString;
 use hashbrown::HashMap;
 use underpass_core::failure::RequestName;
-use underpass_core::{FailureCode, Machine, RequestKey, Time};
+use underpass_core::{FailureCode, Machine, RequestKey, Time, gateway, relay};
+use underpass_transport_mem::MemKv;
 use underpass_transport_mem::sim::{Happening, Network, Node, Random};
 
 use super::checks::{Violation, Wire};
 use super::client::{self, Client, End};
 use super::faults::{Host, Kind};
-use super::fleet::{GatewayProcess, RelayProcess, RunnerProcess, Slot};
+use super::fleet::{GatewayProcess, PublishedProcess, RelayProcess, RunnerProcess, Slot, published};
 use super::handler;
+use super::lives::Lives;
 use super::schedule::{PROBE, SETTLE, Schedule};
 use super::trace::{About, Line, Trace};
+use super::workload::Wish;
 
 /// A run that takes more events than this never comes to rest.
 const MOST_EVENTS: u64 = 50_000_000;
+
+/// How often machines are told what Unix time it is.
+const WALL_CLOCK_EVERY: Duration = Duration::from_secs(60);
 
 /// What happens in the world besides what the network brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +36,10 @@ pub(super) enum Own {
     Client(u32, client::Step),
     /// A handler does something.
     Handler(RequestKey, handler::Step),
+    /// A published runner does something.
+    Published(published::Step),
+    /// The machines are told what Unix time it is.
+    WallClock,
     /// A fault begins; so many times more.
     Begin(usize, u32),
     /// A fault ends.
@@ -65,6 +76,8 @@ pub struct Outcome {
     pub trace: Trace,
     /// The client whose request the violation touches.
     pub touched: Option<u32>,
+    /// How many lives of actors began.
+    pub lives: u64,
     /// How many requests ended with everything that their handlers had for them.
     pub whole: u32,
     /// How many clients came.
@@ -87,9 +100,15 @@ pub(super) struct World<'a> {
     pub(super) gateways: Vec<Slot<GatewayProcess>>,
     pub(super) relays: Vec<Slot<RelayProcess>>,
     pub(super) runners: Vec<Slot<RunnerProcess>>,
+    pub(super) published: Vec<Slot<PublishedProcess>>,
     /// By their numbers; those that a smaller schedule leaves out are not there.
     pub(super) clients: Vec<Option<Client>>,
     pub(super) wire: Wire,
+    pub(super) lives: Lives,
+    /// Runners that a relay had forgotten, by their keys: they may come back as others.
+    pub(super) forgotten: BTreeSet<ByteString>,
+    /// What actors keep.
+    pub(super) store: MemKv,
     /// Whose request has which name.
     pub(super) named: HashMap<RequestName, u32>,
     /// Under which name each client's request went out last.
@@ -131,12 +150,16 @@ impl<'a> World<'a> {
             gateways: slots(fleet.hosts.gateways).map(|_| Slot::default()).collect(),
             relays: slots(fleet.hosts.relays).map(|_| Slot::default()).collect(),
             runners: slots(fleet.hosts.runners).map(|_| Slot::default()).collect(),
+            published: slots(fleet.hosts.published).map(|_| Slot::default()).collect(),
             schedule,
             network,
             director,
             hosts: vec![None],
             clients,
             wire: Wire::default(),
+            lives: Lives::default(),
+            forgotten: BTreeSet::new(),
+            store: MemKv::new(),
             named: HashMap::new(),
             latest: HashMap::new(),
             seen: BTreeSet::new(),
@@ -153,7 +176,8 @@ impl<'a> World<'a> {
         let all = (0..hosts.gateways)
             .map(Host::Gateway)
             .chain((0..hosts.relays).map(Host::Relay))
-            .chain((0..hosts.runners).map(Host::Runner));
+            .chain((0..hosts.runners).map(Host::Runner))
+            .chain((0..hosts.published).map(Host::Published));
         for host in all {
             let after = self.random.up_to(Duration::from_millis(300));
             self.remind(after, Own::Start(host));
@@ -166,6 +190,9 @@ impl<'a> World<'a> {
         }
         self.remind(self.schedule.calm(), Own::Phase(Phase::Calm));
         self.remind(Duration::from_millis(500), Own::Look);
+        if hosts.published > 0 {
+            self.remind(WALL_CLOCK_EVERY, Own::WallClock);
+        }
     }
 
     /// From the first start to the last rest, or to the first thing that must not be.
@@ -181,6 +208,24 @@ impl<'a> World<'a> {
         }
     }
 
+    /// What Unix time it is, milliseconds.
+    pub(super) fn unix_ms(&self) -> i64 {
+        1_700_000_000_000 + self.network.now().as_micros() as i64 / 1_000
+    }
+
+    fn tell_wall_clock(&mut self) {
+        let unix_ms = self.unix_ms();
+        for index in 0..self.gateways.len() {
+            self.tell_gateway(index, About::Nobody, gateway::Event::WallClock { unix_ms });
+        }
+        for index in 0..self.relays.len() {
+            self.tell_relay(index, About::Nobody, relay::Event::WallClock { unix_ms });
+        }
+        if self.phase != Some(Phase::Rest) {
+            self.remind(WALL_CLOCK_EVERY, Own::WallClock);
+        }
+    }
+
     pub(super) fn remind(&mut self, after: Duration, own: Own) {
         self.network.own(self.director, after, own);
     }
@@ -193,6 +238,7 @@ impl<'a> World<'a> {
                 Some(Host::Gateway(index)) => self.gateway_happens(index, happening),
                 Some(Host::Relay(index)) => self.relay_happens(index, happening),
                 Some(Host::Runner(index)) => self.runner_happens(index, happening),
+                Some(Host::Published(index)) => self.published_happens(index, happening),
                 None => {}
             },
         }
@@ -207,6 +253,12 @@ impl<'a> World<'a> {
                     self.handler_steps(index, key, step);
                 }
             }
+            Own::Published(step) => {
+                if let Some(Host::Published(index)) = self.hosts[node.0 as usize] {
+                    self.published_steps(index, step);
+                }
+            }
+            Own::WallClock => self.tell_wall_clock(),
             Own::Begin(index, again) => self.fault_begins(index, again),
             Own::End(index) => self.fault_ends(index),
             Own::Phase(phase) => self.phase(phase),
@@ -230,6 +282,7 @@ impl<'a> World<'a> {
             Phase::Probe => {
                 self.nothing_is_open();
                 self.all_are_ready();
+                self.actors_are_at_rest();
                 for probe in &self.schedule.probes {
                     let after = self.random.up_to(Duration::from_secs(1));
                     self.network.own(self.director, after, Own::Client(probe.number, client::Step::Open));
@@ -240,6 +293,9 @@ impl<'a> World<'a> {
                 self.nothing_is_open();
                 for index in 0..self.runners.len() {
                     self.drain(Host::Runner(index), None);
+                }
+                for index in 0..self.published.len() {
+                    self.drain(Host::Published(index), None);
                 }
                 self.remind(Duration::from_secs(10), Own::Phase(Phase::DrainRelays));
             }
@@ -270,11 +326,17 @@ impl<'a> World<'a> {
         }
         let Some(client) = &self.clients[number as usize] else { return };
         let plan = &client.plan;
+        let is_websocket = matches!(plan.wish, Wish::WebSocket(_));
+        let is_for_actor = self.schedule.fleet.is_stateful(plan.pool);
+        let may_at_actor =
+            |code| is_for_actor && self.seen.iter().any(|kind| kind.may_cause_for_actors(code, is_websocket));
         let may = match end {
             End::Whole | End::Closed => true,
             End::Failed(FailureCode::Overloaded) if is_tight => true,
             _ if is_probe => false,
             End::Left => plan.leaves.is_some(),
+            End::ActorStopped => is_for_actor && is_websocket && self.seen.iter().any(|kind| kind.may_stop_actors()),
+            End::Failed(code) if may_at_actor(code) => true,
             End::Failed(code) => plan.may_fail_with(code) || self.seen.iter().any(|kind| kind.may_cause(code)),
             End::LostHeart => self.seen.iter().any(|kind| kind.may_keep_waiting()),
             End::GatewayDied => self.seen.contains(&Kind::CrashGateway) || self.seen.contains(&Kind::Drain),
@@ -329,6 +391,7 @@ impl<'a> World<'a> {
             touched,
             whole: clients().filter(|client| matches!(client.end(), Some(End::Whole | End::Closed))).count() as u32,
             clients: clients().count() as u32,
+            lives: self.lives.begun,
             seen: self.seen,
             lasted: self.network.now(),
             violation: self.violation,

@@ -44,6 +44,28 @@ fn hibernate() -> to_server::Kind {
     to_server::Kind::WebSocketClose(to_server::WebSocketClose { code: None, reason: None, hibernate: true })
 }
 
+/// Each life had a handler see it (seed 991 of the simulator, of its time).
+#[test]
+fn a_websocket_that_no_life_of_its_actor_takes_is_handed_to_so_many_only() {
+    let mut story = given();
+    story.input(shows(1, running(1))).expect([]);
+    let asked = story.opens(open_websocket("/"));
+    story.actions();
+    for (life, revision) in [(2, 2), (3, 6)] {
+        let last = now_called(&story, asked);
+        story.input(shows(revision, ActorState::Stopping(runner_id(1)))).expect([]);
+        story.hears(last, 0, hibernate()).expect([wants_first(0)]);
+        story.input(conflict(Some(says(revision + 1, ActorState::Sleeping)))).expect([wants(revision + 1)]);
+        story.input(stored(revision + 2)).expect([]);
+        story.input(shows(revision + 3, running(1)));
+        assert_eq!(story.actions().len(), 1, "life {life} is asked");
+    }
+    let last = now_called(&story, asked);
+    story.hears(last, 0, hibernate());
+    assert!(matches!(&story.actions()[..], [Action::Failed { failure, .. }] if failure.code == FailureCode::Draining));
+    story.ends();
+}
+
 #[test]
 fn a_websocket_whose_actor_slept_before_it_took_it_goes_to_its_next_life() {
     let mut story = given();

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use underpass_core::Time;
 use underpass_core::directory::{
-    ChangeOutcome, Revision, RunnerChange, RunnerKey, RunnerRecord, RunnerSeen, Versioned,
+    ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, RunnerChange, RunnerKey, RunnerRecord, RunnerSeen,
+    Versioned,
 };
 
 use super::path::Way;
+use super::table::Table;
 use super::{Happening, Network, Node, Path, Pending};
 
 /// A directory.
@@ -29,12 +31,12 @@ impl Default for DirectoryConfig {
     }
 }
 
-/// The table, and who looks at it.
+/// The tables, and who looks at them.
 #[derive(Debug)]
 pub(super) struct Directory {
     config: DirectoryConfig,
-    runners: BTreeMap<RunnerKey, Versioned<RunnerRecord>>,
-    revision: u64,
+    runners: Table<RunnerKey, RunnerRecord>,
+    actors: Table<ActorKey, ActorRecord>,
     is_away: bool,
     /// In the order of their nodes.
     watchers: BTreeMap<Node, Watcher>,
@@ -45,16 +47,70 @@ pub(super) struct Directory {
 /// A watcher, and the runners that it was told of and not told that they went.
 #[derive(Debug, Default)]
 struct Watcher {
-    way: Way,
+    watches: Watches,
+    runners: Way,
+    actors: Way,
     known: BTreeSet<RunnerKey>,
+}
+
+/// What a watcher looks at, and how it is shown all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Watches {
+    /// Runners, one by one.
+    #[default]
+    Runners,
+    /// Runners one by one, and actors all together.
+    Apart,
+    /// All of both together.
+    Together,
+}
+
+/// A change that is asked for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Runner { tag: u64, change: RunnerChange },
+    Actor(ActorChange),
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Runner { tag: u64, outcome: ChangeOutcome },
+    Actor { actor: ActorKey, outcome: ChangeOutcome<ActorRecord> },
+}
+
+impl Asked {
+    /// Nothing is known of what became of it.
+    fn unavailable(self) -> Answer {
+        match self {
+            Asked::Runner { tag, .. } => Answer::Runner { tag, outcome: ChangeOutcome::Unavailable },
+            Asked::Actor(change) => Answer::Actor { actor: change.key, outcome: ChangeOutcome::Unavailable },
+        }
+    }
+}
+
+impl Answer {
+    fn lost(self) -> Answer {
+        match self {
+            Answer::Runner { tag, .. } => Answer::Runner { tag, outcome: ChangeOutcome::Unavailable },
+            Answer::Actor { actor, .. } => Answer::Actor { actor, outcome: ChangeOutcome::Unavailable },
+        }
+    }
+
+    fn arrives<Own>(self, node: Node) -> Happening<Own> {
+        match self {
+            Answer::Runner { tag, outcome } => Happening::Changed { node, tag, outcome: Box::new(outcome) },
+            Answer::Actor { actor, outcome } => Happening::ActorChanged { node, actor, outcome: Box::new(outcome) },
+        }
+    }
 }
 
 impl Directory {
     pub(super) fn new(config: DirectoryConfig) -> Self {
         Directory {
             config,
-            runners: BTreeMap::new(),
-            revision: 0,
+            runners: Table::default(),
+            actors: Table::default(),
             is_away: false,
             watchers: BTreeMap::new(),
             cut_off: BTreeSet::new(),
@@ -66,20 +122,8 @@ impl Directory {
         !self.is_away && !self.cut_off.contains(&node)
     }
 
-    fn apply(&mut self, change: RunnerChange) -> (ChangeOutcome, Option<RunnerSeen>) {
-        let RunnerChange { key, expected, record } = change;
-        let current = self.runners.get(&key);
-        if current.map(|current| current.revision) != expected {
-            return (ChangeOutcome::Conflict(current.cloned()), None);
-        }
-        self.revision += 1;
-        let revision = Revision(self.revision);
-        let record = record.map(|record| Versioned { revision, record });
-        match &record {
-            Some(record) => drop(self.runners.insert(key.clone(), record.clone())),
-            None => drop(self.runners.remove(&key)),
-        }
-        (ChangeOutcome::Stored(revision), Some(RunnerSeen { key, record }))
+    fn watchers(&self) -> Vec<Node> {
+        self.watchers.keys().copied().collect()
     }
 
     pub(super) fn forget(&mut self, node: Node) {
@@ -90,26 +134,48 @@ impl Directory {
 }
 
 impl<Own> Network<Own> {
-    /// A process asks for a change; [`Happening::Changed`] says what became of it, with the same tag.
+    /// A process asks for a change of a runner's record; [`Happening::Changed`] says what became of it, with the same
+    /// tag.
     pub fn change_runner(&mut self, node: Node, tag: u64, change: RunnerChange) {
-        if !self.directory.reaches(node) {
-            return self.no_answer(node, tag);
-        }
-        let at = self.way_of(node);
-        self.timeline.push(at, Pending::Change { node, tag, change: Box::new(change) });
+        self.ask(node, Asked::Runner { tag, change });
+    }
+
+    /// A process asks for a change of an actor's record; [`Happening::ActorChanged`] says what became of it.
+    pub fn change_actor(&mut self, node: Node, change: ActorChange) {
+        self.ask(node, Asked::Actor(change));
     }
 
     /// A process watches the runners: first those that there are, then each change.
     pub fn watch_runners(&mut self, node: Node) {
-        self.directory.watchers.insert(node, Watcher::default());
+        self.watch(node, Watches::Runners);
+    }
+
+    /// A process watches the runners, and by another way the actors: first [all](Happening::Actors), then each change.
+    pub fn watch_runners_and_actors(&mut self, node: Node) {
+        self.watch(node, Watches::Apart);
+    }
+
+    /// A process watches runners and actors together: first [all](Happening::All), then each change.
+    pub fn watch_all(&mut self, node: Node) {
+        self.watch(node, Watches::Together);
+    }
+
+    fn watch(&mut self, node: Node, watches: Watches) {
+        self.directory.watchers.insert(node, Watcher { watches, ..Watcher::default() });
         self.show_all(node);
+    }
+
+    /// A process that watches the actors is shown all of them once more, one by one.
+    pub fn show_actors(&mut self, node: Node) {
+        for seen in self.directory.actors.seen() {
+            self.show_actor(node, seen);
+        }
     }
 
     /// The directory goes away, or comes back. What was asked of it meanwhile may have been done all the same.
     pub fn directory_away(&mut self, is_away: bool) {
         self.directory.is_away = is_away;
-        let watchers: Vec<Node> = self.directory.watchers.keys().copied().collect();
-        for node in watchers {
+        for node in self.directory.watchers() {
             self.reach_changed(node);
         }
     }
@@ -126,9 +192,14 @@ impl<Own> Network<Own> {
         }
     }
 
-    /// The records, in the order of their keys.
+    /// The runners' records, in the order of their keys.
     pub fn runners(&self) -> impl Iterator<Item = (&RunnerKey, &Versioned<RunnerRecord>)> {
         self.directory.runners.iter()
+    }
+
+    /// The actors' records, in the order of their keys.
+    pub fn actors(&self) -> impl Iterator<Item = (&ActorKey, &Versioned<ActorRecord>)> {
+        self.directory.actors.iter()
     }
 
     fn reach_changed(&mut self, node: Node) {
@@ -147,14 +218,35 @@ impl<Own> Network<Own> {
             return;
         }
         let Some(watcher) = self.directory.watchers.get(&node) else { return };
-        let runners = &self.directory.runners;
-        let gone = watcher.known.iter().filter(|key| !runners.contains_key(*key));
+        let (watches, runners) = (watcher.watches, &self.directory.runners);
+        if watches == Watches::Together {
+            return self.show_together(node);
+        }
+        let gone = watcher.known.iter().filter(|key| !runners.has(key));
         let gone = gone.map(|key| RunnerSeen { key: key.clone(), record: None });
-        let there = runners.iter().map(|(key, record)| RunnerSeen { key: key.clone(), record: Some(record.clone()) });
-        let all: Vec<RunnerSeen> = gone.chain(there).collect();
+        let all: Vec<RunnerSeen> = gone.chain(runners.seen()).collect();
         for seen in all {
             self.show(node, seen);
         }
+        if watches == Watches::Apart {
+            let all = self.directory.actors.seen();
+            if let Some(at) = self.actors_arrive(node) {
+                self.tell(at, Happening::Actors { node, all });
+            }
+        }
+    }
+
+    /// Nothing else arrives before all of both kinds.
+    fn show_together(&mut self, node: Node) {
+        let Network { directory, random, now, .. } = self;
+        let Some(watcher) = directory.watchers.get_mut(&node) else { return };
+        let path = &directory.config.path;
+        let runners_at = watcher.runners.carry(*now, 0, path, random);
+        let at = watcher.actors.carry(*now, 0, path, random).max(runners_at);
+        watcher.runners.not_before(at);
+        watcher.actors.not_before(at);
+        let (runners, actors) = (directory.runners.seen(), directory.actors.seen());
+        self.tell(at, Happening::All { node, runners, actors });
     }
 
     fn show(&mut self, node: Node, seen: RunnerSeen) {
@@ -167,38 +259,73 @@ impl<Own> Network<Own> {
             Some(_) => watcher.known.insert(seen.key.clone()),
             None => watcher.known.remove(&seen.key),
         };
-        let at = watcher.way.carry(*now, 0, &directory.config.path, random);
+        let at = watcher.runners.carry(*now, 0, &directory.config.path, random);
         self.tell(at, Happening::Seen { node, seen: Box::new(seen) });
     }
 
-    /// A change arrives at the directory.
-    pub(super) fn change(&mut self, node: Node, tag: u64, change: RunnerChange) {
-        if !self.directory.reaches(node) {
-            return self.no_answer(node, tag);
+    fn show_actor(&mut self, node: Node, seen: ActorSeen) {
+        if let Some(at) = self.actors_arrive(node) {
+            self.tell(at, Happening::ActorSeen { node, seen: Box::new(seen) });
         }
-        let (outcome, seen) = self.directory.apply(change);
-        if let Some(seen) = seen {
-            let watchers: Vec<Node> = self.directory.watchers.keys().copied().collect();
-            for watcher in watchers {
-                self.show(watcher, seen.clone());
-            }
+    }
+
+    /// When something of actors arrives at a process that watches them.
+    fn actors_arrive(&mut self, node: Node) -> Option<Time> {
+        if !self.directory.reaches(node) {
+            return None;
+        }
+        let Network { directory, random, now, .. } = self;
+        let watcher = directory.watchers.get_mut(&node).filter(|watcher| watcher.watches != Watches::Runners)?;
+        Some(watcher.actors.carry(*now, 0, &directory.config.path, random))
+    }
+
+    fn ask(&mut self, node: Node, asked: Asked) {
+        if !self.directory.reaches(node) {
+            return self.no_answer(node, asked.unavailable());
         }
         let at = self.way_of(node);
-        self.timeline.push(at, Pending::Outcome { node, tag, outcome: Box::new(outcome) });
+        self.timeline.push(at, Pending::Change { node, asked: Box::new(asked) });
+    }
+
+    /// A change arrives at the directory.
+    pub(super) fn change(&mut self, node: Node, asked: Asked) {
+        if !self.directory.reaches(node) {
+            return self.no_answer(node, asked.unavailable());
+        }
+        let watchers = self.directory.watchers();
+        let answer = match asked {
+            Asked::Runner { tag, change } => {
+                let (outcome, seen) = self.directory.runners.apply(change);
+                if let Some(seen) = seen {
+                    watchers.into_iter().for_each(|watcher| self.show(watcher, seen.clone()));
+                }
+                Answer::Runner { tag, outcome }
+            }
+            Asked::Actor(change) => {
+                let actor = change.key.clone();
+                let (outcome, seen) = self.directory.actors.apply(change);
+                if let Some(seen) = seen {
+                    watchers.into_iter().for_each(|watcher| self.show_actor(watcher, seen.clone()));
+                }
+                Answer::Actor { actor, outcome }
+            }
+        };
+        let at = self.way_of(node);
+        self.timeline.push(at, Pending::Outcome { node, answer: Box::new(answer) });
     }
 
     /// An answer arrives at the process, unless the way broke meanwhile: then nobody there knows what was done.
-    pub(super) fn outcome(&mut self, node: Node, tag: u64, outcome: ChangeOutcome) -> Option<Happening<Own>> {
+    pub(super) fn outcome(&mut self, node: Node, answer: Answer) -> Option<Happening<Own>> {
         if !self.directory.reaches(node) {
-            self.no_answer(node, tag);
+            self.no_answer(node, answer.lost());
             return None;
         }
-        Some(Happening::Changed { node, tag, outcome: Box::new(outcome) })
+        Some(answer.arrives(node))
     }
 
-    fn no_answer(&mut self, node: Node, tag: u64) {
+    fn no_answer(&mut self, node: Node, answer: Answer) {
         let at = self.now + self.directory.config.patience;
-        self.tell(at, Happening::Changed { node, tag, outcome: Box::new(ChangeOutcome::Unavailable) });
+        self.tell(at, answer.arrives(node));
     }
 
     fn way_of(&mut self, node: Node) -> Time {

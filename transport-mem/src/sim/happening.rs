@@ -2,7 +2,7 @@
 
 use underpass_core::Frame;
 use underpass_core::bus::Subject;
-use underpass_core::directory::{ChangeOutcome, RunnerSeen};
+use underpass_core::directory::{ActorKey, ActorRecord, ActorSeen, ChangeOutcome, RunnerSeen};
 use underpass_core::http::Close;
 
 use super::{Node, SocketId};
@@ -69,6 +69,13 @@ pub enum Happening<Own> {
         /// The other end's close, if it said one.
         close: Option<Close>,
     },
+    /// The other end of a socket has answered a [ping](super::Network::ping).
+    Ponged {
+        /// Whom.
+        node: Node,
+        /// Which.
+        socket: SocketId,
+    },
     /// A socket's outbox has room again.
     Writable {
         /// Whom.
@@ -76,7 +83,7 @@ pub enum Happening<Own> {
         /// Which.
         socket: SocketId,
     },
-    /// What became of a change of the directory.
+    /// What became of a change of a runner's record.
     Changed {
         /// Whom.
         node: Node,
@@ -85,12 +92,44 @@ pub enum Happening<Own> {
         /// What became of it.
         outcome: Box<ChangeOutcome>,
     },
+    /// What became of a change of an actor's record.
+    ActorChanged {
+        /// Whom.
+        node: Node,
+        /// Whose record.
+        actor: ActorKey,
+        /// What became of it.
+        outcome: Box<ChangeOutcome<ActorRecord>>,
+    },
     /// The directory shows a runner.
     Seen {
         /// Whom.
         node: Node,
         /// What.
         seen: Box<RunnerSeen>,
+    },
+    /// The directory shows an actor.
+    ActorSeen {
+        /// Whom.
+        node: Node,
+        /// What.
+        seen: Box<ActorSeen>,
+    },
+    /// The directory shows all actors: there are no others.
+    Actors {
+        /// Whom.
+        node: Node,
+        /// What.
+        all: Vec<ActorSeen>,
+    },
+    /// The directory shows all that there is, to a process that watches all.
+    All {
+        /// Whom.
+        node: Node,
+        /// The runners.
+        runners: Vec<RunnerSeen>,
+        /// The actors.
+        actors: Vec<ActorSeen>,
     },
     /// The directory is out of a watcher's reach.
     DirectoryAway {
@@ -127,9 +166,14 @@ impl<Own> Happening<Own> {
             | Happening::DialFailed { node, .. }
             | Happening::Message { node, .. }
             | Happening::Ended { node, .. }
+            | Happening::Ponged { node, .. }
             | Happening::Writable { node, .. }
             | Happening::Changed { node, .. }
+            | Happening::ActorChanged { node, .. }
             | Happening::Seen { node, .. }
+            | Happening::ActorSeen { node, .. }
+            | Happening::Actors { node, .. }
+            | Happening::All { node, .. }
             | Happening::DirectoryAway { node }
             | Happening::DirectoryBack { node }
             | Happening::Wake { node }

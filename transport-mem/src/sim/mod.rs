@@ -36,13 +36,13 @@ mod happening;
 mod path;
 mod random;
 mod sockets;
+mod table;
 mod timeline;
 
 use core::time::Duration;
 use std::collections::VecDeque;
 
 use underpass_core::Time;
-use underpass_core::directory::{ChangeOutcome, RunnerChange};
 
 pub use bus::{BusConfig, Losses, Overflow, Reach, Silence};
 pub use directory::DirectoryConfig;
@@ -53,7 +53,7 @@ pub use sockets::{Room, SocketConfig, SocketId};
 
 use self::bus::{Bus, Inbox};
 use self::clock::Clock;
-use self::directory::Directory;
+use self::directory::{Answer, Asked, Directory};
 use self::sockets::{Socket, Travelling};
 use self::timeline::Timeline;
 
@@ -79,8 +79,8 @@ enum Pending<Own> {
     Travel { socket: SocketId, to: usize, cuts: u32, what: Travelling },
     OutOfPatience { socket: SocketId, end: usize, dialling: bool },
     Unstall { socket: SocketId },
-    Change { node: Node, tag: u64, change: Box<RunnerChange> },
-    Outcome { node: Node, tag: u64, outcome: Box<ChangeOutcome> },
+    Change { node: Node, asked: Box<Asked> },
+    Outcome { node: Node, answer: Box<Answer> },
     Wake { node: Node },
 }
 
@@ -246,11 +246,11 @@ impl<Own> Network<Own> {
                 self.unstall(socket);
                 None
             }
-            Pending::Change { node, tag, change } => {
-                self.change(node, tag, *change);
+            Pending::Change { node, asked } => {
+                self.change(node, *asked);
                 None
             }
-            Pending::Outcome { node, tag, outcome } => self.outcome(node, tag, *outcome),
+            Pending::Outcome { node, answer } => self.outcome(node, *answer),
             Pending::Wake { node } => self.look_at_clock(node),
         }
     }
@@ -296,9 +296,14 @@ impl<Own> Network<Own> {
             | Happening::Connected { .. }
             | Happening::DialFailed { .. }
             | Happening::Ended { .. }
+            | Happening::Ponged { .. }
             | Happening::Writable { .. }
             | Happening::Changed { .. }
+            | Happening::ActorChanged { .. }
             | Happening::Seen { .. }
+            | Happening::ActorSeen { .. }
+            | Happening::Actors { .. }
+            | Happening::All { .. }
             | Happening::DirectoryAway { .. }
             | Happening::DirectoryBack { .. }
             | Happening::Wake { .. }

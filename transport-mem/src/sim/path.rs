@@ -34,6 +34,11 @@ impl Way {
         self.arrived = self.arrived.max(self.sent + path.latency + random.up_to(path.jitter));
         self.arrived
     }
+
+    /// No message arrives before this.
+    pub(super) fn not_before(&mut self, at: Time) {
+        self.arrived = self.arrived.max(at);
+    }
 }
 
 #[cfg(test)]

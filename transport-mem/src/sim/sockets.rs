@@ -84,6 +84,10 @@ pub(super) enum Travelling {
     /// The other end has taken the call.
     Taken,
     Message(Frame),
+    /// It is to be answered.
+    Ping,
+    /// The other end has answered.
+    Pong,
     Close(Option<Close>),
     /// The other end is no more.
     Reset,
@@ -153,6 +157,23 @@ impl<Own> Network<Own> {
         self.travel(socket, 1 - from, Travelling::Close(close), 0);
         let at = self.now + self.socket_config.patience;
         self.timeline.push(at, Pending::OutOfPatience { socket, end: from, dialling: false });
+    }
+
+    /// One end pings the other, behind what it has sent. It is told [`Happening::Ponged`] when the other process,
+    /// unless it stands still, has answered by itself.
+    pub fn ping(&mut self, socket: SocketId, from: Node) {
+        if let Some(from) = self.sender(socket, from) {
+            self.travel(socket, 1 - from, Travelling::Ping, 0);
+        }
+    }
+
+    /// A process finds out that its socket is no more, be it half-open.
+    pub fn find_out(&mut self, socket: SocketId, node: Node) {
+        if let Some(end) = self.sockets[socket.0 as usize].end_of(node)
+            && let Some(happening) = self.over(socket, end)
+        {
+            self.tell(self.now, happening);
+        }
     }
 
     /// The socket breaks, what is on its way is lost, and both ends are told.
@@ -234,6 +255,13 @@ impl<Own> Network<Own> {
                 Some(Happening::Connected { node, socket: id })
             }
             Travelling::Message(frame) => Some(Happening::Message { node, socket: id, frame }),
+            Travelling::Ping => {
+                if !socket.ends[to].has_closed && !self.processes[node.0 as usize].is_paused {
+                    self.travel(id, 1 - to, Travelling::Pong, 0);
+                }
+                None
+            }
+            Travelling::Pong => Some(Happening::Ponged { node, socket: id }),
             Travelling::Close(close) => {
                 let end = &mut socket.ends[to];
                 end.is_over = true;

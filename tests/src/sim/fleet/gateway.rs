@@ -30,11 +30,15 @@ impl World<'_> {
         let config = self.schedule.fleet.gateway.clone();
         let machine = Gateway::new(config, id, seed, now).expect("a gateway's configuration");
         self.network.attach(node, Address::Gateway(id));
-        self.network.watch_runners(node);
+        if self.schedule.fleet.hosts.published > 0 {
+            self.network.watch_runners_and_actors(node);
+        } else {
+            self.network.watch_runners(node);
+        }
         let slot = &mut self.gateways[index];
         slot.node = Some(node);
         slot.process = Some(GatewayProcess { machine, clients: HashMap::new(), has_drained: false });
-        self.tell_gateway(index, About::Nobody, Event::WallClock { unix_ms: 1_700_000_000_000 });
+        self.tell_gateway(index, About::Nobody, Event::WallClock { unix_ms: self.unix_ms() });
     }
 
     /// The network brings something.
@@ -43,6 +47,11 @@ impl World<'_> {
             Happening::Delivered { frame, .. } => (About::Nobody, Event::Received { frame }),
             Happening::NoResponders { to: Subject::Connection(to), .. } => (About::Nobody, Event::NoResponders { to }),
             Happening::Seen { seen, .. } => (About::Nobody, Event::Directory(*seen)),
+            Happening::Actors { all, .. } => (About::Nobody, Event::Actors(all)),
+            Happening::ActorSeen { seen, .. } => (About::Nobody, Event::Actor(*seen)),
+            Happening::ActorChanged { actor, outcome, .. } => {
+                (About::Nobody, Event::ActorChanged { actor, outcome: *outcome })
+            }
             Happening::DirectoryAway { .. } => (About::Nobody, Event::DirectoryAway),
             Happening::DirectoryBack { .. } => (About::Nobody, Event::DirectoryBack),
             Happening::Wake { .. } => (About::Nobody, Event::Tick),
@@ -153,8 +162,11 @@ impl World<'_> {
                 return;
             }
             Action::Actor(change) => {
-                return self
-                    .wrong(About::Nobody, || format!("gateway {index} asks for an actor with state: {change:?}"));
+                self.note(host, About::Nobody, 6, || format!("→ directory: {change:?}"));
+                if let Some(node) = self.gateways[index].running() {
+                    self.network.change_actor(node, change);
+                }
+                return;
             }
             Action::Drained => {
                 self.note(host, About::Nobody, 2, || "→ Drained".into());
@@ -226,8 +238,8 @@ impl World<'_> {
     fn check_window(&mut self, number: u32) {
         let fleet = &self.schedule.fleet;
         let Some(client) = self.clients[number as usize].as_ref() else { return };
-        let may_be_old =
-            fleet.elders.iter().enumerate().any(|(index, old)| *old && index % fleet.pools == client.plan.pool);
+        let may_be_old = fleet.is_stateful(client.plan.pool)
+            || fleet.elders.iter().enumerate().any(|(index, old)| *old && index % fleet.pools == client.plan.pool);
         let largest = fleet.gateway.max_message.max(fleet.gateway.max_chunk);
         let most = if may_be_old { fleet.gateway.max_buffered } else { fleet.runner.credit as usize } + largest;
         let unread = client.unread();

@@ -2,8 +2,9 @@
 //! its adapter over real sockets.
 
 mod gateway;
+pub(super) mod published;
 mod relay;
-mod runner;
+pub(super) mod runner;
 
 use core::time::Duration;
 
@@ -11,6 +12,7 @@ use underpass_core::bus::Address;
 use underpass_transport_mem::sim::Node;
 
 pub(super) use gateway::GatewayProcess;
+pub(super) use published::{Hosted, PublishedProcess};
 pub(super) use relay::RelayProcess;
 pub(super) use runner::RunnerProcess;
 
@@ -51,6 +53,7 @@ impl World<'_> {
             Host::Gateway(index) => self.gateways[index].running(),
             Host::Relay(index) => self.relays[index].running(),
             Host::Runner(index) => self.runners[index].running(),
+            Host::Published(index) => self.published[index].running(),
         }
     }
 
@@ -67,6 +70,7 @@ impl World<'_> {
             Host::Gateway(index) => self.start_gateway(index, node),
             Host::Relay(index) => self.start_relay(index, node),
             Host::Runner(index) => self.start_runner(index, node),
+            Host::Published(index) => self.start_published(index, node),
         }
     }
 
@@ -104,6 +108,10 @@ impl World<'_> {
                 self.runners[index].is_draining = false;
                 self.runners[index].returns_after = None;
             }
+            Host::Published(index) => {
+                self.published[index] = Slot { node: Some(node), ..Slot::default() };
+                self.lives.process_ends(node);
+            }
         }
     }
 
@@ -113,6 +121,7 @@ impl World<'_> {
             Host::Gateway(index) => self.gateways[index].returns_after.take(),
             Host::Relay(index) => self.relays[index].returns_after.take(),
             Host::Runner(index) => self.runners[index].returns_after.take(),
+            Host::Published(index) => self.published[index].returns_after.take(),
         };
         if let Some(after) = returns_after {
             self.ends(host);
@@ -140,6 +149,11 @@ impl World<'_> {
                 self.runners[index].is_draining = true;
                 self.runners[index].returns_after = returns_after;
                 self.tell_runner(index, About::Nobody, underpass_core::runner::Event::Drain);
+            }
+            Host::Published(index) => {
+                self.published[index].is_draining = true;
+                self.published[index].returns_after = returns_after;
+                self.published_shuts_down(index);
             }
         }
     }

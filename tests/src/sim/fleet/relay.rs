@@ -12,6 +12,9 @@ use crate::sim::faults::Host;
 use crate::sim::trace::About;
 use crate::sim::world::{Own, World};
 
+/// The tag of changes by which a relay has a runner forgotten: it awaits no outcome.
+const FORGOTTEN: u64 = u64::MAX;
+
 /// A relay that runs.
 pub(in crate::sim) struct RelayProcess {
     pub(in crate::sim) machine: Relay,
@@ -25,12 +28,15 @@ impl World<'_> {
         let id = RelayId(uuid::Uuid::from_u128(u128::from(node.0) << 64 | 0xabcd));
         let (seed, now) = (self.random.any(), self.network.local(node));
         let config = self.schedule.fleet.relay.clone();
+        if self.schedule.fleet.hosts.published > 0 {
+            self.network.watch_all(node);
+        }
         let machine = Relay::new(config, id, seed, now).expect("a relay's configuration");
         self.network.attach(node, Address::Relay(id));
         let slot = &mut self.relays[index];
         slot.node = Some(node);
         slot.process = Some(RelayProcess { machine, connections: BTreeSet::new(), has_drained: false });
-        self.tell_relay(index, About::Nobody, Event::WallClock { unix_ms: 1_700_000_000_000 });
+        self.tell_relay(index, About::Nobody, Event::WallClock { unix_ms: self.unix_ms() });
     }
 
     /// A relay that a runner may dial: any that runs, best one that does not drain, else one that ran.
@@ -48,6 +54,11 @@ impl World<'_> {
 
     /// The network brings something. A connection has the number of its socket.
     pub(in crate::sim) fn relay_happens(&mut self, index: usize, happening: Happening<Own>) {
+        if let Happening::All { runners, actors, .. } = happening {
+            runners.into_iter().for_each(|seen| self.tell_relay(index, About::Nobody, Event::Runner(seen)));
+            actors.into_iter().for_each(|seen| self.tell_relay(index, About::Nobody, Event::Actor(seen)));
+            return self.tell_relay(index, About::Nobody, Event::DirectoryBack);
+        }
         let number = |socket: SocketId| u64::from(socket.0);
         let Some(process) = self.relays[index].process.as_mut() else { return };
         let id = process.machine.id();
@@ -75,9 +86,18 @@ impl World<'_> {
                 (About::Nobody, Event::Disconnected { connection: number(socket) })
             }
             Happening::Writable { socket, .. } => (About::Nobody, Event::PeerWritable { connection: number(socket) }),
+            Happening::Ponged { socket, .. } => (About::Nobody, Event::Ponged { connection: number(socket) }),
+            // What became of it the directory shows.
+            Happening::Changed { tag: FORGOTTEN, .. } => return,
             Happening::Changed { tag, outcome, .. } => {
                 (About::Nobody, Event::Directory { connection: tag, outcome: *outcome })
             }
+            Happening::ActorChanged { actor, outcome, .. } => {
+                (About::Nobody, Event::ActorChanged { actor, outcome: *outcome })
+            }
+            Happening::Seen { seen, .. } => (About::Nobody, Event::Runner(*seen)),
+            Happening::ActorSeen { seen, .. } => (About::Nobody, Event::Actor(*seen)),
+            Happening::DirectoryAway { .. } => (About::Nobody, Event::DirectoryAway),
             Happening::NoResponders { to: Subject::Gateway(gateway), .. } => {
                 (About::Nobody, Event::NoResponders { gateway })
             }
@@ -149,12 +169,30 @@ impl World<'_> {
                 self.note(host, About::Nobody, connection, || format!("→ directory, {connection}: {change:?}"));
                 self.network.change_runner(node, connection, change);
             }
-            other @ (Action::Ping { .. }
-            | Action::Actor(_)
-            | Action::Kv { .. }
-            | Action::Forget(_)
-            | Action::ShowActors) => {
-                self.wrong(About::Nobody, || format!("relay {index}, whose runners' actors keep nothing: {other:?}"));
+            Action::Ping { connection } => {
+                self.note(host, About::Nobody, connection, || format!("→ {connection}: a ping of its socket"));
+                self.network.ping(SocketId(connection as u32), node);
+            }
+            Action::Forget(change) => {
+                self.note(host, About::Nobody, 8, || format!("→ directory: {change:?}"));
+                self.forgotten.insert(change.key.key.clone());
+                self.network.change_runner(node, FORGOTTEN, change);
+            }
+            Action::Actor(change) => {
+                self.note(host, About::Nobody, 6, || format!("→ directory: {change:?}"));
+                self.network.change_actor(node, change);
+            }
+            Action::ShowActors => {
+                self.note(host, About::Nobody, 9, || "→ directory: all actors once more".into());
+                self.network.show_actors(node);
+            }
+            Action::Kv { connection, number, call, owner } => {
+                self.note(host, About::Nobody, 7, || format!("→ store of {owner:?}: {call:?}"));
+                let mut answer = std::pin::pin!(call.carry_out(&self.store, owner));
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                if let std::task::Poll::Ready(data) = answer.as_mut().poll(&mut context) {
+                    self.hand_to_relay(index, About::Nobody, Event::KvAnswered { connection, number, data });
+                }
             }
             Action::LogActors(notice) => self.note(host, About::Nobody, 5, || format!("→ {notice}")),
             Action::Log { connection, notice } => {

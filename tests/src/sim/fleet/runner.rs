@@ -1,6 +1,6 @@
 //! A runner's process, and its handlers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use underpass_core::handshake::Hello;
@@ -50,7 +50,11 @@ impl World<'_> {
 
     /// Who dials.
     pub(in crate::sim) fn hello_of(&self, node: Node) -> Option<Hello> {
-        let Some(Host::Runner(index)) = self.hosts[node.0 as usize] else { return None };
+        let index = match self.hosts[node.0 as usize]? {
+            Host::Runner(index) => index,
+            Host::Published(index) => return self.hello_of_published(index, node),
+            Host::Gateway(_) | Host::Relay(_) => return None,
+        };
         let slot = &self.runners[index];
         slot.process.as_ref().filter(|_| slot.node == Some(node)).map(|process| process.machine.hello())
     }
@@ -210,11 +214,7 @@ impl World<'_> {
             return self.wrong(About::Nobody, || format!("a handler has a request of nobody: {action:?}"));
         };
         let number = client.plan.number;
-        client.deliveries += 1;
-        // What loses nobody gives no reason to send anything again.
-        let lossless = [Kind::Repeat, Kind::Forge, Kind::Acknowledge];
-        let is_lossless = self.seen.iter().all(|kind| lossless.contains(kind));
-        let too_often = client.deliveries > if is_lossless { 1 } else { most_deliveries(client) };
+        let too_often = delivered_too_often(client, &self.seen);
         let handler = match action {
             Action::Request { actor_id, head, body, .. } => {
                 Handler::request(key, client, &actor_id, &head, body, &mut self.handler_turn)
@@ -268,6 +268,15 @@ impl World<'_> {
             self.wrong(about, || format!("{unread} bytes wait for a handler that may be sent {most}"));
         }
     }
+}
+
+/// A request is handed to a handler, perhaps again. Whether that is once too often.
+pub(super) fn delivered_too_often(client: &mut Client, seen: &BTreeSet<Kind>) -> bool {
+    client.deliveries += 1;
+    // What loses nobody gives no reason to send anything again.
+    let lossless = [Kind::Repeat, Kind::Forge, Kind::Acknowledge];
+    let is_lossless = seen.iter().all(|kind| lossless.contains(kind));
+    client.deliveries > if is_lossless { 1 } else { most_deliveries(client) }
 }
 
 /// Promise 7: only what can be done twice without harm is given to another.
