@@ -11,9 +11,11 @@ use underpass_core::handshake::Hello;
 use underpass_core::protocol::any::{self, Message, Schema, Union};
 use underpass_core::protocol::to_server::{self, EventWrapper, Init, Pong};
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, to_client, to_server as answer};
-use underpass_core::protocol::{Dialect, Memory, MessageId, ToClient, ToRunner, ToServer, Untranslatable, Version};
+use underpass_core::protocol::{
+    Dialect, Memory, MessageId, ToClient, ToRunner, ToServer, Untranslatable, Version, v1, v2, v3,
+};
 use underpass_core::relay::{Action, Config, Event};
-use underpass_core::{Machine, Relay, Time};
+use underpass_core::{Frame, Machine, Relay, Time};
 
 use super::supervisor::{NOON, actor, event, running};
 use crate::story::Story;
@@ -26,6 +28,8 @@ pub enum Heard {
     Message(ToClient),
     /// That a tunnel message of its came.
     TunnelAck,
+    /// Up to where all its events were taken, as runners of versions 1 to 3 are told.
+    TakenUpTo(i64),
     /// Its socket is pinged.
     Ping,
 }
@@ -194,6 +198,39 @@ impl Hosting {
         self.input(Event::FromRunner { connection: number, frame })
     }
 
+    /// A runner says things in one go: the directory answers behind them.
+    #[track_caller]
+    pub fn says_at_once(&mut self, number: u64, messages: impl IntoIterator<Item = ToServer>) -> &mut Self {
+        for message in messages {
+            let (version, memory) = self.speaks.get_mut(&number).expect("it is connected");
+            let message = Message::ToServer(any::ToServer::V7(message));
+            let frame = message.translate(*version, memory).expect("it has words for it").encode().into_bytes();
+            self.handle(Event::FromRunner { connection: number, frame });
+        }
+        self.settle();
+        self
+    }
+
+    /// A runner sends a message of its version.
+    #[track_caller]
+    pub fn sends(&mut self, number: u64, message: &Message) -> &mut Self {
+        self.input(Event::FromRunner { connection: number, frame: message.encode().into_bytes() })
+    }
+
+    /// What a runner was sent since it was last asked, in its version's words.
+    pub fn was_sent(&mut self, number: u64) -> Vec<Message> {
+        let schema = Schema::new(Union::ToClient, self.speaks[&number].0).expect("each version has ToClient");
+        let mut sent = Vec::new();
+        self.wanted.retain(|action| match action {
+            Action::Send { connection, frame } if *connection == number => {
+                sent.push(schema.decode(frame).expect("a frame for a runner"));
+                false
+            }
+            _ => true,
+        });
+        sent
+    }
+
     /// A runner says something, if its version has words for it.
     #[track_caller]
     pub fn tries_to_say(&mut self, number: u64, message: ToServer) -> &mut Self {
@@ -282,7 +319,9 @@ impl Hosting {
                         Ok(Message::ToClient(any::ToClient::V7(message))) => heard.push(Heard::Message(message)),
                         Err(Untranslatable::Acknowledgement { .. }) => heard.push(Heard::TunnelAck),
                         // One count for all actors, as old runners have it.
-                        Err(Untranslatable::NeedsSession { .. }) => {}
+                        Err(Untranslatable::NeedsSession { .. }) => {
+                            heard.push(Heard::TakenUpTo(last_event(schema, frame)))
+                        }
                         other => panic!("{other:?}"),
                     }
                 }
@@ -320,6 +359,16 @@ impl Hosting {
         self.settle();
         self.passes(Duration::from_secs(60));
         self.story.ends();
+    }
+}
+
+/// What a message for an old runner says of its last event.
+fn last_event(schema: Schema, frame: &Frame) -> i64 {
+    match schema.decode(frame).expect("a frame for a runner") {
+        Message::ToClient(any::ToClient::V1(v1::ToClient::AckEvents(acks))) => acks.last_event_idx,
+        Message::ToClient(any::ToClient::V2(v2::ToClient::AckEvents(acks))) => acks.last_event_idx,
+        Message::ToClient(any::ToClient::V3(v3::ToClient::AckEvents(acks))) => acks.last_event_idx,
+        other => panic!("{other:?} does not tell of events"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stories of the relay alone, told in synthetic events and virtual time.
 
+mod acknowledged;
 mod actors;
 mod backlog;
 mod bus;

@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use underpass_core::Machine;
+use underpass_core::directory::ActorState;
+use underpass_core::protocol::any::{self, Message};
+use underpass_core::protocol::to_gateway::RefusedReason;
+use underpass_core::protocol::to_server::StopCode;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::{Kind as Answer, WebSocketOpen};
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, to_client};
-use underpass_core::protocol::{MessageId, RequestId, ToClient, Version};
+use underpass_core::protocol::{MessageId, RequestId, ToClient, ToServer, Version, v1, v2, v3};
 use underpass_core::relay::{Action, Config, Notice};
 use underpass_tests::given::hosting::{Heard, Hosting, hosting, hosting_with, init};
-use underpass_tests::given::relay::{closes, publishes, start, tells, websocket_open};
+use underpass_tests::given::relay::{calm, closes, publishes, refuses, start, tells, websocket_open};
+use underpass_tests::given::supervisor::{alarm, event, running, sleeps, stopped};
 use underpass_tests::wire::{message, message_id, response_start};
 
 const KEYS: [&str; 7] = ["r1", "r2", "r3", "r4", "r5", "r6", "r7"];
@@ -91,27 +96,6 @@ fn http_and_websockets_go_through_runners_of_all_versions_at_once() {
 }
 
 #[test]
-fn a_request_of_twenty_seconds_goes_through_a_runner_of_version_2() {
-    let mut hosting = hosting_with(Config::default());
-    hosting.takes_in(2, "a", Version::V2).runs(2, "default");
-    hosting.saw();
-    let id = message_id(RequestId([5; 4]), 0);
-    hosting.asks(2, id, websocket_open());
-    hosting.answers(2, id, Answer::WebSocketOpen(WebSocketOpen { can_hibernate: false }));
-    let heard = hosting.heard(2);
-    assert!(heard.contains(&Heard::TunnelAck), "at once: {heard:?}");
-    for second in 0..20 {
-        hosting.passes(Duration::from_secs(1));
-        if hosting.heard(2).contains(&Heard::Ping) {
-            hosting.pongs(2);
-        }
-        assert_eq!(hosting.story.machine.stats().routes, 1, "after {second} s");
-    }
-    assert_eq!(hosting.story.machine.stats().timeouts.pong, 0);
-    hosting.ends();
-}
-
-#[test]
 fn an_old_runner_whose_socket_does_not_answer_pings_is_dropped() {
     let mut hosting = hosting_with(Config::default());
     hosting.takes_in(3, "a", Version::V3);
@@ -132,6 +116,65 @@ fn acknowledgements_of_old_runners_are_counted_and_told_of_once() {
     assert_eq!(hosting.saw(), [tells(3, Notice::AcknowledgementIgnored)]);
     assert_eq!(hosting.story.machine.stats().tunnel_ack_ignored, 3);
     hosting.ends();
+}
+
+#[test]
+fn a_runner_that_is_full_says_so_whatever_its_version() {
+    for version in Version::ALL {
+        let mut hosting = hosting_with(Config { max_routes_per_connection: 1, ..calm() });
+        hosting.takes_in(1, "a", version).runs(1, "default");
+        hosting.saw();
+        hosting.asks(1, message_id(RequestId([1; 4]), 0), start(None));
+        let second = message_id(RequestId([2; 4]), 0);
+        hosting.asks(1, second, start(None));
+        assert_eq!(hosting.saw(), [refuses(1, second, RefusedReason::Full)], "{version}");
+        assert_eq!((hosting.heard(1).len(), hosting.story.machine.stats().malformed), (1, 0), "{version}");
+        hosting.ends();
+    }
+}
+
+/// What an old runner is told of its last event when it is greeted.
+fn last_event_at_greeting(messages: &[Message]) -> i64 {
+    match &messages[0] {
+        Message::ToClient(any::ToClient::V1(v1::ToClient::Init(init))) => init.last_event_idx,
+        Message::ToClient(any::ToClient::V2(v2::ToClient::Init(init))) => init.last_event_idx,
+        Message::ToClient(any::ToClient::V3(v3::ToClient::Init(init))) => init.last_event_idx,
+        other => panic!("{other:?} is no greeting"),
+    }
+}
+
+#[test]
+fn an_old_runner_that_speaks_before_it_is_greeted_is_told_that_nothing_was_taken() {
+    for version in [Version::V1, Version::V2, Version::V3] {
+        for early in [vec![], vec![ToServer::Events(vec![event("late", 1, 5, running())])]] {
+            let mut hosting = hosting();
+            hosting.connects(1, "a", version);
+            hosting.says_at_once(1, [init(10)].into_iter().chain(early));
+            assert_eq!(last_event_at_greeting(&hosting.was_sent(1)), -1, "{version}");
+            hosting.ends();
+        }
+    }
+}
+
+#[test]
+fn events_of_an_actor_that_sleeps_for_good_do_not_hold_up_what_an_old_runner_may_forget() {
+    for version in [Version::V1, Version::V2, Version::V3] {
+        let mut hosting = hosting();
+        hosting.takes_in(1, "a", version).runs(1, "sleeper");
+        hosting.tells(1, vec![event("sleeper", 1, 1, sleeps())]);
+        hosting.tells(1, vec![event("sleeper", 1, 2, stopped(StopCode::Error))]);
+        assert_eq!(hosting.actor("sleeper").0, ActorState::Sleeping);
+        hosting.heard(1);
+        // Another goes on. Its newest event is never acknowledged, so that a runner which returns announces it.
+        hosting.wants("other").heard(1);
+        let alarms = |index| vec![event("other", 1, index, alarm(None))];
+        hosting.tells(1, vec![event("other", 1, 3, running())]).tells(1, alarms(4));
+        hosting.passes(Duration::from_secs(1));
+        assert!(hosting.heard(1).contains(&Heard::TakenUpTo(3)), "{version}");
+        hosting.tells(1, alarms(5)).passes(Duration::from_secs(1));
+        assert!(hosting.heard(1).contains(&Heard::TakenUpTo(4)), "{version}");
+        hosting.ends();
+    }
 }
 
 #[test]

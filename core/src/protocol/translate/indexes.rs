@@ -28,6 +28,8 @@ struct SentCommand {
 /// An actor's events lie between these, both included.
 #[derive(Debug)]
 struct Unacknowledged {
+    /// The life that the newest of them tells of.
+    generation: u32,
     oldest: i64,
     newest: i64,
 }
@@ -45,7 +47,8 @@ impl Default for Indexes {
 }
 
 impl Indexes {
-    const BEFORE_ANY_EVENT: i64 = -1;
+    /// What is said to have been taken where nothing was.
+    pub(super) const BEFORE_ANY_EVENT: i64 = -1;
     /// How many commands may wait for their acknowledgement; of older ones, none is passed on.
     const MOST_COMMANDS: usize = 4_096;
     /// How many actors may have events that wait for theirs; the runner keeps those of others and repeats them.
@@ -82,16 +85,25 @@ impl Indexes {
     }
 
     /// An event came from the runner.
-    pub(super) fn event(&mut self, actor_id: &ByteString, index: i64) {
+    pub(super) fn event(&mut self, actor_id: &ByteString, generation: u32, index: i64) {
         self.newest_event = self.newest_event.max(index);
         if let Some(events) = self.events.get_mut(actor_id) {
+            events.generation = events.generation.max(generation);
             events.oldest = events.oldest.min(index);
             events.newest = events.newest.max(index);
         } else if self.events.len() < Self::MOST_ACTORS {
-            self.events.insert(actor_id.clone(), Unacknowledged { oldest: index, newest: index });
+            self.events.insert(actor_id.clone(), Unacknowledged { generation, oldest: index, newest: index });
         } else {
             let first = self.first_untracked_event.map_or(index, |first| first.min(index));
             self.first_untracked_event = Some(first);
+        }
+    }
+
+    /// The runner said that a life has stopped. Nothing of it is acknowledged any more, and nothing of it has to be said
+    /// again: the next acknowledgement may pass over its events.
+    pub(super) fn stopped(&mut self, actor_id: &str, generation: u32) {
+        if self.events.get(actor_id).is_some_and(|events| events.generation <= generation) {
+            self.events.remove(actor_id);
         }
     }
 
@@ -138,7 +150,7 @@ mod tests {
         assert_eq!(indexes.last_event(), -1);
         let (one, other) = (ByteString::from("one"), ByteString::from("other"));
         for (actor, index) in [(&one, 4), (&other, 5), (&one, 6), (&other, 7)] {
-            indexes.event(actor, index);
+            indexes.event(actor, 1, index);
         }
         assert_eq!(indexes.last_event(), 3);
         indexes.acknowledge_event("one", 6);
@@ -151,11 +163,38 @@ mod tests {
     }
 
     #[test]
+    fn events_of_a_life_that_has_stopped_hold_up_no_others() {
+        let mut indexes = Indexes::default();
+        let (one, other) = (ByteString::from("one"), ByteString::from("other"));
+        for (actor, generation, index) in [(&one, 1, 0), (&other, 1, 1), (&one, 1, 2)] {
+            indexes.event(actor, generation, index);
+        }
+        assert_eq!(indexes.last_event(), -1);
+        indexes.stopped("one", 1);
+        assert_eq!(indexes.last_event(), 0);
+        indexes.stopped("other", 1);
+        assert_eq!(indexes.last_event(), 2);
+        assert!(indexes.events.is_empty());
+    }
+
+    #[test]
+    fn an_end_that_comes_late_hides_nothing_of_the_next_life() {
+        let mut indexes = Indexes::default();
+        let one = ByteString::from("one");
+        indexes.event(&one, 2, 0);
+        indexes.event(&one, 1, 1);
+        indexes.stopped("one", 1);
+        assert_eq!(indexes.last_event(), -1);
+        indexes.stopped("one", 2);
+        assert_eq!(indexes.last_event(), 1);
+    }
+
+    #[test]
     fn events_of_more_actors_than_fit_are_never_acknowledged() {
         let mut indexes = Indexes::default();
         let most = Indexes::MOST_ACTORS as i64;
         for index in 0..most + 2 {
-            indexes.event(&index.to_string().into(), index);
+            indexes.event(&index.to_string().into(), 1, index);
         }
         for index in 0..most + 2 {
             indexes.acknowledge_event(&index.to_string(), index);

@@ -20,6 +20,10 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// What a runner of version 3 or older is told when it is greeted: of what it said on this connection nothing was
+    /// taken yet, and what it said on others it says again.
+    pub(crate) const BEFORE_ANY_EVENT: i64 = Indexes::BEFORE_ANY_EVENT;
+
     /// For a relay's session, on which up to so many requests may be open.
     pub(crate) fn of_session(max_requests: usize) -> Self {
         Memory {
@@ -87,9 +91,16 @@ impl Memory {
     }
 
     /// An event came with this index, which orders its actor's as well.
-    pub(crate) fn saw_event(&mut self, actor_id: &ByteString, index: i64) {
+    pub(crate) fn saw_event(&mut self, actor_id: &ByteString, generation: u32, index: i64) {
         if let Some(indexes) = &mut self.indexes {
-            indexes.event(actor_id, index);
+            indexes.event(actor_id, generation, index);
+        }
+    }
+
+    /// An event said that this generation of an actor has stopped.
+    pub(crate) fn saw_last_event(&mut self, actor_id: &str, generation: u32) {
+        if let Some(indexes) = &mut self.indexes {
+            indexes.stopped(actor_id, generation);
         }
     }
 
@@ -111,10 +122,5 @@ impl Memory {
             indexes.acknowledge_event(actor_id, index);
         }
         Ok(indexes.last_event())
-    }
-
-    /// What a runner of version 3 or older is told to be the last event that was taken.
-    pub(crate) fn last_event(&self) -> i64 {
-        self.indexes.as_ref().map_or(-1, Indexes::last_event)
     }
 }

@@ -6,6 +6,7 @@ use super::{
     AckCommands, AckEvents, Command, CommandWrapper, Event, EventWrapper, StartActor, ToClient, ToClientInit,
     ToGateway, ToRunner, ToServer, ToServerInit, ToServerlessServer, ToServerlessServerInit,
 };
+use crate::protocol::to_server::ActorState;
 use crate::protocol::translate::{NamesGateways, Translate, Untranslatable, each};
 use crate::protocol::{Memory, Version, serverless, to_server, v4, v5};
 
@@ -139,7 +140,7 @@ impl Translate<ToClient> for v4::ToClient {
 
         Ok(match self {
             Newer::Init(v5::Init { runner_id, metadata }) => {
-                ToClient::Init(ToClientInit { runner_id, last_event_idx: memory.last_event(), metadata })
+                ToClient::Init(ToClientInit { runner_id, last_event_idx: Memory::BEFORE_ANY_EVENT, metadata })
             }
             Newer::Commands(commands) => ToClient::Commands(each(commands, memory)?),
             Newer::AckEvents(acks) => ToClient::AckEvents(acks.translate(memory)?),
@@ -240,8 +241,12 @@ impl Translate<ToServerInit> for to_server::Init {
 impl Translate<v4::EventWrapper> for EventWrapper {
     fn translate(self, memory: &mut Memory) -> Result<v4::EventWrapper, Untranslatable> {
         let EventWrapper { index, inner } = self;
-        let actor_id = actor_of(&inner).clone();
-        memory.saw_event(&actor_id, index);
+        let (actor_id, generation) = life_of(&inner);
+        let actor_id = actor_id.clone();
+        memory.saw_event(&actor_id, generation, index);
+        if let Event::ActorStateUpdate { state: ActorState::Stopped(_), .. } = inner {
+            memory.saw_last_event(&actor_id, generation);
+        }
         Ok(v4::EventWrapper { checkpoint: v4::ActorCheckpoint { actor_id, index }, inner })
     }
 }
@@ -260,11 +265,11 @@ impl Translate<EventWrapper> for v4::EventWrapper {
     }
 }
 
-fn actor_of(event: &Event) -> &ByteString {
+fn life_of(event: &Event) -> (&ByteString, u32) {
     match event {
-        Event::ActorIntent { actor_id, .. }
-        | Event::ActorStateUpdate { actor_id, .. }
-        | Event::ActorSetAlarm { actor_id, .. } => actor_id,
+        Event::ActorIntent { actor_id, generation, .. }
+        | Event::ActorStateUpdate { actor_id, generation, .. }
+        | Event::ActorSetAlarm { actor_id, generation, .. } => (actor_id, *generation),
     }
 }
 
