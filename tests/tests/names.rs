@@ -50,6 +50,13 @@ fn a_machine_has_the_id_that_it_was_made_with() {
 }
 
 #[test]
+fn fields_are_as_many_as_were_given() {
+    let fields = |pairs| underpass_tests::wire::headers(pairs);
+    assert!(fields(&[]).is_empty() && !fields(&[("x", "")]).is_empty());
+    assert_eq!((fields(&[]).len(), fields(&[("x", ""), ("y", "")]).len()), (0, 2));
+}
+
+#[test]
 fn a_frame_shows_how_long_it_is_and_how_it_begins() {
     let shown = |length| format!("{:?}", Frame::from(bytes::Bytes::from(vec![0xa1; length])));
     assert_eq!(shown(2), "Frame(2 bytes: a1a1)");

@@ -108,6 +108,17 @@ fn a_message_of_version_2_bears_the_id_of_the_request_that_its_own_was_made_from
 }
 
 #[test]
+fn an_answer_of_version_2_reaches_its_gateway_in_any_version() {
+    let newest = r#"{"tag":"ToServerTunnelMessage","val":{"messageId":{"gatewayId":"a1a2a3a4","requestId":"b1b2b3b4","messageIndex":0},"messageKind":{"tag":"ToServerResponseAbort","val":null}}}"#;
+    let message = json::from_str(vectors::schema("ToGateway", 7), newest).expect("a message");
+    for version in Version::ALL {
+        let there = message.clone().translate(version, &mut Memory::stand_alone()).expect("sayable");
+        let back = there.translate(Version::V7, &mut Memory::stand_alone()).expect("sayable");
+        assert_eq!(json::to_string(&back), newest, "{version}");
+    }
+}
+
+#[test]
 fn without_a_session_a_runner_of_version_3_is_told_that_no_event_was_taken() {
     let metadata = r#"{"runnerLostThreshold":"1","actorStopThreshold":"2","serverlessDrainGracePeriod":null}"#;
     let init = format!(r#"{{"tag":"ToClientInit","val":{{"runnerId":"r","metadata":{metadata}}}}}"#);

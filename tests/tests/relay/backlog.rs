@@ -206,6 +206,21 @@ fn openings_wait_too_and_those_that_find_no_room_are_refused() {
 }
 
 #[test]
+fn openings_may_fill_what_a_connection_may_hold() {
+    let mut story = blocked(small());
+    let opening = |body| {
+        let Piece::RequestStart(start) = start(None) else { unreachable!() };
+        Piece::RequestStart(to_client::RequestStart { body: Some(zeros(body)), ..start })
+    };
+    story.asks(1, of(1, 0), opening(50)).expect([]);
+    let rest = 100 - held(&story);
+    story.asks(1, of(2, 0), opening(50 + 2 * rest)).expect([]);
+    assert_eq!((held(&story), story.machine.stats().routes), (200, 2));
+    writable(&mut story).actions();
+    story.leaves_and_ends();
+}
+
+#[test]
 fn what_waits_of_an_opening_counts_for_its_request() {
     let mut story = blocked(small());
     story.asks(1, of(1, 0), start(Some(&[0; 10]))).expect([]);
