@@ -122,6 +122,10 @@ impl Relay {
         if hosts && !self.supervisor.takes_requests(number, &actor_id) {
             return self.refuse(id, RefusedReason::Draining, now);
         }
+        // The edge may remember no more requests than may be open.
+        if connection.routes.len() >= self.config.max_routes_per_connection {
+            return self.refuse(id, RefusedReason::Full, now);
+        }
         let carried = if stream && !connection.streams { None } else { connection.edge.carry(frame).ok() };
         let Some(frame) = carried else {
             // Its runner could make nothing of it, and nor could another like it.
@@ -131,9 +135,7 @@ impl Relay {
         };
         let waits = connection.backlog.must_wait();
         let bytes = frame.len();
-        if connection.routes.len() >= self.config.max_routes_per_connection
-            || waits && connection.backlog.held() + bytes > self.config.max_backlog
-        {
+        if waits && connection.backlog.held() + bytes > self.config.max_backlog {
             connection.edge.forget(id.gateway_id, id.request_id);
             return self.refuse(id, RefusedReason::Full, now);
         }

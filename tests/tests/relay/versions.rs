@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use underpass_core::Machine;
+use underpass_core::protocol::to_gateway::RefusedReason;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::{Kind as Answer, WebSocketOpen};
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, to_client};
 use underpass_core::protocol::{MessageId, RequestId, ToClient, Version};
 use underpass_core::relay::{Action, Config, Notice};
 use underpass_tests::given::hosting::{Heard, Hosting, hosting, hosting_with, init};
-use underpass_tests::given::relay::{closes, publishes, start, tells, websocket_open};
+use underpass_tests::given::relay::{calm, closes, publishes, refuses, start, tells, websocket_open};
 use underpass_tests::wire::{message, message_id, response_start};
 
 const KEYS: [&str; 7] = ["r1", "r2", "r3", "r4", "r5", "r6", "r7"];
@@ -51,6 +52,25 @@ fn piece(id: MessageId, kind: Piece) -> Heard {
 /// What a runner hears besides its requests: versions 1 and 2 wait for an acknowledgement of each of their messages.
 fn acknowledgements(version: Version, count: usize) -> Vec<Heard> {
     vec![Heard::TunnelAck; if version <= Version::V2 { count } else { 0 }]
+}
+
+/// An edge of versions 1 and 2 remembers as many requests as may be open (seed 4535 of the simulator, of its time).
+#[test]
+fn a_request_too_many_comes_back_whatever_the_runner_speaks() {
+    for version in Version::ALL {
+        let mut hosting = hosting_with(Config { max_routes_per_connection: 1, ..calm() });
+        hosting.connects(1, "r1", version).says(1, init(1)).pongs(1);
+        hosting.heard(1);
+        hosting.runs(1, "a1");
+        hosting.saw();
+        let request = |number: u8| message_id(RequestId([number; 4]), 0);
+        for number in [1, 2] {
+            hosting.asks(1, request(number), to_actor(start(None), "a1"));
+        }
+        assert_eq!(hosting.saw(), [refuses(1, request(2), RefusedReason::Full)], "{version}");
+        assert_eq!(hosting.heard(1), [piece(request(1), to_actor(start(None), "a1"))], "{version}");
+        hosting.ends();
+    }
 }
 
 #[test]
