@@ -46,16 +46,18 @@ fn the_same_seed_gives_the_same_trace_event_for_event() {
 
 #[test]
 fn the_seeds_turn_on_every_fault_and_half_of_all_clients_get_all_that_there_was_for_them() {
-    let (mut seen, mut whole, mut clients) = (BTreeSet::new(), 0, 0);
+    let (mut seen, mut whole, mut clients, mut lives) = (BTreeSet::new(), 0, 0, 0);
     for seed in 0..300 {
         let outcome = run(&Schedule::of(seed), false);
         seen.extend(outcome.seen);
         whole += outcome.whole;
         clients += outcome.clients;
+        lives += outcome.lives;
     }
     let missed: Vec<_> = Kind::ALL.into_iter().filter(|kind| !seen.contains(kind)).collect();
     assert!(missed.is_empty(), "never seen: {missed:?}");
     assert!(whole * 2 > clients, "{whole} of {clients} were answered");
+    assert!(lives > 300, "{lives} lives of actors began");
 }
 
 #[test]
@@ -73,8 +75,12 @@ fn one_seed_in_eight_has_no_faults_and_there_each_client_gets_what_its_plan_says
 mod found {
     use std::time::Duration;
 
+    use underpass_core::protocol::Version;
     use underpass_tests::sim::faults::{Fault, Host, Hosts, What};
-    use underpass_tests::sim::workload::{Answer, BodyPlan, ClientPlan, HttpPlan, Wish};
+    use underpass_tests::sim::stateful::PublishedPlan;
+    use underpass_tests::sim::workload::{
+        Answer, BodyPlan, ClientPlan, Closer, HttpPlan, Pieces, WebSocketPlan, Welcome, Wish,
+    };
     use underpass_tests::sim::{Schedule, run};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -126,6 +132,28 @@ mod found {
                 Fault { at: SECOND, lasts: Duration::ZERO, what: What::Cut { pick: 0 } },
                 Fault { at: 3 * SECOND, lasts: Duration::ZERO, what: What::HalfOpen { pick: 0 } },
             ];
+            schedule
+        });
+    }
+    /// A WebSocket that no life of its actor took was handed to a fourth handler (seed 991 of its time).
+    #[test]
+    fn a_websocket_that_no_life_of_its_actor_takes_is_handed_to_three_handlers_at_most() {
+        passes(|seed| {
+            let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 1, runners: 1, published: 0 });
+            let version = Version::V7;
+            schedule.publish(vec![PublishedPlan { version, slots: 3, keeps_key: true, acknowledges: false, skew: 0 }]);
+            let socket = WebSocketPlan {
+                welcome: Welcome::Ignored,
+                thinking: Duration::ZERO,
+                up: Pieces::default(),
+                down: Pieces::default(),
+                reading: Duration::ZERO,
+                closer: Closer::Client,
+            };
+            schedule.clients = vec![ClientPlan { pool: 1, wish: Wish::WebSocket(socket), ..post(0, 3 * SECOND) }];
+            let sleep = What::LullActor { pick: 1 << 32 };
+            schedule.faults =
+                (4..9).map(|at| Fault { at: at * SECOND, lasts: Duration::ZERO, what: sleep.clone() }).collect();
             schedule
         });
     }

@@ -6,7 +6,7 @@ use underpass_core::bus::ConnectionId;
 use underpass_core::failure::RequestName;
 use underpass_core::protocol::tunnel::ToServerTunnelMessage;
 use underpass_core::protocol::tunnel::to_server::{Kind as Word, ResponseStart, WebSocketMessageAck};
-use underpass_core::protocol::{Map, MessageId, ToServer};
+use underpass_core::protocol::{Map, MessageId, ToServer, Version};
 use underpass_transport_mem::sim::{Losses, Node, Reach, SocketId};
 
 use super::faults::{Fault, Host, What};
@@ -181,15 +181,31 @@ impl World<'_> {
         let index = pick as usize % self.runners.len();
         let slot = &self.runners[index];
         let (node, socket) = (slot.running()?, *slot.process.as_ref()?.sockets.values().next_back()?);
+        Some((index, node, socket, self.connection_of(socket)?))
+    }
+
+    /// A published runner that is connected, and whose version says what ours says.
+    fn some_published_connection(&self, pick: u64) -> Option<(Node, SocketId, ConnectionId)> {
+        let count = self.published.len();
+        let slot = self.published.get(pick as usize % count.max(1))?;
+        let (node, process) = (slot.running()?, slot.process.as_ref()?);
+        let socket = process.link.open().filter(|_| process.version() >= Version::V4)?;
+        Some((node, socket, self.connection_of(socket)?))
+    }
+
+    /// A socket as its relay knows it.
+    fn connection_of(&self, socket: SocketId) -> Option<ConnectionId> {
         let (_, relay) = self.network.ends_of(socket);
         let relay = self.relays.iter().find(|slot| slot.running() == Some(relay))?;
         let relay = relay.process.as_ref()?.machine.id();
-        Some((index, node, socket, ConnectionId { relay, number: u64::from(socket.0) }))
+        Some(ConnectionId { relay, number: u64::from(socket.0) })
     }
 
     /// A runner answers what another was asked.
     fn forge(&mut self, pick: u64) {
-        let Some((_, node, socket, connection)) = self.some_connection(pick) else { return };
+        let published = if pick & 1 == 1 { self.some_published_connection(pick) } else { None };
+        let own = || self.some_connection(pick).map(|(_, node, socket, connection)| (node, socket, connection));
+        let Some((node, socket, connection)) = published.or_else(own) else { return };
         let names = self.wire.open_elsewhere(connection);
         if names.is_empty() {
             return;

@@ -7,7 +7,7 @@
 //! | `world`, `fleet/`, `mischief` | letting it happen: one file of `fleet/` joins a machine to the world |
 //! | `client`, `handler`, `bytes` | the model: both ends of each request know every byte that they may see |
 //! | `stateful`, `lives` | the pool whose actors have state: what a seed decides of it, and how its actors may live |
-//! | `checks`, `rest` | what must hold: on the wire, in the tables, when nothing should be open |
+//! | `checks`, `rest`, `rest_of_actors` | what must hold: on the wire, in the tables, when nothing should be open |
 //! | `trace`, `shrink`, `report` | finding out why not |
 //!
 //! A feature that comes later adds its clients to [`workload::Wish`], what they may see to `client` and `handler`, and

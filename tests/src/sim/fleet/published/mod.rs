@@ -21,7 +21,7 @@ use underpass_core::handshake::Hello;
 use underpass_core::http::Close;
 use underpass_core::protocol::to_client;
 use underpass_core::protocol::to_server::{Init, Pong};
-use underpass_core::protocol::{Dialect, ToClient, ToServer};
+use underpass_core::protocol::{Dialect, ToClient, ToServer, Version};
 use underpass_transport_mem::sim::{Happening, Node, Random, SocketId};
 
 pub(in crate::sim) use self::actors::Hosted;
@@ -114,6 +114,11 @@ impl Link {
 }
 
 impl PublishedProcess {
+    /// What it speaks.
+    pub(in crate::sim) fn version(&self) -> Version {
+        self.speech.version
+    }
+
     /// Whether some handler of this connection was told no end and waits for one.
     pub(in crate::sim) fn busy(&self) -> Option<u32> {
         self.exchanges.values().filter(|exchange| exchange.is_awaited()).map(Exchange::client).min()

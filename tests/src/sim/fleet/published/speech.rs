@@ -6,7 +6,7 @@ use underpass_core::protocol::{Dialect, Memory, ToClient, ToServer, Untranslatab
 
 /// A version, and what its words leave to be remembered.
 pub(super) struct Speech {
-    version: Version,
+    pub(super) version: Version,
     memory: Memory,
 }
 
