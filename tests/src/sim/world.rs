@@ -348,11 +348,13 @@ impl<'a> World<'a> {
     }
 
     /// Whether the connection to which a request went last stands, where nothing but a cut or a crash ends one. In a fleet
-    /// that is tight the runner may have refused it since.
+    /// that is tight the runner may have refused it since; and so may a relay, for an actor that is not back yet.
     fn has_its_runner(&self, number: u32) -> bool {
         let Some(connection) = self.wire.went_to(self.latest.get(&number)) else { return false };
+        let Some(client) = &self.clients[number as usize] else { return false };
         let harmless = [Kind::CrashRunner, Kind::Cut, Kind::Forge, Kind::Acknowledge];
-        !self.schedule.fleet.is_tight
+        let may_be_refused = self.schedule.fleet.is_tight || self.schedule.fleet.is_stateful(client.plan.pool);
+        !may_be_refused
             && self.seen.iter().all(|kind| harmless.contains(kind))
             && self.network.open_sockets().any(|socket| u64::from(socket.0) == connection.number)
     }
