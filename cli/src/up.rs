@@ -36,9 +36,9 @@ pub(crate) async fn run(options: Up) -> Result<Ended, Error> {
     }
 }
 
-/// The directory knows nothing of an earlier run, but runners may still have actors that it started. Counted in quarters
-/// of a second since the beginning of 2026, none of them is taken for one of this run, as long as no actor has started
-/// more often than four times a second. It lasts until 2060.
+/// The directory knows nothing of an earlier run, but runners may still have actors that it started. Counted in
+/// quarters of a second since the beginning of 2026, none of them is taken for one of this run, as long as no actor has
+/// started more often than four times a second. It lasts until 2060.
 fn first_generation() -> u32 {
     const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + BEGINNING).unwrap_or_default();

@@ -6,8 +6,9 @@
 //!
 //! [`Gateway`] owns its clients' requests, [`Relay`] carries frames and decides who may answer, [`Runner`] dials out
 //! and hands requests to handlers. Each is a [`Machine`]: events go in, actions come out, and it says when it wants to
-//! be told the time. A [`Supervisor`], in each relay, starts and stops the actors of runners with state. Nothing here has a socket, a clock, a thread or a random number of its own, so any runtime can
-//! drive it, and a test can let a day pass in a moment.
+//! be told the time. A [`Supervisor`], in each relay, starts and stops the actors of runners with state. Nothing here
+//! has a socket, a clock, a thread or a random number of its own, so any runtime can drive it, and a test can let a day
+//! pass in a moment.
 //!
 //! Whoever embeds a machine carries out its actions: [`bus`] and [`directory`] say what gateways and relays need
 //! between them, [`kv`] what actors keep, [`protocol`] is what travels, [`http`] is how HTTP fits into it, and
