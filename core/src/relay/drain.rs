@@ -178,9 +178,12 @@ impl Relay {
             Drain::Serving | Drain::Done => return,
         };
         for number in emptied {
-            let is_empty = self.connections.get(&number).is_some_and(|connection| connection.routes.len() == 0);
+            let Some(connection) = self.connections.get(&number) else { continue };
+            let is_empty = connection.routes.len() == 0;
+            // A runner that said goodbye goes when its actors have stopped: until then they are not started elsewhere.
+            let stops = matches!(connection.session, Session::Stopping) && self.supervisor.has_actors(number);
             let has_moved = self.registrations.get(&number).is_some_and(|registration| registration.has_moved());
-            if is_empty && (closes_idle || has_moved) {
+            if is_empty && !stops && (closes_idle || has_moved) {
                 self.close(number, draining());
             }
         }

@@ -64,6 +64,10 @@ pub enum Notice {
     /// Another connection of the same runner took its place.
     #[error("another connection took this runner over")]
     TakenOver,
+    /// While its record waited for the directory the runner came to another relay, or had been there before: it may
+    /// come again.
+    #[error("another relay has this runner, which came here while the directory was away")]
+    GaveWay,
     /// The directory did not take its record; it will be asked again.
     #[error("the directory is away")]
     DirectoryUnavailable,

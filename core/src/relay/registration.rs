@@ -18,6 +18,8 @@ pub(super) struct Registration {
     wanted: Wanted,
     /// Whether a change is to be made again, since the directory was away.
     waits: bool,
+    /// Whether it ever was.
+    waited: bool,
     /// The connection that the record named before.
     displaced: Option<ConnectionId>,
     /// Whether the runner said goodbye.
@@ -69,6 +71,9 @@ pub(super) enum Step {
     Done,
     /// Another connection has taken the runner over.
     TakenOver,
+    /// The directory was away when the runner came, and it says now that another relay has it. Which of the two came
+    /// later nobody can tell; the runner, if it is still here, may come again.
+    GaveWay,
     /// The directory is away: the change is to be made again.
     Unavailable,
 }
@@ -85,6 +90,7 @@ impl Registration {
             in_flight: None,
             wanted,
             waits: false,
+            waited: false,
             displaced: None,
             goodbye: false,
         };
@@ -185,6 +191,7 @@ impl Registration {
             ChangeOutcome::Conflict(Some(current)) => self.conflict(current, relay),
             ChangeOutcome::Unavailable => {
                 self.waits = true;
+                self.waited = true;
                 Step::Unavailable
             }
         }
@@ -251,6 +258,9 @@ impl Registration {
                 });
                 if !moves && current.connection.is_some() && self.displaced.is_none() {
                     return Step::TakenOver;
+                }
+                if self.waited && self.displaced.is_some_and(|displaced| displaced.relay != relay) {
+                    return Step::GaveWay;
                 }
             }
             // Somebody has seen to it.

@@ -257,7 +257,7 @@ impl Routes {
     /// A message of an open route was carried to the runner.
     pub(super) fn carried(&mut self, id: RouteId, number: MessageIndex) {
         if let Some(place) = self.places.get(&id) {
-            self.routes[*place].next = number.wrapping_add(1);
+            advance(&mut self.routes[*place].next, number);
         }
     }
 
@@ -269,7 +269,7 @@ impl Routes {
     /// A message of an open route was carried to the gateway.
     pub(super) fn answered(&mut self, id: RouteId, number: MessageIndex) {
         if let Some(place) = self.places.get(&id) {
-            self.routes[*place].next_answer = number.wrapping_add(1);
+            advance(&mut self.routes[*place].next_answer, number);
         }
     }
 
@@ -308,6 +308,13 @@ impl Routes {
     }
 }
 
+/// The number behind that of a message. The bus may bring one twice: that does not turn the count back.
+fn advance(next: &mut MessageIndex, number: MessageIndex) {
+    if number.wrapping_sub(*next) as i16 >= 0 {
+        *next = number.wrapping_add(1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,6 +348,18 @@ mod tests {
         assert_eq!(routes.forget_all(&mut open), [GatewayId([1; 4])]);
         assert_eq!((routes.open_len(), routes.places.len(), open.len()), (0, 0, 0));
         assert!(routes.strands.is_empty());
+    }
+
+    #[test]
+    fn a_message_that_is_carried_twice_does_not_turn_the_count_back() {
+        let mut routes = routes();
+        routes.open(id(0), RouteKind::WebSocket, None, &mut Open::default(), Time::ZERO);
+        for (number, next) in [(0, 1), (3, 4), (1, 4), (3, 4), (4, 5), (32_773, 5), (32_772, 32_773), (u16::MAX, 0)] {
+            routes.carried(id(0), number);
+            routes.answered(id(0), number);
+            assert_eq!(routes.next(id(0)), Some((RouteKind::WebSocket, next)), "behind {number}");
+            assert_eq!(routes.next_answer(id(0)), Some(next), "behind {number}");
+        }
     }
 
     #[test]

@@ -208,6 +208,10 @@ impl Relay {
                 self.registrations.remove(&number);
                 self.take_over(number);
             }
+            Step::GaveWay => {
+                self.registrations.remove(&number);
+                self.give_up(number, Notice::GaveWay, Close::new(1013, "relay.directory_away"));
+            }
             Step::Unavailable => {
                 self.actions.push_back(Action::Log { connection: number, notice: Notice::DirectoryUnavailable });
                 self.deadlines.arm(Deadline::Directory, number, now);

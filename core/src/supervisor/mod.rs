@@ -193,6 +193,13 @@ impl Supervisor {
         }
     }
 
+    /// Whether the runner of a connection has actors.
+    pub fn has_actors(&self, connection: u64) -> bool {
+        let host = self.hosts.of_connection(connection).and_then(|id| self.hosts.get(id));
+        let is_here = |host: &&Host| host.here.as_ref().is_some_and(|here| here.connection == connection);
+        host.filter(is_here).is_some_and(|host| !host.actors.is_empty())
+    }
+
     /// Whether actors' records may name a runner as the one that has them. While the directory has not shown all that
     /// there are, they may.
     pub fn may_have_actors(&self, runner: RunnerId) -> bool {

@@ -204,7 +204,15 @@ impl Kind {
                 Code::WebSocketOpenTimeout,
                 Code::Overloaded,
             ],
-            Kind::Drain => &[Code::NoRunner, Code::RunnerLost, Code::RunnerFailed, Code::Draining],
+            Kind::Drain => &[
+                Code::NoRunner,
+                Code::RunnerLost,
+                Code::RunnerFailed,
+                Code::Draining,
+                // What is sent again has no more time for it.
+                Code::ResponseStartTimeout,
+                Code::WebSocketOpenTimeout,
+            ],
             Kind::Cut
             | Kind::HalfOpen
             | Kind::CrashGateway

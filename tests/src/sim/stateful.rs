@@ -177,8 +177,10 @@ impl Kind {
             Kind::Forge | Kind::Acknowledge | Kind::Repeat => false,
             // What was open ends, and what comes waits for the next life.
             Kind::CrashActor => matches!(code, Code::RunnerFailed | Code::ActorStartTimeout | Code::Draining),
-            // Exchanges end first; what comes waits.
-            Kind::LullActor | Kind::SetAlarm => is_websocket && matches!(code, Code::RunnerFailed | Code::Draining),
+            // Exchanges end first; what comes waits, perhaps in vain.
+            Kind::LullActor | Kind::SetAlarm => {
+                code == Code::ActorStartTimeout || is_websocket && matches!(code, Code::RunnerFailed | Code::Draining)
+            }
             Kind::LoseAnswers | Kind::LoseRequests | Kind::BusAway | Kind::BusCutOff => code == Code::ActorStartTimeout,
             Kind::Cut
             | Kind::HalfOpen

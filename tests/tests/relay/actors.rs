@@ -251,6 +251,23 @@ fn a_published_runner_takes_nothing_new_of_a_relay_that_drains_and_has_eight_sec
 }
 
 #[test]
+fn a_relay_that_drains_leaves_a_runner_that_said_goodbye_the_time_to_stop_its_actors() {
+    let mut hosting = with_actor();
+    hosting.asks(1, of_request(0), start(None));
+    hosting.says(1, ToServer::Stopping).input(Event::Drain).passes(Duration::from_secs(2));
+    hosting.saw();
+    let answer = response_start(200, None, false);
+    hosting.answers(1, of_request(0), answer.clone());
+    assert_eq!(hosting.saw(), [publishes(1, of_request(0), answer)]);
+    let (state, generation) = hosting.actor("default");
+    assert!(matches!(state, ActorState::Stopping(_)), "{state:?}");
+    hosting.tells(1, vec![event("default", generation, 9, stopped(StopCode::Ok))]);
+    hosting.cuts(1);
+    assert_eq!(hosting.saw(), [Action::Drained]);
+    hosting.ends();
+}
+
+#[test]
 fn a_published_runner_that_is_done_is_closed_before() {
     let mut hosting = with_actor();
     hosting.asks(1, of_request(0), start(None));

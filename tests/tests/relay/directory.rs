@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use underpass_core::Relay;
 use underpass_core::bus::{ConnectionId, Publication, PublishError, Rejected, RelayId, Subject};
 use underpass_core::directory::{
     ChangeOutcome, Revision, RunnerChange, RunnerId, RunnerRecord, RunnerState, Versioned,
 };
 use underpass_core::protocol::{ToRunner, ToServer};
 use underpass_core::relay::{Action, Config, Event, Notice};
+use underpass_core::{Machine, Relay};
 use underpass_tests::given::relay::{
     closes, greeting, of_request, pings, pong, relay, relay_with, sends, start, tells, tells_of_end,
 };
@@ -200,6 +200,30 @@ fn a_connection_that_ends_while_it_is_entered_leaves_no_record() {
     story.input(Event::Disconnected { connection: 1 }).expect([]);
     story.directory(1, stored(1)).expect_state(1, 1, None);
     story.directory(1, stored(2)).expect([]).ends();
+}
+
+#[test]
+fn a_runner_that_came_while_the_directory_was_away_evicts_nobody_at_another_relay() {
+    let mut story = relay_with(Config::default());
+    story.registers(2, "a");
+    story.directory(2, ChangeOutcome::Unavailable).expect([tells(2, Notice::DirectoryUnavailable)]);
+    story.passes_in_silence_until(Duration::from_secs(1));
+    story.actions();
+    story.directory(2, conflict(5, &record_at(Some(elsewhere()))));
+    story.expect([tells(2, Notice::GaveWay), closes(2, 1013, "relay.directory_away")]);
+    story.input(Event::Disconnected { connection: 2 }).expect([]).ends();
+    // One that is away, or that was here before, is taken over all the same.
+    for before in [None, Some(connection(1))] {
+        let mut story = relay_with(Config::default());
+        story.registers(2, "a");
+        story.directory(2, ChangeOutcome::Unavailable).actions();
+        story.passes(Duration::from_secs(1)).actions();
+        story.directory(2, conflict(5, &record_at(before)));
+        story.expect_state(2, 5, Some(RunnerState::Full));
+        story.directory(2, stored(6));
+        assert_eq!(story.machine.stats().connections, 1);
+        story.actions();
+    }
 }
 
 #[test]

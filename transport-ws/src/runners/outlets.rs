@@ -123,7 +123,7 @@ fn log(connection: u64, notice: &Notice) {
             let (namespace, pool) = (&*key.pool.namespace, &*key.pool.name);
             tracing::info!(connection, namespace, pool, key = &*key.key, "a runner is ready");
         }
-        Notice::TakenOver | Notice::AcknowledgementIgnored => tracing::info!(connection, "{notice}"),
+        Notice::TakenOver | Notice::GaveWay | Notice::AcknowledgementIgnored => tracing::info!(connection, "{notice}"),
         Notice::UnsupportedVersion { .. }
         | Notice::InitTimeout
         | Notice::PongTimeout
