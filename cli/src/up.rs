@@ -25,24 +25,29 @@ use crate::{Ended, announce, tell};
 /// Runs until it is asked to end.
 pub(crate) async fn run(options: Up) -> Result<Ended, Error> {
     options.shared.check()?;
+    let clock = first_generation().await;
     match &options.data {
         Some(directory) => {
             // It blocks, before there is anything that it could hold up.
             let store = RedbKv::open(directory, underpass_store_redb::Config::default())?;
-            let first_generation = store.newest_generation().saturating_add(1).max(first_generation());
+            let first_generation = store.newest_generation().saturating_add(1).max(clock);
             serve(options, store, first_generation).await
         }
-        None => serve(options, MemKv::new(), first_generation()).await,
+        None => serve(options, MemKv::new(), clock).await,
     }
 }
 
 /// The directory knows nothing of an earlier run, but runners may still have actors that it started. Counted in
 /// quarters of a second since the beginning of 2026, none of them is taken for one of this run, as long as no actor has
-/// started more often than four times a second. It lasts until 2060.
-fn first_generation() -> u32 {
+/// started more often than four times a second. It lasts until 2060. The quarter is waited for to end, so that no other
+/// run has it.
+async fn first_generation() -> u32 {
     const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + BEGINNING).unwrap_or_default();
-    u32::try_from(since.as_millis() / 250).unwrap_or(u32::MAX).max(1)
+    const QUARTER: u128 = 250;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + BEGINNING).unwrap_or_default().as_millis();
+    let left = u64::try_from(QUARTER - since % QUARTER).unwrap_or_default();
+    tokio::time::sleep(Duration::from_millis(left)).await;
+    u32::try_from(since / QUARTER).unwrap_or(u32::MAX).max(1)
 }
 
 /// Actors keep what they keep in a store, whose users were all of generations before the first one.
