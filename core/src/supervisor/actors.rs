@@ -99,28 +99,12 @@ impl Actor {
 
     /// Whether it waits for a runner.
     pub(super) fn waits(&self) -> bool {
-        match self.place {
-            Place::Waiting => true,
-            Place::Asleep(_)
-            | Place::BackingOff(_)
-            | Place::Elsewhere
-            | Place::Claiming(_)
-            | Place::Hosted(_)
-            | Place::Releasing(_) => false,
-        }
+        matches!(self.place, Place::Waiting)
     }
 
     /// Whether a runner has it that is not known to be here.
     pub(super) fn is_elsewhere(&self) -> bool {
-        match self.place {
-            Place::Elsewhere => true,
-            Place::Asleep(_)
-            | Place::BackingOff(_)
-            | Place::Waiting
-            | Place::Claiming(_)
-            | Place::Hosted(_)
-            | Place::Releasing(_) => false,
-        }
+        matches!(self.place, Place::Elsewhere)
     }
 
     /// Whether no change of its record is under way.

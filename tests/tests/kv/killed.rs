@@ -26,12 +26,9 @@ fn nth(n: usize) -> [(String, String); KEYS] {
     [0, 1, 2, 3, 4].map(|key| (if key < 4 { format!("{n}/{key}") } else { "count".to_owned() }, value.clone()))
 }
 
-/// Not a test: what the test below starts, and kills.
-#[test]
-#[ignore = "it writes until it is killed"]
-fn writes_until_it_is_killed() {
-    let Some(directory) = env::var_os(DIRECTORY) else { return };
-    let store = RedbKv::open(Path::new(&directory), Config::default()).unwrap();
+/// What the test below does in the process that it starts, and kills.
+fn write_until_killed(directory: &Path) {
+    let store = RedbKv::open(directory, Config::default()).unwrap();
     let actor = Actor::new(&store, "a");
     let count = |actor: &Actor<_>| actor.get(["count"]).pop().map_or(0, |(_, value)| number(&value) + 1);
     let mut asked = VecDeque::new();
@@ -52,11 +49,14 @@ fn number(value: &[u8]) -> usize {
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
+    if let Some(directory) = env::var_os(DIRECTORY) {
+        return write_until_killed(Path::new(&directory));
+    }
     let directory = TempDir::new().unwrap();
     let mut all = 0;
     for round in 0..5 {
         let mut writer = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "killed::writes_until_it_is_killed", "--ignored", "--nocapture"])
+            .args(["--exact", "killed::what_was_acknowledged_survives_a_kill", "--nocapture"])
             .env(DIRECTORY, directory.path())
             .stdout(Stdio::piped())
             .spawn()
