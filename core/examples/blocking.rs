@@ -185,6 +185,7 @@ fn gateway_thread(inbox: Receiver<Job<Gateway>>, relay: &Mailbox<Relay>, answers
                 | gateway::Action::PauseSource { .. }
                 | gateway::Action::ResumeSource { .. }
                 | gateway::Action::Actor(_)
+                | gateway::Action::Registry(_)
                 | gateway::Action::Drained => {}
             }
         },
@@ -284,7 +285,10 @@ fn relay_thread(
                     let _ = socket.shutdown(std::net::Shutdown::Both);
                 }
             }
-            relay::Action::Publish(publication) => gateway.tell(gateway::Event::Received { frame: publication.frame }),
+            relay::Action::Publish(publication) => gateway.tell(gateway::Event::Received {
+                from: publication.reply_to.and_then(Subject::connection),
+                frame: publication.frame,
+            }),
             relay::Action::Directory { connection, change } => {
                 // The directory: every change succeeds, since nobody else makes any.
                 revision += 1;
@@ -299,7 +303,10 @@ fn relay_thread(
                 relay.tell(relay::Event::Directory { connection, outcome: ChangeOutcome::Stored(revision) });
             }
             // The runner's actors have no state, and it speaks the newest version.
-            relay::Action::Ping { .. } | relay::Action::Actor(_) | relay::Action::Kv { .. } => {}
+            relay::Action::Ping { .. }
+            | relay::Action::Actor(_)
+            | relay::Action::Registered { .. }
+            | relay::Action::Kv { .. } => {}
             relay::Action::ShowActors => {}
             // The relay is shown no runners but its own.
             relay::Action::Forget(_) => {}

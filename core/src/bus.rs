@@ -70,6 +70,14 @@ impl Subject {
             Subject::Connection(id) => Address::Relay(id.relay),
         }
     }
+
+    /// The connection, if it is one's.
+    pub fn connection(self) -> Option<ConnectionId> {
+        match self {
+            Subject::Gateway(_) => None,
+            Subject::Connection(id) => Some(id),
+        }
+    }
 }
 
 /// One frame to publish.
@@ -77,7 +85,8 @@ impl Subject {
 pub struct Publication {
     /// To whom.
     pub to: Subject,
-    /// Who wants to hear, if the bus can tell, that nobody listens there. A bus with reply subjects makes one of it.
+    /// Who wants to hear, if the bus can tell, that nobody listens there. A bus with reply subjects makes one of it, and
+    /// shows it to the subscriber.
     pub reply_to: Option<Subject>,
     /// What; with the version in front.
     pub frame: Frame,
@@ -117,6 +126,8 @@ pub enum Delivery {
     Frame {
         /// To whom.
         to: Subject,
+        /// What its publisher said in [`Publication::reply_to`]; none if it said nothing, or the bus does not tell.
+        reply_to: Option<Subject>,
         /// What; with the version in front.
         frame: Frame,
     },

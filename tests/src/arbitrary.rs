@@ -166,13 +166,14 @@ impl<'de> Deserializer<'de> for &mut Choices<'_> {
         members: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        const PRIVATE: [&str; 6] = [
+        const PRIVATE: [&str; 7] = [
             "ToClientDraining",
             "ToClientCredit",
             "ToServerCredit",
             "ToGatewayConnectionEnded",
             "ToGatewayRefused",
             "ToGatewayRouteOpen",
+            "ToGatewayRestored",
         ];
         let published = members.iter().filter(|member| !PRIVATE.contains(member)).count();
         let place = usize::from(self.byte()) % published;

@@ -1,7 +1,7 @@
 //! Actions in a few words, for tables that people read.
 
 use underpass_core::bus::Subject;
-use underpass_core::directory::{ActorChange, ActorState};
+use underpass_core::directory::{ActorChange, ActorState, RegistryChange};
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::control::ActorCheckpoint;
 use underpass_core::protocol::to_client::{Command, CommandWrapper};
@@ -36,6 +36,9 @@ pub fn gateway(action: &gateway::Action) -> String {
             None => "actor's record removed".into(),
             Some(record) => format!("actor {}", actor_state(record.state)),
         },
+        Action::Registry(RegistryChange::Enter(_)) => "registry: enter".into(),
+        Action::Registry(RegistryChange::Leave(_)) => "registry: leave".into(),
+        Action::Registry(RegistryChange::KeepAlive(_)) => "registry: keep alive".into(),
         Action::Drained => "drained".into(),
     }
 }
@@ -69,6 +72,7 @@ pub fn relay(action: &relay::Action) -> String {
                     ToGateway::ConnectionEnded(connection) => format!("→gateway ConnectionEnded {}", connection.number),
                     ToGateway::Refused(refused) => format!("→gateway Refused {:?}", refused.reason),
                     ToGateway::RouteOpen(_) => "→gateway RouteOpen".into(),
+                    ToGateway::Restored(_) => "→gateway Restored".into(),
                 }
             }
         },
@@ -81,6 +85,7 @@ pub fn relay(action: &relay::Action) -> String {
         },
         Action::Forget(_) => "record forgotten".into(),
         Action::ShowActors => "show actors".into(),
+        Action::Registered { .. } => "ask the registry".into(),
         Action::Ping { .. } => "ping".into(),
         Action::Actor(change) => format!("actor {}", actor(change)),
         Action::Kv { owner, .. } => format!("store of {}:{}", owner.store.actor_id, owner.generation),
@@ -143,6 +148,7 @@ pub fn supervisor(action: &supervisor::Action) -> String {
         Action::FinishRoutes { generation, .. } => format!("finish routes {generation}"),
         Action::EndRoutes { generation, .. } => format!("end routes {generation}"),
         Action::ShowActors => "show actors".into(),
+        Action::Registered { .. } => "ask the registry".into(),
         Action::Log(notice) => logged(notice),
     }
 }

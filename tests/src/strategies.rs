@@ -259,7 +259,7 @@ fn to_runner() -> impl Strategy<Value = ToRunner> {
 }
 
 fn to_gateway() -> impl Strategy<Value = ToGateway> {
-    use to_gateway::{Connection, Refused, RefusedReason, RouteOpen};
+    use to_gateway::{Connection, Refused, RefusedReason, Restored, RouteOpen};
     let pong = (request_id(), any::<i64>()).prop_map(|(request_id, ts)| to_gateway::Pong { request_id, ts });
     let connection = || (any::<[u8; 16]>(), any::<u64>()).prop_map(|(relay, number)| Connection { relay, number });
     let reason =
@@ -274,12 +274,16 @@ fn to_gateway() -> impl Strategy<Value = ToGateway> {
         request_id,
         connection,
     });
+    let restored = (gateway_id(), request_id(), connection(), any::<u32>()).prop_map(
+        |(gateway_id, request_id, connection, generation)| Restored { gateway_id, request_id, connection, generation },
+    );
     prop_oneof![
         pong.prop_map(ToGateway::Pong),
         to_server_tunnel_message().prop_map(ToGateway::TunnelMessage),
         connection().prop_map(ToGateway::ConnectionEnded),
         refused.prop_map(ToGateway::Refused),
         route.prop_map(ToGateway::RouteOpen),
+        restored.prop_map(ToGateway::Restored),
     ]
 }
 

@@ -235,6 +235,7 @@ impl Trio {
                     self.in_flight.push_back(InFlight::Gateway(gateway::Event::PublishFailed(rejected)));
                 }
             },
+            gateway::Action::Registry(change) => unreachable!("the runners of a trio are stateless: {change:?}"),
             gateway::Action::Actor(change) => unreachable!("the runners of a trio are stateless: {change:?}"),
             other @ (gateway::Action::ResponseStart { .. }
             | gateway::Action::ResponseChunk { .. }
@@ -263,7 +264,7 @@ impl Trio {
             relay::Action::Publish(publication) => match publication.to {
                 Subject::Gateway(id) if id == GATEWAY => {
                     let frame = publication.frame;
-                    self.in_flight.push_back(InFlight::Gateway(gateway::Event::Received { frame }));
+                    self.in_flight.push_back(InFlight::Gateway(gateway::Event::Received { from: None, frame }));
                 }
                 Subject::Gateway(_) | Subject::Connection(_) => {
                     let reason = underpass_core::bus::PublishError::NoResponders;
@@ -276,7 +277,10 @@ impl Trio {
                 self.in_flight.push_back(InFlight::Relay(relay::Event::Directory { connection, outcome }));
             }
             // Its socket pings nobody, and its runner's actors have no state.
-            relay::Action::Ping { .. } | relay::Action::Actor(_) | relay::Action::Kv { .. } => {}
+            relay::Action::Ping { .. }
+            | relay::Action::Actor(_)
+            | relay::Action::Registered { .. }
+            | relay::Action::Kv { .. } => {}
             relay::Action::ShowActors => {}
             // Nothing is shown to it.
             relay::Action::Forget(_) => {}

@@ -67,7 +67,7 @@ pub struct Stats {
 /// taken is delivered, unless its inbox is dropped, and one that is not taken goes back to its publisher at once —
 /// [`Full`](PublishError::Full) when the inbox is at one of its bounds, [`NoResponders`](PublishError::NoResponders)
 /// when nobody holds the address, [`TooLarge`](PublishError::TooLarge) when no inbox would take it. So
-/// [`Publication::reply_to`] is not needed, and inboxes yield [`Delivery::Frame`] only.
+/// inboxes yield [`Delivery::Frame`] only.
 #[derive(Clone)]
 pub struct MemBus {
     shared: Arc<Shared>,
@@ -113,8 +113,8 @@ impl Shared {
             return Err(Rejected { publication, reason: PublishError::Full });
         }
         queue.bytes += size;
-        let Publication { to, reply_to: _, frame } = publication;
-        queue.deliveries.push(Delivery::Frame { to, frame });
+        let Publication { to, reply_to, frame } = publication;
+        queue.deliveries.push(Delivery::Frame { to, reply_to, frame });
         Ok(queue.waiting.take())
     }
 }
@@ -270,7 +270,7 @@ mod tests {
         let mut deliveries = Vec::new();
         block_on(inbox.receive(&mut deliveries)).unwrap();
         let frames = deliveries.into_iter().map(|delivery| match delivery {
-            Delivery::Frame { to, frame } => (to, frame.into_bytes()),
+            Delivery::Frame { to, frame, .. } => (to, frame.into_bytes()),
             other @ (Delivery::Rejected(_) | Delivery::NoResponders { .. }) => panic!("{other:?}"),
         });
         frames.collect()
@@ -409,8 +409,8 @@ mod tests {
             block_on(inbox.receive(&mut deliveries)).unwrap();
         }
         let frame = |payload: &'static str| {
-            let Publication { to, frame, .. } = to_gateway(payload);
-            Delivery::Frame { to, frame }
+            let Publication { to, reply_to, frame } = to_gateway(payload);
+            Delivery::Frame { to, reply_to, frame }
         };
         assert_eq!(deliveries, [frame("a"), frame("b")]);
         assert!(bus.is_idle());

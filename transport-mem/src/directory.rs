@@ -6,23 +6,30 @@ use core::mem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
+use underpass_core::Time;
 use underpass_core::directory::{
-    ActorChange, ActorKey, ActorRecord, ActorSeen, Change, ChangeOutcome, Directory, DirectoryUnavailable, Revision,
-    RunnerChange, RunnerKey, RunnerRecord, Seen, Versioned, Watch,
+    ActorChange, ActorKey, ActorRecord, ActorSeen, Change, ChangeOutcome, Directory, DirectoryUnavailable,
+    HibernatingSocket, RegistryChange, Revision, RunnerChange, RunnerKey, RunnerRecord, Seen, Versioned, Watch,
 };
 use underpass_core::protocol::GatewayId;
+use underpass_core::protocol::to_client::HibernatingRequest;
 
+use crate::registry::Registry;
 use crate::{lock, wait};
 
 /// A directory within the process. Clones are the same directory. It is never away.
 ///
 /// Revisions are counted over all records of a kind, so a record that was removed and made again never has an old one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemDirectory {
     gateways: Arc<Mutex<BTreeSet<GatewayId>>>,
     runners: Shared<RunnerKey, RunnerRecord>,
     actors: Shared<ActorKey, ActorRecord>,
+    registry: Arc<Mutex<Registry>>,
+    /// From here on the registry counts time.
+    since: Instant,
 }
 
 type Shared<Key, Record> = Arc<Mutex<Table<Key, Record>>>;
@@ -112,7 +119,23 @@ fn change<Key: Ord + Clone, Record: Clone>(
 impl MemDirectory {
     /// An empty directory of its own.
     pub fn new() -> Self {
-        MemDirectory::default()
+        MemDirectory {
+            gateways: Arc::default(),
+            runners: Arc::default(),
+            actors: Arc::default(),
+            registry: Arc::default(),
+            since: Instant::now(),
+        }
+    }
+
+    /// What the registry counts time by.
+    fn now(&self) -> Time {
+        Time::from_micros(u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The WebSockets that are entered in the registry, in the order of their actors. Some may be too old.
+    pub fn registry(&self) -> Vec<HibernatingSocket> {
+        lock(&self.registry).entered().collect()
     }
 
     /// The runners' records as they are now, in the order of their keys.
@@ -136,12 +159,19 @@ impl MemDirectory {
     }
 }
 
+impl Default for MemDirectory {
+    fn default() -> Self {
+        MemDirectory::new()
+    }
+}
+
 impl fmt::Debug for MemDirectory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemDirectory")
             .field("gateways", &*lock(&self.gateways))
             .field("runners", &lock(&self.runners).records)
             .field("actors", &lock(&self.actors).records)
+            .field("registry", &*lock(&self.registry))
             .field("watches", &self.watches())
             .finish()
     }
@@ -158,6 +188,7 @@ impl Directory for MemDirectory {
 
     async fn release_gateway(&self, id: GatewayId) -> Result<(), DirectoryUnavailable> {
         lock(&self.gateways).remove(&id);
+        lock(&self.registry).forget(id);
         Ok(())
     }
 
@@ -181,6 +212,15 @@ impl Directory for MemDirectory {
         let there = table.all().into_iter().map(|(key, record)| Seen { key, record: Some(record) }).collect();
         let number = table.watch(BTreeMap::new());
         Ok((there, MemWatch { table: self.actors.clone(), number }))
+    }
+
+    async fn change_registry(&self, change: RegistryChange) -> Result<(), DirectoryUnavailable> {
+        lock(&self.registry).change(change, self.now());
+        Ok(())
+    }
+
+    async fn registered(&self, actor: ActorKey) -> Result<Vec<HibernatingRequest>, DirectoryUnavailable> {
+        Ok(lock(&self.registry).registered(&actor, self.now()))
     }
 }
 

@@ -24,7 +24,7 @@
 //! bus.publish(publication.clone())?;
 //! let mut deliveries = Vec::new();
 //! inbox.receive(&mut deliveries).await?;
-//! assert_eq!(deliveries, [Delivery::Frame { to: publication.to, frame: publication.frame }]);
+//! assert_eq!(deliveries, [Delivery::Frame { to: publication.to, reply_to: None, frame: publication.frame }]);
 //! # Ok(())
 //! # }
 //! ```
@@ -32,6 +32,7 @@
 mod bus;
 mod directory;
 mod kv;
+mod registry;
 pub mod sim;
 #[cfg(test)]
 mod testing;

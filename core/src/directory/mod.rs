@@ -1,11 +1,14 @@
 //! The directory: what gateways and relays must agree on, as the adapters must offer it.
 //!
 //! Records are changed by compare-and-set on their revision, and watched. In memory it is a shared table, on a message
-//! bus a key-value bucket. It holds the runners, the [actors](ActorRecord) of pools with state, and the gateway ids.
+//! bus a key-value bucket. It holds the runners, the [actors](ActorRecord) of pools with state, the [registry](HibernatingSocket) of their
+//! WebSockets that can hibernate, and the gateway ids.
 
 mod actors;
+mod registry;
 
 pub use actors::{ActorChange, ActorKey, ActorRecord, ActorSeen, ActorState};
+pub use registry::{HibernatingSocket, REGISTRY_EXPIRY, RegistryChange};
 
 use core::fmt;
 use core::future::Future;
@@ -16,6 +19,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::bus::ConnectionId;
+use crate::protocol::to_client::HibernatingRequest;
 use crate::protocol::{Dialect, GatewayId};
 
 /// A runner's id: the same across its reconnects.
@@ -170,7 +174,7 @@ pub trait Directory: Clone + Send + Sync + 'static {
     /// The directory did not answer.
     fn claim_gateway(&self, id: GatewayId) -> impl Future<Output = Result<bool, DirectoryUnavailable>> + Send;
 
-    /// Gives a gateway id back.
+    /// Gives a gateway id back. What it entered into the registry is no more.
     ///
     /// # Errors
     /// The directory did not answer.
@@ -197,6 +201,23 @@ pub trait Directory: Clone + Send + Sync + 'static {
     fn watch_actors(
         &self,
     ) -> impl Future<Output = Result<(Vec<ActorSeen>, Self::ActorWatch), DirectoryUnavailable>> + Send;
+
+    /// Changes the registry of WebSockets that can hibernate. Whoever asks for the [registered](Self::registered) after
+    /// the answer finds it changed.
+    ///
+    /// # Errors
+    /// The directory did not answer; nothing is known.
+    fn change_registry(&self, change: RegistryChange) -> impl Future<Output = Result<(), DirectoryUnavailable>> + Send;
+
+    /// The WebSockets of an actor that are in the registry, but for those of gateways of which nothing was heard for
+    /// [`REGISTRY_EXPIRY`].
+    ///
+    /// # Errors
+    /// The directory did not answer.
+    fn registered(
+        &self,
+        actor: ActorKey,
+    ) -> impl Future<Output = Result<Vec<HibernatingRequest>, DirectoryUnavailable>> + Send;
 }
 
 /// A watch on records of one kind.

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use crate::bus::{ConnectionId, Publication, Rejected};
-use crate::directory::{ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, RunnerSeen};
+use crate::directory::{
+    ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, DirectoryUnavailable, RegistryChange, RunnerSeen,
+};
 use crate::failure::Failure;
 use crate::frame::Frame;
 use crate::http::{Body, Close, Message, RequestHead, ResponseHead, Target};
@@ -43,6 +45,8 @@ pub enum Event {
     },
     /// The bus delivered a frame to this gateway.
     Received {
+        /// On which connection it came to its relay, as the bus tells; none if it does not.
+        from: Option<ConnectionId>,
         /// With the version in front.
         frame: Frame,
     },
@@ -65,6 +69,13 @@ pub enum Event {
         actor: ActorKey,
         /// What became of the change.
         outcome: ChangeOutcome<ActorRecord>,
+    },
+    /// What became of an [`Action::Registry`].
+    RegistryChanged {
+        /// What was asked for.
+        change: RegistryChange,
+        /// Whether it is known to be so.
+        outcome: Result<(), DirectoryUnavailable>,
     },
     /// Nothing is heard of the directory: no runner is held gone for its silence.
     DirectoryAway,
@@ -178,6 +189,9 @@ pub enum Action {
     /// Change an actor's record, and say by [`Event::ActorChanged`] what became of it. Each actor has one change at a
     /// time.
     Actor(ActorChange),
+    /// Change the registry of WebSockets that can hibernate, and say by [`Event::RegistryChanged`] what became of it. Each
+    /// WebSocket has one change at a time.
+    Registry(RegistryChange),
     /// After [`Event::Drain`]: nothing is open any more.
     Drained,
 }

@@ -295,13 +295,15 @@ impl Machine for Gateway {
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
-            Event::Received { frame } => self.received(&frame, now),
+            Event::Received { from, frame } => self.received(from, &frame, now),
             Event::PublishFailed(rejected) => self.publish_failed(rejected, now),
             Event::NoResponders { to } => self.nobody_holds(to, now),
             Event::Directory(seen) => self.seen(seen, now),
             Event::Actors(seen) => self.all_actors_seen(seen, now),
             Event::Actor(seen) => self.actor_seen(seen, now),
             Event::ActorChanged { actor, outcome } => self.actor_changed(&actor, outcome, now),
+            // Nothing is registered yet.
+            Event::RegistryChanged { .. } => {}
             Event::DirectoryAway => self.runners.directory_away(),
             Event::DirectoryBack => self.runners.directory_back(now),
             Event::RequestChunk { key, bytes, finish } => self.request_chunk(key, bytes, finish, now)?,

@@ -6,21 +6,25 @@ use crate::bus::{ConnectionId, Publication, PublishError, Rejected, Subject};
 use crate::failure::FailureCode;
 use crate::frame::Frame;
 use crate::machine::RequestKey;
-use crate::protocol::to_gateway::{Refused, RefusedReason, RouteOpen};
+use crate::protocol::to_gateway::{self, Refused, RefusedReason, RouteOpen};
 use crate::protocol::tunnel::{ToClientTunnelMessage, to_client};
 use crate::protocol::{Dialect, MessageId, RequestId, ToGateway, ToRunner};
 use crate::time::Time;
 
 impl Gateway {
     /// A frame from the bus.
-    pub(super) fn received(&mut self, frame: &Frame, now: Time) {
+    pub(super) fn received(&mut self, from: Option<ConnectionId>, frame: &Frame, now: Time) {
         // Which words this one may use is known when its request is: private ones of others are out of turn then.
         match ToGateway::decode_framed(frame, Dialect::Underpass) {
-            Ok(ToGateway::TunnelMessage(message)) => self.tunnel_message(message, now),
+            Ok(ToGateway::TunnelMessage(message)) => self.tunnel_message(from, message, now),
             Ok(ToGateway::Pong(pong)) => self.pong(pong),
             Ok(ToGateway::ConnectionEnded(connection)) => self.connection_ended(connection.into(), now),
             Ok(ToGateway::Refused(refused)) => self.refused(refused, now),
             Ok(ToGateway::RouteOpen(route)) => self.route_open(route),
+            // No WebSocket hibernates here.
+            Ok(ToGateway::Restored(to_gateway::Restored { gateway_id, request_id, connection, .. })) => {
+                self.route_open(RouteOpen { gateway_id, request_id, connection });
+            }
             Err(_) => self.counted.malformed += 1,
         }
     }

@@ -3,6 +3,7 @@
 use super::request::State;
 use super::waits::Came;
 use super::{Action, End, Gateway};
+use crate::bus::ConnectionId;
 use crate::failure::FailureCode;
 use crate::http::{Body, Close, Headers, Message, ResponseHead, split_fields};
 use crate::machine::RequestKey;
@@ -16,7 +17,7 @@ use crate::time::Time;
 const GOING_AWAY: u16 = 1001;
 
 impl Gateway {
-    pub(super) fn tunnel_message(&mut self, message: ToServerTunnelMessage, now: Time) {
+    pub(super) fn tunnel_message(&mut self, from: Option<ConnectionId>, message: ToServerTunnelMessage, now: Time) {
         let id = message.message_id;
         if id.gateway_id != self.id {
             self.counted.foreign += 1;
@@ -27,6 +28,11 @@ impl Gateway {
             return;
         };
         let Some(request) = self.requests.get_mut(key) else { return };
+        // It is somewhere else by now.
+        if from.is_some_and(|from| request.place.is_some_and(|place| place.connection != from)) {
+            self.counted.stale += 1;
+            return;
+        }
         if let Kind::Credit(credit) = message.message_kind {
             if request.abilities.dialect == Dialect::Underpass {
                 request.up.grant(credit.total);

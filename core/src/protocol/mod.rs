@@ -72,6 +72,7 @@
 //! | [`ToGateway::ConnectionEnded`] | 2 of `ToGateway` |
 //! | [`ToGateway::Refused`] | 3 of `ToGateway` |
 //! | [`ToGateway::RouteOpen`] | 4 of `ToGateway` |
+//! | [`ToGateway::Restored`] | 5 of `ToGateway` |
 //!
 //! Those of `ToGateway` are between relays and gateways alone, whatever a runner's connection chose.
 

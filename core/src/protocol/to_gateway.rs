@@ -28,13 +28,16 @@ pub enum ToGateway {
     /// `ToGatewayRouteOpen`, private: the relay has this route; a gateway without that request aborts it.
     #[serde(rename = "ToGatewayRouteOpen")]
     RouteOpen(RouteOpen),
+    /// `ToGatewayRestored`, private: an actor runs, and a WebSocket of this gateway that can hibernate has a route to it.
+    #[serde(rename = "ToGatewayRestored")]
+    Restored(Restored),
 }
 
 /// The tag of `ToServerTunnelMessage`.
 pub(super) const TUNNEL_MESSAGE: u8 = 1;
 
 /// The tags of the private kinds.
-const PRIVATE: core::ops::RangeInclusive<u8> = 2..=4;
+const PRIVATE: core::ops::RangeInclusive<u8> = 2..=5;
 
 impl ToGateway {
     /// Reads the value alone, without the bus's version. Version 7.
@@ -139,4 +142,19 @@ pub struct RouteOpen {
     pub request_id: RequestId,
     /// On which connection.
     pub connection: Connection,
+}
+
+/// `ToGatewayRestored`. Private. The first message of the runner that follows it bears number 0, and in both directions
+/// credit is full. A gateway that has no such WebSocket aborts the route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restored {
+    /// Whose WebSocket it is.
+    pub gateway_id: GatewayId,
+    /// Which.
+    pub request_id: RequestId,
+    /// On which connection its actor runs.
+    pub connection: Connection,
+    /// Which life of its actor that is.
+    pub generation: u32,
 }

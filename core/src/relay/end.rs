@@ -158,7 +158,13 @@ impl Relay {
                     Ok(ToGateway::Refused(Refused { request_id, .. })) => {
                         self.nobody_to_tell(connection.number, gateway_id, request_id);
                     }
-                    Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) | Err(_) => {}
+                    Ok(
+                        ToGateway::Pong(_)
+                        | ToGateway::ConnectionEnded(_)
+                        | ToGateway::RouteOpen(_)
+                        | ToGateway::Restored(_),
+                    )
+                    | Err(_) => {}
                 }
                 return self.nobody_listens(gateway_id, now);
             }
@@ -180,7 +186,9 @@ impl Relay {
                 self.word_refused(id, Word::Refused(reason), now);
             }
             // The gateway's next ping makes up for each.
-            Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) => {}
+            Ok(
+                ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_) | ToGateway::Restored(_),
+            ) => {}
             // It was made here.
             Err(_) => {}
         }

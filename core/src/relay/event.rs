@@ -3,13 +3,16 @@
 use bytes::Bytes;
 
 use crate::bus::{Publication, Rejected};
-use crate::directory::{ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, RunnerChange, RunnerSeen};
+use crate::directory::{
+    ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, DirectoryUnavailable, RunnerChange, RunnerSeen,
+};
 use crate::frame::Frame;
 use crate::handshake::Hello;
 use crate::http::Close;
 use crate::kv::{Call, Owner};
 use crate::protocol::GatewayId;
 use crate::protocol::kv::KvResponseData;
+use crate::protocol::to_client::HibernatingRequest;
 use crate::supervisor;
 
 /// What can happen to a relay.
@@ -95,6 +98,13 @@ pub enum Event {
         /// What became of it.
         outcome: ChangeOutcome<ActorRecord>,
     },
+    /// What the registry has of an actor that was asked for with [`Action::Registered`].
+    Registered {
+        /// Which.
+        actor: ActorKey,
+        /// Its clients' WebSockets that can hibernate.
+        sockets: Result<Vec<HibernatingRequest>, DirectoryUnavailable>,
+    },
     /// The directory has shown all runners and actors that are there, and shows what changes from now on.
     DirectoryBack,
     /// The directory does not show changes for now.
@@ -150,6 +160,11 @@ pub enum Action {
     Forget(RunnerChange),
     /// Change an actor's record, one at a time per actor, and say what became of it with [`Event::ActorChanged`].
     Actor(ActorChange),
+    /// Ask the registry for the WebSockets of an actor, and say with [`Event::Registered`] which there are.
+    Registered {
+        /// Which actor's.
+        actor: ActorKey,
+    },
     /// Show all actors of the directory once more, with [`Event::Actor`]: some were left out for want of room. Nothing
     /// else begins anew, and the directory is not away for it.
     ShowActors,

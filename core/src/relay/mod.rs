@@ -240,6 +240,9 @@ impl Machine for Relay {
                 self.actor_changes = self.actor_changes.saturating_sub(1);
                 self.tell_supervisor(supervisor::Event::Changed { actor, outcome }, now);
             }
+            Event::Registered { actor, sockets } => {
+                self.tell_supervisor(supervisor::Event::Registered { actor, sockets }, now);
+            }
             Event::DirectoryBack => self.tell_supervisor(supervisor::Event::DirectoryBack, now),
             Event::DirectoryAway => {
                 self.pools.begin_anew();

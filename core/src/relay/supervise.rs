@@ -87,6 +87,7 @@ impl Relay {
                 self.actor_changes += 1;
                 self.actions.push_back(Action::Actor(change));
             }
+            supervisor::Action::Registered { actor } => self.actions.push_back(Action::Registered { actor }),
             supervisor::Action::FinishRoutes { connection, actor, generation } => {
                 if self.routes.finish(connection, &actor.actor_id, generation) {
                     self.end_sockets(connection, actor, generation, now);

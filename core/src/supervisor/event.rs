@@ -1,9 +1,10 @@
 //! What can happen to a supervisor, and what it can want done.
 
 use crate::directory::{
-    ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, Revision, RunnerId, RunnerKey, RunnerSeen,
+    ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, DirectoryUnavailable, Revision, RunnerId, RunnerKey,
+    RunnerSeen,
 };
-use crate::protocol::to_client::{AckEvents, CommandWrapper};
+use crate::protocol::to_client::{AckEvents, CommandWrapper, HibernatingRequest};
 use crate::protocol::to_server::{AckCommands, EventWrapper};
 
 /// A runner of a pool with state, as its relay took it in.
@@ -80,6 +81,13 @@ pub enum Event {
         /// What became of it.
         outcome: ChangeOutcome<ActorRecord>,
     },
+    /// What the registry has of an actor that was asked for with [`Action::Registered`].
+    Registered {
+        /// Which.
+        actor: ActorKey,
+        /// Its clients' WebSockets that can hibernate.
+        sockets: Result<Vec<HibernatingRequest>, DirectoryUnavailable>,
+    },
     /// The directory has shown all actors that are there, and shows what changes from now on.
     DirectoryBack,
     /// The directory does not show changes for now.
@@ -108,6 +116,11 @@ pub enum Action {
     /// Change an actor's record, one at a time per actor and in order, and say what became of it with
     /// [`Event::Changed`].
     Change(ActorChange),
+    /// Ask the registry for the WebSockets of an actor, and say with [`Event::Registered`] which there are.
+    Registered {
+        /// Which actor's.
+        actor: ActorKey,
+    },
     /// Open no more routes to an actor. When its exchanges have ended, close its WebSockets with `hibernate: true`, and
     /// say [`Event::RoutesEnded`].
     FinishRoutes {

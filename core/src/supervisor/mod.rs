@@ -293,6 +293,8 @@ impl Machine for Supervisor {
             Event::Runner(seen) => self.runner_seen(seen, now),
             Event::Actor(seen) => self.actor_seen(seen, now),
             Event::Changed { actor, outcome } => self.changed(&actor, outcome, now),
+            // It does not ask yet.
+            Event::Registered { .. } => {}
             Event::DirectoryBack => self.directory_back(now),
             Event::DirectoryAway => self.directory_away(),
             Event::Drain => self.drain(now),

@@ -39,8 +39,8 @@ async fn frames_go_from_process_to_process_and_come_to_nobody_when_one_is_gone()
     let mut at_relay = relay.attach(Address::Relay(RELAY)).await.unwrap();
     assert_eq!(relay.attach(Address::Relay(RELAY)).await.err(), Some(AttachError::Taken));
     gateway.publish(to_connection("hello")).unwrap();
-    let Publication { to, frame, .. } = to_connection("hello");
-    assert_eq!(received(&mut at_relay).await, Delivery::Frame { to, frame });
+    let Publication { to, reply_to, frame } = to_connection("hello");
+    assert_eq!(received(&mut at_relay).await, Delivery::Frame { to, reply_to, frame });
 
     drop(at_relay);
     // The hub sees the end of a connection a moment later.

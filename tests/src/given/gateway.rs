@@ -101,7 +101,7 @@ impl Story<Gateway> {
     /// The bus brings a message of the runner.
     #[track_caller]
     pub fn hears(&mut self, asked: Asked, number: u16, kind: to_server::Kind) -> &mut Self {
-        self.input(Event::Received { frame: to_gateway(message_id(asked.id, number), kind) })
+        self.input(Event::Received { from: None, frame: to_gateway(message_id(asked.id, number), kind) })
     }
 
     /// The request fails with a code, at its client's end, behind these actions.

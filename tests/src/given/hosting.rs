@@ -134,6 +134,8 @@ impl Hosting {
                         let record = self.runners.get(&key).cloned();
                         self.handle(Event::Runner(RunnerSeen { key, record }));
                     }
+                    // Nobody's WebSockets hibernate.
+                    Action::Registered { actor } => self.handle(Event::Registered { actor, sockets: Ok(Vec::new()) }),
                     Action::ShowActors => {
                         for key in self.actors.keys().cloned().collect::<Vec<_>>() {
                             self.show(key);

@@ -160,7 +160,7 @@ impl Clients {
             24 => {
                 let pinged = self.pings.pop_front()?;
                 let pong = control::Pong { request_id: pinged.request_id, ts: pinged.ts };
-                Event::Received { frame: ToGateway::Pong(pong).encode_framed() }
+                Event::Received { from: None, frame: ToGateway::Pong(pong).encode_framed() }
             }
             25 => {
                 let id = self.key().and_then(|key| self.open.get(&key)).map_or(RequestId([9; 4]), |(id, _)| *id);
@@ -173,7 +173,7 @@ impl Clients {
                     1..4 => ToGateway::Refused(control::Refused { gateway_id: GATEWAY, request_id: id, reason }),
                     _ => ToGateway::RouteOpen(control::RouteOpen { gateway_id: GATEWAY, request_id: id, connection }),
                 };
-                Event::Received { frame: said.encode_framed() }
+                Event::Received { from: None, frame: said.encode_framed() }
             }
             2 | 3 => {
                 let publication = self.published.pop_front()?;
@@ -212,7 +212,7 @@ impl Clients {
                     *next = number.wrapping_add(1);
                 }
                 let frame = to_gateway(message_id, kind).into_bytes();
-                Event::Received { frame: self.noise.mutated(frame).into() }
+                Event::Received { from: None, frame: self.noise.mutated(frame).into() }
             }
         })
     }
@@ -283,7 +283,7 @@ impl Clients {
                     self.asked.push_back(change);
                     continue;
                 }
-                Action::Drained => continue,
+                Action::Registry(_) | Action::Drained => continue,
                 Action::ResponseStart { key, body, .. } => (key, body != Body::Stream),
                 Action::ResponseChunk { key, finish, .. } => (key, finish),
                 Action::WebSocketOpened { key } | Action::WebSocketMessage { key, .. } => (key, false),

@@ -276,7 +276,7 @@ impl Connections {
                     assert_eq!(*count, 1, "two changes at a time");
                 }
                 // Runners with state have noise of their own.
-                Action::Ping { .. } | Action::Actor(_) | Action::Kv { .. } => {}
+                Action::Ping { .. } | Action::Actor(_) | Action::Registered { .. } | Action::Kv { .. } => {}
                 Action::Forget(_) | Action::ShowActors => {}
                 Action::Log { .. } | Action::LogActors(_) => {}
                 Action::Drained => assert!(!core::mem::replace(&mut self.drained, true), "drained twice"),

@@ -228,6 +228,7 @@ impl World {
             Action::FinishRoutes { actor, generation, .. } | Action::EndRoutes { actor, generation, .. } => {
                 self.routes.push(Event::RoutesEnded { actor, generation });
             }
+            Action::Registered { actor } => self.routes.push(Event::Registered { actor, sockets: Ok(Vec::new()) }),
             Action::ShowActors => {
                 let all = self.records.all().map(|(key, record)| (key.clone(), Some(record.clone())));
                 self.seen.extend(all.map(|(key, record)| ActorSeen { key, record }));

@@ -86,7 +86,9 @@ impl Wire {
                 self.open.remove(&(of, name));
                 return (About::Wire(name), Ok(()));
             }
-            Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) => {
+            Ok(
+                ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_) | ToGateway::Restored(_),
+            ) => {
                 return (About::Nobody, Ok(()));
             }
             Err(error) => return (About::Nobody, Err(format!("a relay publishes what is none: {error}"))),

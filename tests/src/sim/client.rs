@@ -293,7 +293,7 @@ impl Client {
                     turn.later.push((Duration::ZERO, Step::Send));
                 }
             }
-            other @ (Action::Publish(_) | Action::Actor(_) | Action::Drained) => {
+            other @ (Action::Publish(_) | Action::Actor(_) | Action::Registry(_) | Action::Drained) => {
                 turn.wrong(|| format!("a client sees {other:?}"))
             }
         }

@@ -32,11 +32,11 @@ fn almost(wait: Duration) -> Duration {
 
 fn refused(asked: Asked, reason: RefusedReason) -> Event {
     let refused = control::Refused { gateway_id: GATEWAY, request_id: asked.id, reason };
-    Event::Received { frame: ToGateway::Refused(refused).encode_framed() }
+    Event::Received { from: None, frame: ToGateway::Refused(refused).encode_framed() }
 }
 
 fn ended(number: u64) -> Event {
-    Event::Received { frame: ToGateway::ConnectionEnded(connection(number).into()).encode_framed() }
+    Event::Received { from: None, frame: ToGateway::ConnectionEnded(connection(number).into()).encode_framed() }
 }
 
 /// The actor goes to sleep.

@@ -50,12 +50,12 @@ fn asks(story: &mut Story<Gateway>, wanted: Open) -> (Asked, Vec<Action>) {
 }
 
 fn ended(number: u64) -> Event {
-    Event::Received { frame: ToGateway::ConnectionEnded(connection(number).into()).encode_framed() }
+    Event::Received { from: None, frame: ToGateway::ConnectionEnded(connection(number).into()).encode_framed() }
 }
 
 fn refused(id: RequestId, reason: RefusedReason) -> Event {
     let refused = control::Refused { gateway_id: GATEWAY, request_id: id, reason };
-    Event::Received { frame: ToGateway::Refused(refused).encode_framed() }
+    Event::Received { from: None, frame: ToGateway::Refused(refused).encode_framed() }
 }
 
 fn get_to(number: u64, asked: Asked) -> Action {
@@ -191,7 +191,7 @@ fn a_refusal_of_what_is_not_open_or_not_of_this_gateway_is_counted() {
     let (asked, _) = asks(&mut story, open("POST", "/", Body::None));
     story.input(refused(RequestId([9; 4]), RefusedReason::Full)).expect([]);
     let foreign = control::Refused { gateway_id: GatewayId([1; 4]), request_id: asked.id, reason: RefusedReason::Full };
-    story.input(Event::Received { frame: ToGateway::Refused(foreign).encode_framed() }).expect([]);
+    story.input(Event::Received { from: None, frame: ToGateway::Refused(foreign).encode_framed() }).expect([]);
     assert_eq!((story.machine.stats().stale, story.machine.stats().foreign), (1, 1));
     is_answered(&mut story, asked);
 }

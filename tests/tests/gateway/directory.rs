@@ -111,7 +111,7 @@ fn a_request_goes_past_those_that_nothing_is_heard_of_to_one_that_there_is() {
 
 #[test]
 fn a_connection_that_ended_gets_nothing_new_until_the_directory_tells_of_it() {
-    let ended = Event::Received { frame: ToGateway::ConnectionEnded(connection(1).into()).encode_framed() };
+    let ended = Event::Received { from: None, frame: ToGateway::ConnectionEnded(connection(1).into()).encode_framed() };
     for lost in [ended, Event::NoResponders { to: connection(1) }] {
         let mut story = gateway();
         let asked = asks(&mut story);
@@ -128,7 +128,9 @@ fn a_connection_that_ended_gets_nothing_new_until_the_directory_tells_of_it() {
 fn the_end_of_a_connection_that_nobody_knows_is_no_news() {
     let mut story = gateway();
     let asked = asks(&mut story);
-    story.input(Event::Received { frame: ToGateway::ConnectionEnded(connection(7).into()).encode_framed() }).expect([]);
+    story
+        .input(Event::Received { from: None, frame: ToGateway::ConnectionEnded(connection(7).into()).encode_framed() })
+        .expect([]);
     answer(&mut story, asked);
     story.ends();
 }
@@ -175,7 +177,7 @@ fn a_connection_that_is_left_can_end_without_the_new_one() {
     story.input(Event::Directory(seen("a", moved(Some(connection(1)))))).expect([]);
     let new = asks(&mut story);
     let ended = ToGateway::ConnectionEnded(connection(1).into()).encode_framed();
-    story.input(Event::Received { frame: ended }).expect_failed(old, FailureCode::RunnerLost, []);
+    story.input(Event::Received { from: None, frame: ended }).expect_failed(old, FailureCode::RunnerLost, []);
     answer(&mut story, new);
     story.ends();
 }

@@ -140,7 +140,7 @@ fn a_drain_waits_until_ends_are_out() {
 
 fn route_open(gateway_id: GatewayId, request_id: RequestId, number: u64) -> Event {
     let route = control::RouteOpen { gateway_id, request_id, connection: connection(number).into() };
-    Event::Received { frame: ToGateway::RouteOpen(route).encode_framed() }
+    Event::Received { from: None, frame: ToGateway::RouteOpen(route).encode_framed() }
 }
 
 #[test]

@@ -269,8 +269,8 @@ fn frames_for_another_gateway_are_counted_and_do_nothing() {
     story.actions();
     for gateway_id in [GatewayId(*b"gatf"), GatewayId::ZERO] {
         let id = MessageId { gateway_id, request_id: asked.id, message_index: 0 };
-        story.input(Event::Received { frame: to_gateway(id, response_start(200, None, false)) }).expect([]);
-        story.input(Event::Received { frame: to_gateway(id, Kind::ResponseAbort) }).expect([]);
+        story.input(Event::Received { from: None, frame: to_gateway(id, response_start(200, None, false)) }).expect([]);
+        story.input(Event::Received { from: None, frame: to_gateway(id, Kind::ResponseAbort) }).expect([]);
     }
     assert_eq!(story.machine.stats().foreign, 4);
     story.hears(asked, 0, response_start(200, None, false));
@@ -290,7 +290,7 @@ fn frames_for_requests_that_are_not_open_are_stale_and_do_nothing() {
     story.hears(asked, 0, Kind::ResponseAbort).expect([]);
     story.hears(asked, 0, Kind::Credit(credit(0))).expect([]);
     let pong = ToGateway::Pong(control::Pong { request_id: asked.id, ts: 0 }).encode_framed();
-    story.input(Event::Received { frame: pong }).expect([]);
+    story.input(Event::Received { from: None, frame: pong }).expect([]);
     assert_eq!(story.machine.stats().stale, 5);
     story.ends();
 }
@@ -303,7 +303,7 @@ fn malformed_frames_and_those_of_another_version_are_counted_and_do_nothing() {
     let good = to_gateway(message_id(asked.id, 0), response_start(200, None, false)).into_bytes();
     let mut malformed = 0;
     let mut expect_nothing = |story: &mut Story<Gateway>, bytes: Vec<u8>| {
-        story.input(Event::Received { frame: Frame::from(Bytes::from(bytes)) }).expect([]);
+        story.input(Event::Received { from: None, frame: Frame::from(Bytes::from(bytes)) }).expect([]);
         malformed += 1;
         assert_eq!(story.machine.stats().malformed, malformed);
     };
@@ -324,7 +324,7 @@ fn malformed_frames_and_those_of_another_version_are_counted_and_do_nothing() {
     };
     expect_nothing(&mut story, publication.frame.into_bytes().to_vec());
 
-    story.input(Event::Received { frame: good.into() });
+    story.input(Event::Received { from: None, frame: good.into() });
     assert_eq!(story.actions().len(), 1);
     story.ends();
 }
@@ -407,7 +407,7 @@ fn a_frame_that_arrives_in_pieces_is_read_like_one_that_is_whole() {
         message_kind: response_start(200, Some(b"body"), false),
     };
     let whole = Frame::from(ToGateway::TunnelMessage(message).encode_framed().into_bytes());
-    story.input(Event::Received { frame: whole });
+    story.input(Event::Received { from: None, frame: whole });
     let body = Body::Whole(Bytes::from_static(b"body"));
     story.expect([Action::ResponseStart { key: asked.key, head: status(200), body }]).ends();
 }

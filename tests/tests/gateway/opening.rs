@@ -255,7 +255,10 @@ fn what_is_said_to_another_key_in_the_same_slot_does_nothing() {
     assert_ne!(first.key, second.key);
     story.input(Event::ClientGone { key: first.key }).expect([]);
     assert_eq!(story.machine.request_name(first.key), None);
-    story.input(Event::Received { frame: to_gateway(message_id(first.id, 0), response_start(200, None, false)) });
+    story.input(Event::Received {
+        from: None,
+        frame: to_gateway(message_id(first.id, 0), response_start(200, None, false)),
+    });
     story.expect([]);
     answer(&mut story, second);
     story.ends();

@@ -46,7 +46,7 @@ fn ping(asked: Asked, at: Duration) -> Action {
 
 fn pong(asked: Asked, at: Duration) -> Event {
     let ts = i64::try_from(at.as_millis()).expect("a time");
-    Event::Received { frame: ToGateway::Pong(control::Pong { request_id: asked.id, ts }).encode_framed() }
+    Event::Received { from: None, frame: ToGateway::Pong(control::Pong { request_id: asked.id, ts }).encode_framed() }
 }
 
 #[test]

@@ -202,6 +202,9 @@ impl World {
                 Action::FinishRoutes { actor, generation, .. } | Action::EndRoutes { actor, generation, .. } => {
                     self.events[at].push_back(Event::RoutesEnded { actor, generation });
                 }
+                Action::Registered { actor } => {
+                    self.events[at].push_back(Event::Registered { actor, sockets: Ok(Vec::new()) });
+                }
                 Action::ShowActors => panic!("there was room for all"),
                 Action::Log(_) => {}
             }

@@ -81,7 +81,7 @@ fn waiting_for_refusing_actor() -> Stage {
     let (mut story, asked, next) = awaiting_answer_of_actor();
     let reason = control::RefusedReason::Draining;
     let refused = control::Refused { gateway_id: GATEWAY, request_id: asked.id, reason };
-    story.input(Event::Received { frame: ToGateway::Refused(refused).encode_framed() }).expect([]);
+    story.input(Event::Received { from: None, frame: ToGateway::Refused(refused).encode_framed() }).expect([]);
     (story, asked, next)
 }
 
@@ -115,7 +115,7 @@ fn waiting_for_another_websocket() -> Stage {
 fn refused(asked: Asked) -> Event {
     let reason = control::RefusedReason::Full;
     let refused = control::Refused { gateway_id: GATEWAY, request_id: asked.id, reason };
-    Event::Received { frame: ToGateway::Refused(refused).encode_framed() }
+    Event::Received { from: None, frame: ToGateway::Refused(refused).encode_framed() }
 }
 
 fn ending() -> Stage {
@@ -222,7 +222,7 @@ fn actor_changed(outcome: ChangeOutcome<ActorRecord>) -> Event {
 /// What else can happen.
 fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
     let Asked { key, id } = asked;
-    let frame = |number, kind| Event::Received { frame: to_gateway(message_id(id, number), kind) };
+    let frame = |number, kind| Event::Received { from: None, frame: to_gateway(message_id(id, number), kind) };
     let other = MessageId { gateway_id: GatewayId([1; 4]), ..message_id(id, next) };
     let of_version_8 = [&[8, 0], &to_gateway(message_id(id, next), Kind::ResponseAbort).into_bytes()[2..]].concat();
     let pong = ToGateway::Pong(control::Pong { request_id: id, ts: 0 }).encode_framed();
@@ -232,19 +232,21 @@ fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
     let abort = || to_client::Kind::RequestAbort;
     let route = |request_id, number| {
         let route = control::RouteOpen { gateway_id: GATEWAY, request_id, connection: connection(number).into() };
-        Event::Received { frame: ToGateway::RouteOpen(route).encode_framed() }
+        Event::Received { from: None, frame: ToGateway::RouteOpen(route).encode_framed() }
     };
-    let ended =
-        |number| Event::Received { frame: ToGateway::ConnectionEnded(connection(number).into()).encode_framed() };
+    let ended = |number| Event::Received {
+        from: None,
+        frame: ToGateway::ConnectionEnded(connection(number).into()).encode_framed(),
+    };
     let moved = RunnerRecord { moving: Some(connection(1)), ..record(2, abilities(10), RunnerState::Ready) };
     let state = |number, state| Event::Directory(seen("a", record(number, abilities(10), state)));
     vec![
         ("runner: a repeat", frame(next.wrapping_sub(1), text(b"text"))),
         ("runner: a gap", frame(next + 1, text(b"text"))),
         ("runner: abort with any number", frame(next + 9, Kind::ResponseAbort)),
-        ("runner: Pong", Event::Received { frame: pong }),
-        ("runner: for another gateway", Event::Received { frame: to_gateway(other, Kind::ResponseAbort) }),
-        ("runner: of version 8", Event::Received { frame: Frame::from(Bytes::from(of_version_8)) }),
+        ("runner: Pong", Event::Received { from: None, frame: pong }),
+        ("runner: for another gateway", Event::Received { from: None, frame: to_gateway(other, Kind::ResponseAbort) }),
+        ("runner: of version 8", Event::Received { from: None, frame: Frame::from(Bytes::from(of_version_8)) }),
         ("client: chunk", Event::RequestChunk { key, bytes: zeros(5), finish: false }),
         ("client: chunk of all credit", Event::RequestChunk { key, bytes: zeros(10), finish: false }),
         ("client: chunk, the last", Event::RequestChunk { key, bytes: zeros(5), finish: true }),
@@ -333,7 +335,7 @@ fn a_request_at_its_gateway_does_as_its_table_says() {
         table.state(state);
         for (name, kind) in answers() {
             let (story, asked, next) = stage();
-            let event = Event::Received { frame: to_gateway(message_id(asked.id, next), kind) };
+            let event = Event::Received { from: None, frame: to_gateway(message_id(asked.id, next), kind) };
             let name = format!("runner: {name}");
             let why_not = || why_nothing_of_it(state, &name);
             table.event_or(&name, story, |story| story.try_input(event), short::gateway, why_not);

@@ -176,14 +176,14 @@ impl<Own> Network<Own> {
         let way = self.bus.ways.entry((from, to)).or_default();
         let at = way.carry(self.now, bytes, &config.path, &mut self.random);
         inbox.take(bytes);
-        let Publication { to: subject, frame, .. } = publication;
+        let Publication { to: subject, reply_to, frame } = publication;
         if self.random.per_million(self.bus.twice) {
             inbox.take(bytes);
             // It is brought again when nobody acknowledged it in time: behind what came later.
             let again = at + Duration::from_micros(self.random.spread(1, config.late.as_micros() as u64));
-            self.tell(again, Happening::Delivered { node: to, from, to: subject, frame: frame.clone() });
+            self.tell(again, Happening::Delivered { node: to, from, to: subject, reply_to, frame: frame.clone() });
         }
-        self.tell(at, Happening::Delivered { node: to, from, to: subject, frame });
+        self.tell(at, Happening::Delivered { node: to, from, to: subject, reply_to, frame });
         Ok(())
     }
 

@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use underpass_core::Time;
 use underpass_core::directory::{
-    ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, RunnerChange, RunnerKey, RunnerRecord, RunnerSeen,
-    Versioned,
+    ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, DirectoryUnavailable, HibernatingSocket,
+    RegistryChange, RunnerChange, RunnerKey, RunnerRecord, RunnerSeen, Versioned,
 };
+use underpass_core::protocol::GatewayId;
+use underpass_core::protocol::to_client::HibernatingRequest;
 
 use super::path::Way;
 use super::table::Table;
 use super::{Happening, Network, Node, Path, Pending};
+use crate::registry::Registry;
 
 /// A directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,7 @@ pub(super) struct Directory {
     config: DirectoryConfig,
     runners: Table<RunnerKey, RunnerRecord>,
     actors: Table<ActorKey, ActorRecord>,
+    registry: Registry,
     is_away: bool,
     /// In the order of their nodes.
     watchers: BTreeMap<Node, Watcher>,
@@ -70,6 +74,8 @@ enum Watches {
 pub(super) enum Asked {
     Runner { tag: u64, change: RunnerChange },
     Actor(ActorChange),
+    Registry(RegistryChange),
+    Registered(ActorKey),
 }
 
 /// What became of it.
@@ -77,6 +83,8 @@ pub(super) enum Asked {
 pub(super) enum Answer {
     Runner { tag: u64, outcome: ChangeOutcome },
     Actor { actor: ActorKey, outcome: ChangeOutcome<ActorRecord> },
+    Registry { change: RegistryChange, outcome: Result<(), DirectoryUnavailable> },
+    Registered { actor: ActorKey, sockets: Result<Vec<HibernatingRequest>, DirectoryUnavailable> },
 }
 
 impl Asked {
@@ -85,6 +93,8 @@ impl Asked {
         match self {
             Asked::Runner { tag, .. } => Answer::Runner { tag, outcome: ChangeOutcome::Unavailable },
             Asked::Actor(change) => Answer::Actor { actor: change.key, outcome: ChangeOutcome::Unavailable },
+            Asked::Registry(change) => Answer::Registry { change, outcome: Err(DirectoryUnavailable) },
+            Asked::Registered(actor) => Answer::Registered { actor, sockets: Err(DirectoryUnavailable) },
         }
     }
 }
@@ -94,6 +104,8 @@ impl Answer {
         match self {
             Answer::Runner { tag, .. } => Answer::Runner { tag, outcome: ChangeOutcome::Unavailable },
             Answer::Actor { actor, .. } => Answer::Actor { actor, outcome: ChangeOutcome::Unavailable },
+            Answer::Registry { change, .. } => Answer::Registry { change, outcome: Err(DirectoryUnavailable) },
+            Answer::Registered { actor, .. } => Answer::Registered { actor, sockets: Err(DirectoryUnavailable) },
         }
     }
 
@@ -101,6 +113,8 @@ impl Answer {
         match self {
             Answer::Runner { tag, outcome } => Happening::Changed { node, tag, outcome: Box::new(outcome) },
             Answer::Actor { actor, outcome } => Happening::ActorChanged { node, actor, outcome: Box::new(outcome) },
+            Answer::Registry { change, outcome } => Happening::RegistryChanged { node, change, outcome },
+            Answer::Registered { actor, sockets } => Happening::Registered { node, actor, sockets },
         }
     }
 }
@@ -111,6 +125,7 @@ impl Directory {
             config,
             runners: Table::default(),
             actors: Table::default(),
+            registry: Registry::default(),
             is_away: false,
             watchers: BTreeMap::new(),
             cut_off: BTreeSet::new(),
@@ -143,6 +158,26 @@ impl<Own> Network<Own> {
     /// A process asks for a change of an actor's record; [`Happening::ActorChanged`] says what became of it.
     pub fn change_actor(&mut self, node: Node, change: ActorChange) {
         self.ask(node, Asked::Actor(change));
+    }
+
+    /// A process asks for a change of the registry; [`Happening::RegistryChanged`] says what became of it.
+    pub fn change_registry(&mut self, node: Node, change: RegistryChange) {
+        self.ask(node, Asked::Registry(change));
+    }
+
+    /// A process asks for an actor's WebSockets that can hibernate; [`Happening::Registered`] tells them.
+    pub fn ask_registered(&mut self, node: Node, actor: ActorKey) {
+        self.ask(node, Asked::Registered(actor));
+    }
+
+    /// The WebSockets that are entered in the registry, in the order of their actors. Some may be too old.
+    pub fn registry(&self) -> impl Iterator<Item = HibernatingSocket> {
+        self.directory.registry.entered()
+    }
+
+    /// A gateway's id is free again, and what it entered is gone.
+    pub fn release_gateway(&mut self, id: GatewayId) {
+        self.directory.registry.forget(id);
     }
 
     /// A process watches the runners: first those that there are, then each change.
@@ -308,6 +343,14 @@ impl<Own> Network<Own> {
                     watchers.into_iter().for_each(|watcher| self.show_actor(watcher, seen.clone()));
                 }
                 Answer::Actor { actor, outcome }
+            }
+            Asked::Registry(change) => {
+                self.directory.registry.change(change.clone(), self.now);
+                Answer::Registry { change, outcome: Ok(()) }
+            }
+            Asked::Registered(actor) => {
+                let sockets = self.directory.registry.registered(&actor, self.now);
+                Answer::Registered { actor, sockets: Ok(sockets) }
             }
         };
         let at = self.way_of(node);

@@ -2,8 +2,11 @@
 
 use underpass_core::Frame;
 use underpass_core::bus::Subject;
-use underpass_core::directory::{ActorKey, ActorRecord, ActorSeen, ChangeOutcome, RunnerSeen};
+use underpass_core::directory::{
+    ActorKey, ActorRecord, ActorSeen, ChangeOutcome, DirectoryUnavailable, RegistryChange, RunnerSeen,
+};
 use underpass_core::http::Close;
+use underpass_core::protocol::to_client::HibernatingRequest;
 
 use super::{Node, SocketId};
 
@@ -18,6 +21,8 @@ pub enum Happening<Own> {
         from: Node,
         /// To what it was published.
         to: Subject,
+        /// Who was to hear if nobody had listened.
+        reply_to: Option<Subject>,
         /// What.
         frame: Frame,
     },
@@ -101,6 +106,24 @@ pub enum Happening<Own> {
         /// What became of it.
         outcome: Box<ChangeOutcome<ActorRecord>>,
     },
+    /// What became of a change of the registry.
+    RegistryChanged {
+        /// Whom.
+        node: Node,
+        /// What was to be changed.
+        change: RegistryChange,
+        /// Whether it is known to be.
+        outcome: Result<(), DirectoryUnavailable>,
+    },
+    /// What the registry has of an actor.
+    Registered {
+        /// Whom.
+        node: Node,
+        /// Which.
+        actor: ActorKey,
+        /// Its WebSockets.
+        sockets: Result<Vec<HibernatingRequest>, DirectoryUnavailable>,
+    },
     /// The directory shows a runner.
     Seen {
         /// Whom.
@@ -170,6 +193,8 @@ impl<Own> Happening<Own> {
             | Happening::Writable { node, .. }
             | Happening::Changed { node, .. }
             | Happening::ActorChanged { node, .. }
+            | Happening::RegistryChanged { node, .. }
+            | Happening::Registered { node, .. }
             | Happening::Seen { node, .. }
             | Happening::ActorSeen { node, .. }
             | Happening::Actors { node, .. }

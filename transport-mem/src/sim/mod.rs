@@ -300,6 +300,8 @@ impl<Own> Network<Own> {
             | Happening::Writable { .. }
             | Happening::Changed { .. }
             | Happening::ActorChanged { .. }
+            | Happening::RegistryChanged { .. }
+            | Happening::Registered { .. }
             | Happening::Seen { .. }
             | Happening::ActorSeen { .. }
             | Happening::Actors { .. }

@@ -166,7 +166,7 @@ impl<B: Bus, D: Directory> Clients<B, D> {
             let progress = Arc::new(Progress::default());
             let (sender, changes) = queue();
             let requests = HashMap::new();
-            let outlets = Outlets { bus: bus.clone(), requests, actors: sender, progress: progress.clone() };
+            let outlets = Outlets { bus: bus.clone(), requests, changes: sender, progress: progress.clone() };
             let driver = Arc::new(Driver::new(machine, outlets));
             driver.drive(Event::Actors(all_actors));
             let (told, directory_told) = watch::channel(0);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use underpass_core::bus::{Bus, Delivery as BusDelivery, Subject};
-use underpass_core::directory::ActorChange;
+use underpass_core::directory::{ActorChange, RegistryChange};
 use underpass_core::gateway::{Action, Event};
 use underpass_core::http::{Body, ResponseHead};
 use underpass_core::{Failure, Gateway, RequestKey};
@@ -15,6 +15,14 @@ use crate::gate::Gate;
 use crate::listen::Progress;
 use crate::queue::Sender;
 use crate::socket::{Outgoing, OutgoingSender};
+
+/// What is wanted of the directory.
+pub(super) enum Change {
+    /// A change of an actor's record.
+    Actor(ActorChange),
+    /// A change of the registry of WebSockets that can hibernate.
+    Registry(RegistryChange),
+}
 
 /// What a request's client is to be told.
 #[derive(Debug)]
@@ -50,8 +58,8 @@ pub(super) struct Outlets<B> {
     pub(super) bus: B,
     /// A request is in here until its last action, or until its client has gone.
     pub(super) requests: HashMap<RequestKey, Outlet>,
-    /// To the directory. The gateway has one change per actor under way.
-    pub(super) actors: Sender<ActorChange>,
+    /// To the directory. The gateway has one change per actor and per WebSocket under way.
+    pub(super) changes: Sender<Change>,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -112,11 +120,8 @@ impl<B: Bus> driver::Outlets for Outlets<B> {
                     effects.wake(outlet.gate.open());
                 }
             }
-            Action::Actor(change) => {
-                if let Ok(waker) = self.actors.push(change) {
-                    effects.wake(waker);
-                }
-            }
+            Action::Actor(change) => self.change(Change::Actor(change), effects),
+            Action::Registry(change) => self.change(Change::Registry(change), effects),
             Action::Drained => self.progress.machine_drained(),
         }
     }
@@ -131,6 +136,12 @@ impl<B: Bus> driver::Outlets for Outlets<B> {
 }
 
 impl<B> Outlets<B> {
+    fn change(&self, change: Change, effects: &mut Effects<Event>) {
+        if let Ok(waker) = self.changes.push(change) {
+            effects.wake(waker);
+        }
+    }
+
     fn deliver(&mut self, key: RequestKey, delivery: Delivery, last: bool, effects: &mut Effects<Event>) {
         if let Some(outlet) = self.requests.get(&key)
             && let Ok(waker) = outlet.deliveries.push(delivery)
@@ -146,7 +157,9 @@ impl<B> Outlets<B> {
 /// What the gateway is to hear of what the bus delivers.
 pub(super) fn from_bus(delivery: BusDelivery) -> Option<Event> {
     match delivery {
-        BusDelivery::Frame { to: _, frame } => Some(Event::Received { frame }),
+        BusDelivery::Frame { to: _, reply_to, frame } => {
+            Some(Event::Received { from: reply_to.and_then(Subject::connection), frame })
+        }
         BusDelivery::Rejected(rejected) => Some(Event::PublishFailed(rejected)),
         BusDelivery::NoResponders { to: Subject::Connection(to) } => Some(Event::NoResponders { to }),
         // A gateway publishes to connections only.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use underpass_core::bus::Bus;
-use underpass_core::directory::{ActorChange, ActorSeen, Directory, DirectoryUnavailable, RunnerChange};
+use underpass_core::directory::{ActorChange, ActorKey, ActorSeen, Directory, DirectoryUnavailable, RunnerChange};
+use underpass_core::protocol::to_client::HibernatingRequest;
 use underpass_core::relay::Event;
 
 use super::outlets::{Change, Outlets};
@@ -28,6 +29,7 @@ pub(super) async fn make<B: Bus, D: Directory>(
     // What came of these the directory's watch shows.
     let mut forgotten = FuturesUnordered::new();
     let mut shown = FuturesUnordered::new();
+    let mut told = FuturesUnordered::new();
     let make = |connection: u64, change: RunnerChange| {
         let directory = &directory;
         async move { (connection, directory.change_runner(change).await) }
@@ -50,6 +52,7 @@ pub(super) async fn make<B: Bus, D: Directory>(
                     },
                     Change::Actor(change) => of_actors.push(make_actors(change)),
                     Change::Forget(change) => forgotten.push(directory.change_runner(change)),
+                    Change::Registered(actor) => told.push(registered(&directory, actor)),
                     Change::ShowActors => shown.push(all_actors(&directory)),
                 }
             }
@@ -57,6 +60,7 @@ pub(super) async fn make<B: Bus, D: Directory>(
             Some(actors) = shown.next() => {
                 driver.enter(|inside| actors.into_iter().for_each(|seen| inside.handle(Event::Actor(seen))));
             }
+            Some((actor, sockets)) = told.next() => driver.drive(Event::Registered { actor, sockets }),
             Some((actor, outcome)) = of_actors.next() => driver.drive(Event::ActorChanged { actor, outcome }),
             Some((connection, outcome)) = under_way.next() => {
                 match waiting.get_mut(&connection).and_then(VecDeque::pop_front) {
@@ -67,6 +71,13 @@ pub(super) async fn make<B: Bus, D: Directory>(
             }
         }
     }
+}
+
+async fn registered<D: Directory>(
+    directory: &D,
+    actor: ActorKey,
+) -> (ActorKey, Result<Vec<HibernatingRequest>, DirectoryUnavailable>) {
+    (actor.clone(), directory.registered(actor).await)
 }
 
 /// All actors as they are now. The watch that goes on beside it shows what changes meanwhile.

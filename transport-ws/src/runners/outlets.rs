@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use underpass_core::Relay;
 use underpass_core::bus::{Bus, Delivery, Subject};
-use underpass_core::directory::{ActorChange, RunnerChange};
+use underpass_core::directory::{ActorChange, ActorKey, RunnerChange};
 use underpass_core::relay::{Action, Event, Notice};
 use underpass_core::supervisor;
 
@@ -28,6 +28,8 @@ pub(super) enum Change {
     Actor(ActorChange),
     /// Of a runner's that nobody writes any more.
     Forget(RunnerChange),
+    /// None: an actor's WebSockets that can hibernate are to be told.
+    Registered(ActorKey),
     /// None: all actors are to be shown once more.
     ShowActors,
 }
@@ -78,6 +80,7 @@ impl<B: Bus> driver::Outlets for Outlets<B> {
             Action::Directory { connection, change } => self.change(Change::Runner { connection, change }, effects),
             Action::Actor(change) => self.change(Change::Actor(change), effects),
             Action::Forget(change) => self.change(Change::Forget(change), effects),
+            Action::Registered { actor } => self.change(Change::Registered(actor), effects),
             Action::ShowActors => self.change(Change::ShowActors, effects),
             Action::Kv { connection, number, call, owner } => {
                 // It is asked here, in order, and answers when it likes.
@@ -141,7 +144,9 @@ fn log(connection: u64, notice: &Notice) {
 /// What the relay is to hear of what the bus delivers.
 pub(super) fn from_bus(delivery: Delivery) -> Option<Event> {
     match delivery {
-        Delivery::Frame { to: Subject::Connection(to), frame } => Some(Event::FromBus { connection: to.number, frame }),
+        Delivery::Frame { to: Subject::Connection(to), frame, .. } => {
+            Some(Event::FromBus { connection: to.number, frame })
+        }
         Delivery::Rejected(rejected) => Some(Event::PublishFailed(rejected)),
         Delivery::NoResponders { to: Subject::Gateway(gateway) } => Some(Event::NoResponders { gateway }),
         // Neither comes to a relay: its inbox is for connections, and it asks for no word of other relays.
@@ -167,13 +172,13 @@ mod tests {
         let rejected = Rejected { publication, reason: PublishError::Full };
         for (delivery, event) in [
             (
-                Delivery::Frame { to: connection, frame: frame.clone() },
+                Delivery::Frame { to: connection, reply_to: None, frame: frame.clone() },
                 Some(Event::FromBus { connection: 3, frame: frame.clone() }),
             ),
             (Delivery::Rejected(rejected.clone()), Some(Event::PublishFailed(rejected))),
             (Delivery::NoResponders { to: Subject::Gateway(gateway) }, Some(Event::NoResponders { gateway })),
             (Delivery::NoResponders { to: connection }, None),
-            (Delivery::Frame { to: Subject::Gateway(gateway), frame }, None),
+            (Delivery::Frame { to: Subject::Gateway(gateway), reply_to: None, frame }, None),
         ] {
             assert_eq!(from_bus(delivery), event);
         }

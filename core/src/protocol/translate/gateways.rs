@@ -95,6 +95,7 @@ impl NamesGateways for ToGateway {
             ToGateway::TunnelMessage(message) => message.names_zero(),
             ToGateway::Refused(refused) => refused.gateway_id == GatewayId::ZERO,
             ToGateway::RouteOpen(route) => route.gateway_id == GatewayId::ZERO,
+            ToGateway::Restored(restored) => restored.gateway_id == GatewayId::ZERO,
             ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) => false,
         }
     }

@@ -202,6 +202,7 @@ impl Translate<ToGateway> for v4::ToGateway {
             Newer::ConnectionEnded(_) => return Err(Untranslatable::Private { message: "ToGatewayConnectionEnded" }),
             Newer::Refused(_) => return Err(Untranslatable::Private { message: "ToGatewayRefused" }),
             Newer::RouteOpen(_) => return Err(Untranslatable::Private { message: "ToGatewayRouteOpen" }),
+            Newer::Restored(_) => return Err(Untranslatable::Private { message: "ToGatewayRestored" }),
         })
     }
 }

@@ -89,7 +89,7 @@ impl Inbox for HubInbox {
 
 fn delivery(delivered: Delivered) -> Delivery {
     match delivered {
-        Delivered::Frame { to, frame } => Delivery::Frame { to, frame: Frame::from(frame) },
+        Delivered::Frame { to, reply_to, frame } => Delivery::Frame { to, reply_to, frame: Frame::from(frame) },
         Delivered::NoResponders { to } => Delivery::NoResponders { to },
     }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use underpass_core::directory::{
-    ActorChange, ActorRecord, ActorSeen, ChangeOutcome, Directory, DirectoryUnavailable, RunnerChange, RunnerSeen,
-    Watch,
+    ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, Directory, DirectoryUnavailable, RegistryChange,
+    RunnerChange, RunnerSeen, Watch,
 };
 use underpass_core::protocol::GatewayId;
+use underpass_core::protocol::to_client::HibernatingRequest;
 
 use super::wire::{Answer, Feed, Hello, Question, dial, hear};
 
@@ -56,7 +57,11 @@ impl Directory for HubDirectory {
     async fn claim_gateway(&self, id: GatewayId) -> Result<bool, DirectoryUnavailable> {
         match self.ask(Question::Claim(id)).await? {
             Answer::Claim(free) => Ok(free),
-            Answer::Release | Answer::Change(_) | Answer::ChangeActor(_) => Err(DirectoryUnavailable),
+            Answer::Release
+            | Answer::Change(_)
+            | Answer::ChangeActor(_)
+            | Answer::ChangeRegistry
+            | Answer::Registered(_) => Err(DirectoryUnavailable),
         }
     }
 
@@ -67,9 +72,14 @@ impl Directory for HubDirectory {
     async fn change_runner(&self, change: RunnerChange) -> ChangeOutcome {
         match self.ask(Question::Change(Box::new(change))).await {
             Ok(Answer::Change(outcome)) => outcome,
-            Ok(Answer::Claim(_) | Answer::Release | Answer::ChangeActor(_)) | Err(DirectoryUnavailable) => {
-                ChangeOutcome::Unavailable
-            }
+            Ok(
+                Answer::Claim(_)
+                | Answer::Release
+                | Answer::ChangeActor(_)
+                | Answer::ChangeRegistry
+                | Answer::Registered(_),
+            )
+            | Err(DirectoryUnavailable) => ChangeOutcome::Unavailable,
         }
     }
 
@@ -80,9 +90,10 @@ impl Directory for HubDirectory {
     async fn change_actor(&self, change: ActorChange) -> ChangeOutcome<ActorRecord> {
         match self.ask(Question::ChangeActor(Box::new(change))).await {
             Ok(Answer::ChangeActor(outcome)) => outcome,
-            Ok(Answer::Claim(_) | Answer::Release | Answer::Change(_)) | Err(DirectoryUnavailable) => {
-                ChangeOutcome::Unavailable
-            }
+            Ok(
+                Answer::Claim(_) | Answer::Release | Answer::Change(_) | Answer::ChangeRegistry | Answer::Registered(_),
+            )
+            | Err(DirectoryUnavailable) => ChangeOutcome::Unavailable,
         }
     }
 
@@ -91,6 +102,21 @@ impl Directory for HubDirectory {
         let mut there = Vec::new();
         watch.changed(&mut there).await?;
         Ok((there, watch))
+    }
+
+    async fn change_registry(&self, change: RegistryChange) -> Result<(), DirectoryUnavailable> {
+        self.ask(Question::ChangeRegistry(change)).await.map(|_| ())
+    }
+
+    async fn registered(&self, actor: ActorKey) -> Result<Vec<HibernatingRequest>, DirectoryUnavailable> {
+        match self.ask(Question::Registered(actor)).await? {
+            Answer::Registered(requests) => Ok(requests),
+            Answer::Claim(_)
+            | Answer::Release
+            | Answer::Change(_)
+            | Answer::ChangeActor(_)
+            | Answer::ChangeRegistry => Err(DirectoryUnavailable),
+        }
     }
 }
 

@@ -101,7 +101,7 @@ impl Shared {
     fn publish(&self, Published { to, reply_to, frame }: Published) {
         let inboxes = self.inboxes();
         let told = match inboxes.get(&to.address()) {
-            Some(inbox) => inbox.try_send(Delivered::Frame { to, frame }),
+            Some(inbox) => inbox.try_send(Delivered::Frame { to, reply_to, frame }),
             None => match reply_to.and_then(|reply_to| inboxes.get(&reply_to.address())) {
                 Some(inbox) => inbox.try_send(Delivered::NoResponders { to }),
                 None => Ok(()),
@@ -121,6 +121,13 @@ impl Shared {
             }
             Question::Change(change) => Answer::Change(self.directory.change_runner(*change).await),
             Question::ChangeActor(change) => Answer::ChangeActor(self.directory.change_actor(*change).await),
+            Question::ChangeRegistry(change) => {
+                self.directory.change_registry(change).await.ok();
+                Answer::ChangeRegistry
+            }
+            Question::Registered(actor) => {
+                Answer::Registered(self.directory.registered(actor).await.unwrap_or_default())
+            }
         }
     }
 

@@ -12,8 +12,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use underpass_core::bus::{Address, Subject};
-use underpass_core::directory::{ActorChange, ActorRecord, ChangeOutcome, RunnerChange};
+use underpass_core::directory::{ActorChange, ActorKey, ActorRecord, ChangeOutcome, RegistryChange, RunnerChange};
 use underpass_core::protocol::GatewayId;
+use underpass_core::protocol::to_client::HibernatingRequest;
 
 /// How many messages wait for who is to read them.
 pub(super) const QUEUE: usize = 4_096;
@@ -44,7 +45,7 @@ pub(super) struct Published {
 /// What comes out of an inbox.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Delivered {
-    Frame { to: Subject, frame: Bytes },
+    Frame { to: Subject, reply_to: Option<Subject>, frame: Bytes },
     NoResponders { to: Subject },
 }
 
@@ -55,6 +56,8 @@ pub(super) enum Question {
     Release(GatewayId),
     Change(Box<RunnerChange>),
     ChangeActor(Box<ActorChange>),
+    ChangeRegistry(RegistryChange),
+    Registered(ActorKey),
 }
 
 /// The directory's answer.
@@ -64,6 +67,8 @@ pub(super) enum Answer {
     Release,
     Change(ChangeOutcome),
     ChangeActor(ChangeOutcome<ActorRecord>),
+    ChangeRegistry,
+    Registered(Vec<HibernatingRequest>),
 }
 
 /// Dials the hub for something.

@@ -44,13 +44,19 @@ impl World<'_> {
     /// The network brings something.
     pub(in crate::sim) fn gateway_happens(&mut self, index: usize, happening: Happening<Own>) {
         let (about, event) = match happening {
-            Happening::Delivered { frame, .. } => (About::Nobody, Event::Received { frame }),
+            Happening::Delivered { reply_to, frame, .. } => {
+                let from = reply_to.and_then(Subject::connection);
+                (About::Nobody, Event::Received { from, frame })
+            }
             Happening::NoResponders { to: Subject::Connection(to), .. } => (About::Nobody, Event::NoResponders { to }),
             Happening::Seen { seen, .. } => (About::Nobody, Event::Directory(*seen)),
             Happening::Actors { all, .. } => (About::Nobody, Event::Actors(all)),
             Happening::ActorSeen { seen, .. } => (About::Nobody, Event::Actor(*seen)),
             Happening::ActorChanged { actor, outcome, .. } => {
                 (About::Nobody, Event::ActorChanged { actor, outcome: *outcome })
+            }
+            Happening::RegistryChanged { change, outcome, .. } => {
+                (About::Nobody, Event::RegistryChanged { change, outcome })
             }
             Happening::DirectoryAway { .. } => (About::Nobody, Event::DirectoryAway),
             Happening::DirectoryBack { .. } => (About::Nobody, Event::DirectoryBack),
@@ -165,6 +171,13 @@ impl World<'_> {
                 self.note(host, About::Nobody, 6, || format!("→ directory: {change:?}"));
                 if let Some(node) = self.gateways[index].running() {
                     self.network.change_actor(node, change);
+                }
+                return;
+            }
+            Action::Registry(change) => {
+                self.note(host, About::Nobody, 10, || format!("→ directory: {change:?}"));
+                if let Some(node) = self.gateways[index].running() {
+                    self.network.change_registry(node, change);
                 }
                 return;
             }

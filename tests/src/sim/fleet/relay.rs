@@ -95,6 +95,7 @@ impl World<'_> {
             Happening::ActorChanged { actor, outcome, .. } => {
                 (About::Nobody, Event::ActorChanged { actor, outcome: *outcome })
             }
+            Happening::Registered { actor, sockets, .. } => (About::Nobody, Event::Registered { actor, sockets }),
             Happening::Seen { seen, .. } => (About::Nobody, Event::Runner(*seen)),
             Happening::ActorSeen { seen, .. } => (About::Nobody, Event::Actor(*seen)),
             Happening::DirectoryAway { .. } => (About::Nobody, Event::DirectoryAway),
@@ -181,6 +182,10 @@ impl World<'_> {
             Action::Actor(change) => {
                 self.note(host, About::Nobody, 6, || format!("→ directory: {change:?}"));
                 self.network.change_actor(node, change);
+            }
+            Action::Registered { actor } => {
+                self.note(host, About::Nobody, 10, || format!("→ directory: what is registered for {actor:?}"));
+                self.network.ask_registered(node, actor);
             }
             Action::ShowActors => {
                 self.note(host, About::Nobody, 9, || "→ directory: all actors once more".into());
