@@ -9,7 +9,8 @@ use crate::wire::{GATEWAY, abilities, connection, gone, message_id, open, open_w
 use bytes::Bytes;
 use underpass_core::bus::{Publication, Rejected};
 use underpass_core::directory::{
-    Abilities, ActorChange, ActorRecord, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerState, Versioned,
+    Abilities, ActorChange, ActorRecord, ActorSeen, ActorState, ChangeOutcome, DirectoryUnavailable, RegistryChange,
+    Revision, RunnerState, Versioned,
 };
 use underpass_core::http::Body;
 use underpass_core::protocol::tunnel::to_client::Kind;
@@ -40,6 +41,8 @@ pub struct Clients {
     pings: VecDeque<to_runner::Ping>,
     /// Changes of actors' records that have had no outcome.
     asked: VecDeque<ActorChange>,
+    /// Changes of the registry that have had no outcome.
+    registry: VecDeque<RegistryChange>,
     revision: u64,
     ends: [u64; 2],
 }
@@ -76,6 +79,7 @@ impl Clients {
             published: VecDeque::new(),
             pings: VecDeque::new(),
             asked: VecDeque::new(),
+            registry: VecDeque::new(),
             revision: 0,
             ends: [0; 2],
         }
@@ -128,9 +132,31 @@ impl Clients {
         })
     }
 
+    /// A relay says that it has a route, over which the numbers begin anew.
+    fn restored(&mut self) -> Option<gateway::Event> {
+        let key = self.key()?;
+        let request_id = self.open.get_mut(&key).map_or(RequestId([9; 4]), |(id, next)| {
+            *next = 0;
+            *id
+        });
+        let generation = (self.now.as_micros() / 1_000_000) as u32 + self.noise.below(3) as u32;
+        let connection = connection(self.noise.below(15) as u64).into();
+        let restored = control::Restored { gateway_id: GATEWAY, request_id, connection, generation };
+        Some(gateway::Event::Received { from: None, frame: ToGateway::Restored(restored).encode_framed() })
+    }
+
     fn event(&mut self) -> Option<gateway::Event> {
         if self.noise.once_in(30) {
             return self.actor_event();
+        }
+        if self.noise.once_in(8)
+            && let Some(change) = self.registry.pop_front()
+        {
+            let outcome = if self.noise.once_in(4) { Err(DirectoryUnavailable) } else { Ok(()) };
+            return Some(gateway::Event::RegistryChanged { change, outcome });
+        }
+        if self.noise.once_in(15) {
+            return self.restored();
         }
         use gateway::Event;
         let noise = &mut self.noise;
@@ -283,7 +309,12 @@ impl Clients {
                     self.asked.push_back(change);
                     continue;
                 }
-                Action::Registry(_) | Action::Drained => continue,
+                Action::Registry(change) => {
+                    assert!(!self.registry.contains(&change), "{change:?} twice at a time");
+                    self.registry.push_back(change);
+                    continue;
+                }
+                Action::Drained => continue,
                 Action::ResponseStart { key, body, .. } => (key, body != Body::Stream),
                 Action::ResponseChunk { key, finish, .. } => (key, finish),
                 Action::WebSocketOpened { key } | Action::WebSocketMessage { key, .. } => (key, false),
@@ -335,6 +366,15 @@ impl Clients {
         self.now += Duration::from_secs(3_600);
         self.gateway.handle(gateway::Event::Tick, self.now).expect("a tick is no misuse");
         self.take();
+        while let Some(change) = self.registry.pop_front() {
+            let outcome = Ok(());
+            self.gateway.handle(gateway::Event::RegistryChanged { change, outcome }, self.now).expect("no misuse");
+            self.take();
+        }
+        for ActorChange { key: actor, .. } in std::mem::take(&mut self.asked) {
+            let outcome = ChangeOutcome::Unavailable;
+            self.gateway.handle(gateway::Event::ActorChanged { actor, outcome }, self.now).expect("no misuse");
+        }
         holds_nothing(&self.gateway);
         let stats = self.gateway.stats();
         assert_eq!(stats.opened, stats.answered + stats.client_gone + stats.failed, "{stats:?}");
