@@ -133,8 +133,13 @@ pub fn supervisor(action: &supervisor::Action) -> String {
     use supervisor::Action;
     match action {
         Action::Commands { commands, .. } => {
-            let command = |command: &CommandWrapper| match command.inner {
-                Command::StartActor(_) => format!("start {}", life(&command.checkpoint)),
+            let command = |command: &CommandWrapper| match &command.inner {
+                Command::StartActor(start) if start.hibernating_requests.is_empty() => {
+                    format!("start {}", life(&command.checkpoint))
+                }
+                Command::StartActor(start) => {
+                    format!("start {} sockets {}", life(&command.checkpoint), start.hibernating_requests.len())
+                }
                 Command::StopActor => format!("stop {}", life(&command.checkpoint)),
             };
             format!("→runner {}", commands.iter().map(command).collect::<Vec<_>>().join(" "))
@@ -145,6 +150,9 @@ pub fn supervisor(action: &supervisor::Action) -> String {
             format!("→runner ack {}", events.join(" "))
         }
         Action::Change(change) => actor(change),
+        Action::Restore { generation, sockets, left_out, .. } => {
+            format!("restore {generation} sockets {} left out {}", sockets.len(), left_out.len())
+        }
         Action::FinishRoutes { generation, .. } => format!("finish routes {generation}"),
         Action::EndRoutes { generation, .. } => format!("end routes {generation}"),
         Action::ShowActors => "show actors".into(),

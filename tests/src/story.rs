@@ -145,6 +145,7 @@ impl AtRest for Relay {
             ("runners", stats.supervisor.runners),
             ("connections of actors", stats.supervisor.connections),
             ("deadlines of actors", stats.supervisor.deadlines),
+            ("questions about actors", stats.supervisor.asking),
         ]
     }
 }
@@ -179,6 +180,7 @@ impl AtRest for Supervisor {
             ("hosted", stats.hosted),
             ("waiting", stats.waiting),
             ("alarms", stats.alarms),
+            ("questions", stats.asking),
             ("events", stats.held_events),
             ("deadlines", stats.deadlines),
         ]

@@ -8,7 +8,7 @@ use crate::bus::{ConnectionId, Publication, PublishError, Rejected, Subject};
 use crate::failure::FailureCode;
 use crate::frame::Frame;
 use crate::http::Close;
-use crate::protocol::to_gateway::{Refused, RefusedReason};
+use crate::protocol::to_gateway::{Refused, RefusedReason, Restored};
 use crate::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage, to_client, to_server};
 use crate::protocol::{Dialect, GatewayId, MessageId, MessageIndex, ToClient, ToGateway};
 use crate::time::Time;
@@ -38,7 +38,7 @@ pub(super) enum End {
 
 impl Cause {
     /// What the runner's end of a WebSocket is told.
-    fn close(self) -> Close {
+    pub(super) fn close(self) -> Close {
         let failure = match self {
             Cause::Overloaded => FailureCode::Overloaded,
             Cause::BusLost => FailureCode::BusLost,
@@ -185,10 +185,11 @@ impl Relay {
                 let id = RouteId { connection: connection.number, gateway_id, request_id };
                 self.word_refused(id, Word::Refused(reason), now);
             }
+            Ok(ToGateway::Restored(Restored { gateway_id, request_id, .. })) => {
+                self.restored_refused(connection.number, gateway_id, request_id, now);
+            }
             // The gateway's next ping makes up for each.
-            Ok(
-                ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_) | ToGateway::Restored(_),
-            ) => {}
+            Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) => {}
             // It was made here.
             Err(_) => {}
         }

@@ -211,13 +211,23 @@ pub fn with_actor() -> Story<Supervisor> {
     story
 }
 
-/// That greeting.
+/// That greeting. Its WebSockets cannot hibernate: nobody is asked for them.
 pub fn greeted(connection: u64, number: u64) -> Event {
+    greeting(connection, number, false)
+}
+
+/// The greeting of a runner whose WebSockets can hibernate.
+pub fn greeted_hibernating(connection: u64, number: u64) -> Event {
+    greeting(connection, number, true)
+}
+
+fn greeting(connection: u64, number: u64, hibernates: bool) -> Event {
     Event::Greeted(Greeted {
         connection,
         id: runner_id(number),
         key: runner_key(&format!("r{number}")),
         slots: 2,
+        hibernates,
         revision: Revision(connection),
     })
 }
