@@ -4,6 +4,7 @@ use underpass_core::bus::Subject;
 use underpass_core::directory::{ActorChange, ActorState, RegistryChange};
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::control::ActorCheckpoint;
+use underpass_core::protocol::kv::KvResponseData;
 use underpass_core::protocol::to_client::{Command, CommandWrapper};
 use underpass_core::protocol::tunnel::{to_client, to_server};
 use underpass_core::protocol::{Dialect, MessageId, ToClient, ToGateway, ToRunner, ToServer};
@@ -119,12 +120,28 @@ pub fn runner(action: &runner::Action) -> String {
         Action::WebSocketOpen { .. } => "→handler websocket".into(),
         Action::WebSocketMessage { message, .. } => format!("→handler {}", text(message)),
         Action::WebSocketClose { close, .. } => format!("→handler {}", closed(close)),
+        Action::WebSocketAsleep { .. } => "→handler asleep".into(),
+        Action::StartActor { actor, sockets, .. } => format!("start {}{}", actor.generation, slept(sockets.len())),
+        Action::StopActor { actor } => format!("stop {}", actor.generation),
+        Action::KvAnswered { answer, .. } => format!("→handler {}", stored(answer)),
         Action::PauseSource { .. } => "pause handler".into(),
         Action::ResumeSource { .. } => "resume handler".into(),
         Action::Stopped(reason) => {
             let reason = format!("{reason:?}");
             format!("stopped {}", reason.split(['(', ' ']).next().unwrap_or_default())
         }
+    }
+}
+
+fn slept(sockets: usize) -> String {
+    if sockets == 0 { String::new() } else { format!(" with {sockets} that slept") }
+}
+
+fn stored(answer: &KvResponseData) -> String {
+    match answer {
+        KvResponseData::Error { message } => format!("store: {message}"),
+        KvResponseData::Get(_) | KvResponseData::List(_) => "store: found".into(),
+        KvResponseData::Put | KvResponseData::Delete | KvResponseData::Drop => "store: done".into(),
     }
 }
 

@@ -5,6 +5,7 @@ mod drain;
 mod event;
 mod handler;
 mod link;
+mod names;
 mod request;
 mod stats;
 mod tunnel;
@@ -17,6 +18,7 @@ use hashbrown::HashMap;
 
 pub use config::Config;
 pub use event::{Action, Event, StopReason};
+pub use names::{ActorLife, Sleeping, SocketId};
 pub use stats::{Failures, Stats, Timeouts};
 
 use self::link::Link;
@@ -332,7 +334,16 @@ impl Machine for Runner {
             Event::ResponseStart { key, head, body } => self.response_start(key, head, body)?,
             Event::ResponseChunk { key, bytes, finish } => self.response_chunk(key, bytes, finish)?,
             Event::HandlerFailed { key } => self.handler_failed(key),
-            Event::WebSocketAccept { key } => self.websocket_accept(key)?,
+            Event::WebSocketAccept { key, can_hibernate: _ } => self.websocket_accept(key)?,
+            Event::WebSocketRestore { .. } | Event::Handled { .. } => {
+                return Err(ApiMisuse::OutOfTurn("a WebSocket that can't hibernate"));
+            }
+            Event::ActorRunning { .. }
+            | Event::ActorStopped { .. }
+            | Event::ActorSleep { .. }
+            | Event::ActorDestroy { .. }
+            | Event::ActorAlarm { .. }
+            | Event::Kv { .. } => return Err(ApiMisuse::OutOfTurn("an actor that was not started")),
             Event::WebSocketMessage { key, message } => self.websocket_message(key, message)?,
             Event::WebSocketClose { key, close } => self.websocket_close(key, close)?,
             Event::Consumed { key, bytes } => self.consumed(key, bytes),

@@ -1,5 +1,6 @@
 //! What comes from gateways: requests, their bodies, messages, ends.
 
+use super::names::SocketId;
 use super::request::{Request, State, WireId};
 use super::{Action, Ended, Purpose, Runner};
 use crate::failure::{Failure, FailureCode, RequestName};
@@ -9,7 +10,7 @@ use crate::machine::flow::{Inflow, Order, Outflow};
 use crate::protocol::tunnel::to_client::{Kind, RequestChunk, RequestStart, WebSocketMessage, WebSocketOpen};
 use crate::protocol::tunnel::to_server::{self, ResponseStart};
 use crate::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage};
-use crate::protocol::{Dialect, MessageId, ToServer};
+use crate::protocol::{Dialect, MessageId, MessageIndex, ToServer};
 
 impl Runner {
     pub(super) fn tunnel_message(&mut self, connection: u64, message: ToClientTunnelMessage, dialect: Dialect) {
@@ -107,8 +108,9 @@ impl Runner {
         }
         let key = self.insert(id, State::AwaitingWebSocket, dialect);
         let WebSocketOpen { actor_id, path, headers } = open;
+        let socket = SocketId { gateway_id: id.gateway_id, request_id: id.request_id };
         let head = RequestHead { method: "GET".into(), path, headers };
-        self.actions.push_back(Action::WebSocketOpen { key, actor_id, head });
+        self.actions.push_back(Action::WebSocketOpen { key, actor_id, head, socket });
     }
 
     fn answer_unopened(&mut self, id: WireId, message_kind: to_server::Kind) {
@@ -132,7 +134,7 @@ impl Runner {
             | Kind::WebSocketClose(_) => {}
         }
         match request.inward.order(message_id.message_index) {
-            Order::Next => self.in_order(key, kind),
+            Order::Next => self.in_order(key, message_id.message_index, kind),
             Order::Repeat => self.counted.late += 1,
             Order::Gap => {
                 self.counted.gaps += 1;
@@ -141,7 +143,7 @@ impl Runner {
         }
     }
 
-    fn in_order(&mut self, key: RequestKey, kind: Kind) {
+    fn in_order(&mut self, key: RequestKey, number: MessageIndex, kind: Kind) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let body_has_ended = request.inward.has_ended();
         match (kind, &request.state) {
@@ -151,7 +153,7 @@ impl Runner {
                 self.request_chunk(key, chunk);
             }
             (Kind::WebSocketMessage(message), State::OpenWebSocket | State::AwaitingWebSocket) => {
-                self.message_for_handler(key, message);
+                self.message_for_handler(key, number, message);
             }
             // The handler has closed: it wants no more.
             (Kind::WebSocketMessage(_), State::ClosingWebSocket) => {}
@@ -197,7 +199,7 @@ impl Runner {
         }
     }
 
-    fn message_for_handler(&mut self, key: RequestKey, message: WebSocketMessage) {
+    fn message_for_handler(&mut self, key: RequestKey, number: MessageIndex, message: WebSocketMessage) {
         let Some(request) = self.requests.get_mut(key) else { return };
         if message.data.len() > self.config.max_message {
             return self.abort(key, FailureCode::MessageTooLarge);
@@ -206,7 +208,7 @@ impl Runner {
             return self.abort(key, FailureCode::Overloaded);
         }
         match Message::from_wire(message) {
-            Some(message) => self.actions.push_back(Action::WebSocketMessage { key, message }),
+            Some(message) => self.actions.push_back(Action::WebSocketMessage { key, number, message }),
             None => self.abort(key, FailureCode::RunnerFailed),
         }
     }

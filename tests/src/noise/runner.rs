@@ -108,7 +108,7 @@ impl Handlers {
             }
             (10..12, Some(key)) => Event::ResponseChunk { key, bytes: noise.zeros(30), finish: noise.once_in(8) },
             (12, Some(key)) if noise.once_in(8) => Event::HandlerFailed { key },
-            (12 | 13, Some(key)) => Event::WebSocketAccept { key },
+            (12 | 13, Some(key)) => Event::WebSocketAccept { key, can_hibernate: noise.once_in(2) },
             (14, Some(key)) => Event::WebSocketMessage { key, message: noise.message() },
             (15, Some(key)) if noise.once_in(4) => Event::WebSocketClose { key, close: noise.close() },
             _ => {
@@ -188,6 +188,9 @@ impl Handlers {
                     continue;
                 }
                 Action::Ready { .. } => continue,
+                Action::StartActor { .. } | Action::StopActor { .. } | Action::KvAnswered { .. } => {
+                    panic!("this runner has no state")
+                }
                 Action::Stopped(_) => {
                     self.stopped = true;
                     continue;
@@ -196,7 +199,7 @@ impl Handlers {
                     assert_eq!(self.open.insert(key, false), None, "a key that is in use");
                     continue;
                 }
-                Action::Aborted { key } | Action::WebSocketClose { key, .. } => {
+                Action::Aborted { key } | Action::WebSocketClose { key, .. } | Action::WebSocketAsleep { key } => {
                     assert_eq!(self.open.insert(key, true), Some(false), "a second end of {key:?}");
                     self.paused.remove(&key);
                     continue;

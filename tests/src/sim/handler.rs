@@ -163,7 +163,7 @@ impl Handler {
                     turn.later.push((Duration::ZERO, Step::Send));
                 }
             }
-            other @ (Action::Request { .. } | Action::WebSocketOpen { .. }) => {
+            other @ (Action::Request { .. } | Action::WebSocketOpen { .. } | Action::WebSocketAsleep { .. }) => {
                 turn.wrong(|| format!("the same request again: {other:?}"));
             }
             // Those are not about a request.
@@ -255,7 +255,7 @@ impl Handler {
             }
             Wish::WebSocket(socket) => match socket.welcome {
                 Welcome::Accepted => {
-                    turn.events.push(Event::WebSocketAccept { key });
+                    turn.events.push(Event::WebSocketAccept { key, can_hibernate: false });
                     self.stage = Stage::Sending;
                     turn.later.push((socket.down.gap, Step::Send));
                 }

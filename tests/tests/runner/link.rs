@@ -421,7 +421,7 @@ fn the_loss_of_the_connection_ends_all_that_is_open_and_its_answers_go_nowhere()
         assert_eq!((story.machine.stats().open, story.machine.stats().lost), (0, 5));
         story.input(Event::ResponseStart { key: request, head: status(200), body: Body::None }).expect([]);
         story.input(Event::HandlerFailed { key: responding }).expect([]);
-        story.input(Event::WebSocketAccept { key: asking }).expect([]);
+        story.input(Event::WebSocketAccept { key: asking, can_hibernate: false }).expect([]);
         story.input(Event::WebSocketMessage { key: socket, message: message() }).expect([]);
         waits(&mut story);
         story.becomes_ready(Dialect::Underpass);

@@ -181,7 +181,7 @@ impl driver::Outlets for Outlets {
                 let answering = Answering::new(key, driver, handler);
                 effects.spawn(self.handlers.request(Arrival { actor_id, head }, body, answering));
             }
-            Action::WebSocketOpen { key, actor_id, head } => {
+            Action::WebSocketOpen { key, actor_id, head, socket: _ } => {
                 let Some(driver) = self.driver.upgrade().filter(|_| !self.over) else { return };
                 let (sender, messages) = queue();
                 let (outlet, handler) = Outlet::new(sender);
@@ -192,7 +192,9 @@ impl driver::Outlets for Outlets {
             Action::RequestChunk { key, bytes, finish } => {
                 self.deliver(key, Delivery::Chunk { bytes, finish }, effects);
             }
-            Action::WebSocketMessage { key, message } => self.deliver(key, Delivery::Message(message), effects),
+            Action::WebSocketMessage { key, number: _, message } => {
+                self.deliver(key, Delivery::Message(message), effects)
+            }
             Action::WebSocketClose { key, close } => match self.requests.get(&key) {
                 Some(Outlet { handler, .. }) if handler.accepted.load(Ordering::Acquire) => {
                     handler.closed.store(true, Ordering::Release);
@@ -215,6 +217,11 @@ impl driver::Outlets for Outlets {
                     effects.wake(outlet.handler.gate.open());
                 }
             }
+            // They are for runners with state.
+            Action::WebSocketAsleep { .. }
+            | Action::StartActor { .. }
+            | Action::StopActor { .. }
+            | Action::KvAnswered { .. } => {}
             Action::Stopped(reason) => {
                 tracing::info!(?reason, "this runner has stopped");
                 self.status.send_modify(|status| *status = Status { ready: false, stopped: Some(reason) });

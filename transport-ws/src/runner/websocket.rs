@@ -99,7 +99,7 @@ impl Pending {
         let Pending(receiver) = self;
         let socket = receiver.socket.clone();
         socket.handler.accepted.store(true, Ordering::Release);
-        socket.driver.drive(Event::WebSocketAccept { key: socket.key });
+        socket.driver.drive(Event::WebSocketAccept { key: socket.key, can_hibernate: false });
         WebSocket { sender: WebSocketSender { socket }, receiver }
     }
 }

@@ -144,12 +144,16 @@ impl World<'_> {
             | Action::Send { .. }
             | Action::Disconnect { .. }
             | Action::Ready { .. }
+            | Action::StartActor { .. }
+            | Action::StopActor { .. }
+            | Action::KvAnswered { .. }
             | Action::Stopped(_) => None,
             Action::Request { key, .. }
             | Action::RequestChunk { key, .. }
             | Action::Aborted { key }
             | Action::WebSocketOpen { key, .. }
             | Action::WebSocketMessage { key, .. }
+            | Action::WebSocketAsleep { key }
             | Action::WebSocketClose { key, .. }
             | Action::PauseSource { key }
             | Action::ResumeSource { key } => Some(*key),

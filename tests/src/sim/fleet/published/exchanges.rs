@@ -184,7 +184,7 @@ impl World<'_> {
                 Err(_) => return self.wrong(About::Wire(name), || "a text that is none".into()),
             }
         };
-        exchange.handler.sees(Action::WebSocketMessage { key, message }, &client.plan, &mut self.handler_turn);
+        exchange.handler.sees(Action::WebSocketMessage { key, number, message }, &client.plan, &mut self.handler_turn);
         self.carry_out_published(index, name);
     }
 
