@@ -196,6 +196,33 @@ fn a_socket_whose_actor_sleeps_and_wakes_on_the_same_connection_has_a_route_ther
 }
 
 #[test]
+fn that_a_socket_sleeps_is_told_again_when_the_bus_gave_it_back_until_it_is_awake_again() {
+    let mut hosting = awake(&[1]);
+    hosting.tells(1, says("default", 1, sleeps()));
+    let asleep = publishes(1, of_socket(1, 0), close(1001, "actor.stopped", true));
+    assert_eq!(hosting.saw(), std::slice::from_ref(&asleep));
+    bus_refuses(&mut hosting, asleep.clone(), PublishError::Full);
+    assert_eq!((hosting.heard(1).len(), hosting.saw()), (1, vec![]), "its stop");
+    hosting.jumps(Duration::from_millis(250) - INSTANT);
+    assert_eq!(hosting.saw(), []);
+    hosting.jumps(INSTANT);
+    assert_eq!(hosting.saw(), std::slice::from_ref(&asleep));
+    bus_refuses(&mut hosting, asleep.clone(), PublishError::Full);
+    // A gateway that takes it for awake yet is told the same when it pings.
+    hosting.gateway_pings(1, of_socket(1, 0), 7);
+    assert_eq!(hosting.saw(), [answers_ping(1, of_socket(1, 0), 7), asleep.clone()]);
+    hosting.tells(1, says("default", 2, stopped(StopCode::Ok))).wants("default");
+    hosting.tells(1, vec![event("default", 2, 0, running())]);
+    assert_eq!(hosting.saw(), [wakes(1, of_socket(1, 0), 2)]);
+    // What comes back now is of the sleep before.
+    bus_refuses(&mut hosting, asleep, PublishError::Full);
+    hosting.jumps(Duration::from_secs(5));
+    let stats = hosting.story.machine.stats();
+    assert_eq!((hosting.saw(), stats.routes, stats.ending), (vec![], 1, 0));
+    hosting.ends();
+}
+
+#[test]
 fn a_route_that_is_open_already_is_left_as_it_is() {
     let mut hosting = awake(&[]);
     hosting.asks(1, of_socket(1, 0), websocket_open());
