@@ -83,7 +83,7 @@ fn a_runner_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over()
 
 #[test]
 fn a_relay_of_actors_in_noise_holds_nothing_when_all_is_over() {
-    let mut all = (0, 0, 0, 0);
+    let mut all = (0, 0, 0, 0, 0);
     for seed in SEEDS {
         let mut runners = Runners::new(Noise::new(seed));
         for _ in 0..events() / 4 {
@@ -94,8 +94,10 @@ fn a_relay_of_actors_in_noise_holds_nothing_when_all_is_over() {
         all.1 += stats.supervisor.started;
         all.2 += stats.kv_calls;
         all.3 += stats.ends.actor_stopped;
+        all.4 += stats.restored;
     }
-    assert!(all.0 > 300 && all.1 > 300 && all.2 > 100 && all.3 > 20, "too quiet: {all:?}");
+    let loud = all.0 > 300 && all.1 > 300 && all.2 > 100 && all.3 > 20 && all.4 > 100;
+    assert!(loud, "too quiet: {all:?}");
 }
 
 #[test]
@@ -119,6 +121,8 @@ fn a_supervisor_in_noise_starts_no_life_twice_and_holds_nothing_when_all_is_over
             stats.superseded,
             stats.conflicts,
             stats.unavailable,
+            stats.registry_unavailable,
+            stats.sockets_left_out,
             stats.duplicate_events,
             stats.stale_events,
             stats.foreign_events,

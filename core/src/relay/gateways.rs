@@ -38,7 +38,10 @@ impl Relay {
                     self.tell_restored(id, generation);
                 }
             }
-            Standing::Closed | Standing::Unknown => self.tell_end(id, Word::Abort),
+            Standing::Closed | Standing::Unknown => {
+                let word = self.endings.word(id).unwrap_or(Word::Abort);
+                self.tell_end(id, word);
+            }
         }
         if let Some(named) = self.routes.name(number, gateway_id) {
             let named = RouteId { request_id: named, ..id };

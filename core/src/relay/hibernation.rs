@@ -101,6 +101,7 @@ impl Relay {
                 continue;
             }
             self.routes.restore(id, &actor.actor_id, generation, &mut connection.routes, now);
+            self.endings.woke(id);
             self.counted.restored += 1;
             self.tell_restored(id, generation);
             let Some(connection) = self.connections.get_mut(&number) else { return };

@@ -2,15 +2,13 @@
 
 use super::actors::Finished;
 use super::connection::Hosting;
-use super::end::{Cause, End};
+use super::end::{Cause, End, asleep};
 use super::pools::PoolKind;
 use super::routes::{RouteId, RouteKind};
 use super::{Action, Relay};
 use crate::directory::{ActorKey, Revision};
 use crate::protocol::ToClient;
 use crate::protocol::to_client::HibernatingRequest;
-use crate::protocol::tunnel::{ToServerTunnelMessage, to_server};
-use crate::protocol::{MessageId, ToGateway};
 use crate::supervisor::{self, Greeted};
 use crate::time::Time;
 
@@ -127,15 +125,8 @@ impl Relay {
 
     /// Closes a WebSocket here. At its gateway it hibernates, if it can; its runner hears nothing.
     pub(super) fn put_to_sleep(&mut self, id: RouteId, why: Cause, now: Time) {
-        let RouteId { connection, gateway_id, request_id } = id;
         let Some(message_index) = self.routes.next_answer(id) else { return };
-        let close = why.close().into_wire();
-        let close = to_server::WebSocketClose { code: close.code, reason: close.reason, hibernate: true };
-        let message = ToGateway::TunnelMessage(ToServerTunnelMessage {
-            message_id: MessageId { gateway_id, request_id, message_index },
-            message_kind: to_server::Kind::WebSocketClose(close),
-        });
         self.close_route(id, End::Aborted(why), now);
-        self.tell_gateway(connection, gateway_id, &message);
+        self.tell_gateway(id.connection, id.gateway_id, &asleep(id, message_index, why));
     }
 }

@@ -99,7 +99,7 @@ impl Supervisor {
         let connection = here.connection;
         let deadline = match life.stage {
             Stage::Starting => {
-                let sockets = life.sockets.to_start_with(self.config.max_restored);
+                let sockets = life.sockets.limited_to(self.config.max_restored);
                 if !sockets.is_empty() {
                     // Its runner may say something on them before it says that the actor runs.
                     here.restoring.insert(slot);

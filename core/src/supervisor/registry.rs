@@ -29,8 +29,8 @@ impl Sockets {
         Sockets::Known { sockets: Vec::new(), left_out: Vec::new() }
     }
 
-    /// What a life is started with: no more than so many.
-    pub(super) fn to_start_with(&mut self, most: usize) -> Vec<HibernatingRequest> {
+    /// What a life is started with: no more than so many. The others are left out.
+    pub(super) fn limited_to(&mut self, most: usize) -> Vec<HibernatingRequest> {
         match self {
             Sockets::Unasked | Sockets::Asked => Vec::new(),
             Sockets::Known { sockets, left_out } => {
@@ -126,15 +126,16 @@ impl Supervisor {
         if !here.hibernates {
             life.sockets = Sockets::none();
         }
-        match life.sockets {
-            Sockets::Known { .. } => return true,
-            Sockets::Asked => return false,
-            Sockets::Unasked => {}
+        if let Sockets::Known { .. } = life.sockets {
+            return true;
         }
-        life.sockets = Sockets::Asked;
         if life.stage == Stage::Running {
             here.restoring.insert(slot);
         }
+        if life.sockets.are_asked() {
+            return false;
+        }
+        life.sockets = Sockets::Asked;
         let armed = life.deadline.take();
         self.cancel(armed);
         if self.questions.ask(&key) {
