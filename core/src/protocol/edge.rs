@@ -147,7 +147,8 @@ impl Edge {
     /// # Errors
     /// The bytes are malformed, or name a gateway that is none.
     pub fn from_bus(&self, frame: Frame) -> Result<FromBus, EdgeError> {
-        let message = carry::from_bus(frame, self.dialect)?;
+        // The private words are between gateways and relays, whatever the runner's connection chose.
+        let message = carry::from_bus(frame, Dialect::Underpass)?;
         if message.names_zero() { Err(Untranslatable::ZeroGatewayId.into()) } else { Ok(message) }
     }
 

@@ -60,7 +60,7 @@ impl Relay {
             | ToClientWord::RequestAbort
             | ToClientWord::WebSocketMessage
             | ToClientWord::WebSocketClose
-            | ToClientWord::Credit => return,
+            | ToClientWord::Credit { .. } => return,
         }
         if message_id.gateway_id != GatewayId::ZERO {
             self.tell_refused(RouteId::new(number, message_id), RefusedReason::ConnectionEnded);
@@ -80,17 +80,28 @@ impl Relay {
                 self.open_route(id, opening, now);
             }
             ToClientWord::RequestChunk { .. } | ToClientWord::WebSocketMessage => {
-                if self.is_open(id) {
+                if !self.is_of_an_earlier_life(id, false) && self.is_open(id) {
                     self.send_bounded(id, frame, Some(message_id.message_index), now);
                 }
             }
-            ToClientWord::Credit => {
-                if self.is_open(id) {
-                    self.send_bounded(id, frame, None, now);
-                }
-            }
+            ToClientWord::Credit { total } => self.credit(id, total, frame, now),
             ToClientWord::RequestAbort => self.end_at_runner(id, RouteKind::Http, message_id, frame, now),
             ToClientWord::WebSocketClose => self.end_at_runner(id, RouteKind::WebSocket, message_id, frame, now),
+        }
+    }
+
+    /// Credit for a runner that has a word for it; or a gateway's first word over a route that was restored, which
+    /// tells its relay enough.
+    fn credit(&mut self, id: RouteId, total: u32, frame: Frame, now: Time) {
+        let is_first_word = total == 0 && self.routes.restored(id).is_some();
+        if self.is_of_an_earlier_life(id, total == 0) || !self.is_open(id) {
+            return;
+        }
+        let Some(connection) = self.connections.get(&id.connection) else { return };
+        match (connection.edge.dialect(), is_first_word) {
+            (Dialect::Underpass, _) => self.send_bounded(id, frame, None, now),
+            (Dialect::Published, true) => {}
+            (Dialect::Published, false) => self.counted.malformed += 1,
         }
     }
 

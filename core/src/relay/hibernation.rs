@@ -145,6 +145,15 @@ impl Relay {
         self.tell_gateway(number, gateway_id, &ToGateway::RouteOpen(route));
     }
 
+    /// Whether a frame for a route that was restored was sent before its gateway knew that the socket had slept: it
+    /// would come between what was handled and what is sent again. Counts it. The first word of a gateway that knows is
+    /// a credit of 0.
+    pub(super) fn is_of_an_earlier_life(&mut self, id: RouteId, is_first_word: bool) -> bool {
+        let is_early = !is_first_word && self.routes.restored(id).is_some();
+        self.counted.late += u64::from(is_early);
+        is_early
+    }
+
     /// The bus gave the word of a restored route back: it is said again a little later.
     pub(super) fn restored_refused(&mut self, number: u64, gateway_id: GatewayId, request_id: RequestId, now: Time) {
         let id = RouteId { connection: number, gateway_id, request_id };

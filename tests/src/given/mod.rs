@@ -2,8 +2,8 @@
 
 pub mod actors;
 pub mod gateway;
-pub mod hibernation;
 pub mod hosting;
 pub mod relay;
+pub mod restoring;
 pub mod runner;
 pub mod supervisor;

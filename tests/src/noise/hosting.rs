@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::given::hibernation::{close, from_client, from_handler, of_socket};
 use crate::given::hosting::{Hosting, hosting_with, init};
 use crate::given::relay::{start, websocket_open};
+use crate::given::restoring::{close, from_client, from_handler, of_socket};
 use crate::given::supervisor::{alarm, event, running, sleeps, stopped, stops};
 use crate::wire::{message_id, response_start};
 use underpass_core::Machine;

@@ -6,11 +6,9 @@ use underpass_core::Machine;
 use underpass_core::protocol::tunnel::ToServerTunnelMessage;
 use underpass_core::protocol::{ToServer, Version};
 use underpass_core::relay::{Action, Config, Event, Notice};
-use underpass_tests::given::hibernation::{
-    awake, close, from_handler, of_socket, patient, starts, told_to_start, wakes,
-};
 use underpass_tests::given::hosting::{Hosting, init, says};
 use underpass_tests::given::relay::{publishes, websocket_open};
+use underpass_tests::given::restoring::{awake, close, from_handler, of_socket, patient, starts, told_to_start, wakes};
 use underpass_tests::given::supervisor::{event, running, sleeps};
 
 /// The runner of an actor whose socket 1 was awake has come back on connection 2, and was greeted. It has announced the

@@ -11,11 +11,12 @@ use underpass_core::protocol::tunnel::to_server::{self, Kind as Answer};
 use underpass_core::protocol::{GatewayId, MessageId, Version};
 use underpass_core::relay::{Action, Config, Event, Notice};
 use underpass_core::supervisor;
-use underpass_tests::given::hibernation::{
-    awake, close, from_client, from_handler, of_socket, patient, piece, starts, told_to_start, wakes,
-};
+use underpass_tests::given::gateway::credit;
 use underpass_tests::given::hosting::{Heard, Hosting, hosting, init, says};
 use underpass_tests::given::relay::{answers_ping, closes, names, publishes, tells, tells_of_end, websocket_open};
+use underpass_tests::given::restoring::{
+    awake, close, from_client, from_handler, knows, of_socket, patient, piece, starts, told_to_start, wakes,
+};
 use underpass_tests::given::supervisor::{event, running, sleeps, socket, stopped};
 use underpass_tests::wire::GATEWAY;
 
@@ -64,11 +65,21 @@ fn over_a_restored_route_the_runner_may_speak_first_and_the_gateway_goes_on_with
     let mut hosting = awake(&[1]);
     hosting.answers(1, of_socket(1, 0), from_handler(b"hello"));
     assert_eq!(hosting.saw(), [publishes(1, of_socket(1, 0), from_handler(b"hello"))]);
-    hosting.asks(1, of_socket(1, 40_000), from_client(b"x"));
+    hosting.asks(1, of_socket(1, 0), knows()).asks(1, of_socket(1, 40_000), from_client(b"x"));
     assert_eq!(hosting.heard(1), [piece(of_socket(1, 40_000), from_client(b"x"))]);
     // A close that the relay makes up continues from there.
     hosting.passes(SILENT);
     assert_eq!(hosting.heard(1), [close_at_runner(1, 40_001, 1012, "gateway_lost")]);
+    hosting.ends();
+}
+
+#[test]
+fn the_first_word_of_a_gateway_is_for_its_relay_if_the_runner_has_no_word_for_it() {
+    let mut hosting = awake(&[1]);
+    hosting.asks(1, of_socket(1, 0), knows());
+    assert_eq!((hosting.heard(1), hosting.story.machine.stats().malformed), (vec![], 0));
+    hosting.asks(1, of_socket(1, 0), knows());
+    assert_eq!((hosting.heard(1), hosting.story.machine.stats().malformed), (vec![], 1), "there is nothing to know");
     hosting.ends();
 }
 
@@ -81,7 +92,7 @@ fn a_gateway_hears_of_a_restored_route_with_each_ping_until_it_has_spoken_over_i
     // It is the second's turn, too: once is enough.
     hosting.gateway_pings(1, second, 8);
     assert_eq!(hosting.saw(), [answers_ping(1, second, 8), wakes(1, second, 1)]);
-    hosting.asks(1, first, from_client(b"x"));
+    hosting.asks(1, first, knows());
     hosting.gateway_pings(1, first, 9);
     assert_eq!(hosting.saw(), [answers_ping(1, first, 9), names(1, first)]);
     hosting.gateway_pings(1, first, 10);
@@ -100,7 +111,7 @@ fn a_word_that_the_bus_gave_back_is_said_again_until_the_gateway_has_spoken() {
         hosting.jumps(INSTANT);
         assert_eq!(hosting.saw(), std::slice::from_ref(&word));
     }
-    hosting.asks(1, of_socket(1, 0), from_client(b"x"));
+    hosting.asks(1, of_socket(1, 0), knows());
     bus_refuses(&mut hosting, word.clone(), PublishError::Full);
     hosting.jumps(Duration::from_secs(1));
     assert_eq!((hosting.saw(), hosting.story.machine.stats().restored_retried), (vec![], 3));
@@ -183,14 +194,17 @@ fn a_socket_whose_actor_sleeps_and_wakes_on_the_same_connection_has_a_route_ther
     assert_eq!(starts(&hosting.heard(1)), [("default".into(), 2, vec![socket(1)])]);
     hosting.tells(1, vec![event("default", 2, 0, running())]);
     assert_eq!(hosting.saw(), [wakes(1, of_socket(1, 0), 2)]);
-    hosting.asks(1, of_socket(1, 5), from_client(b"again"));
+    // The gateway said this before it knew that the socket had slept: what it knows now it says again.
+    hosting.asks(1, of_socket(1, 6), from_client(b"too early")).asks(1, of_socket(1, 0), Piece::Credit(credit(640)));
+    assert_eq!((hosting.heard(1), hosting.story.machine.stats().late), (vec![], 3));
+    hosting.asks(1, of_socket(1, 0), knows()).asks(1, of_socket(1, 5), from_client(b"again"));
     assert_eq!(hosting.heard(1), [piece(of_socket(1, 5), from_client(b"again"))]);
     // What closed it before is forgotten, what closes it now is remembered for its own time.
     hosting.answers(1, of_socket(1, 0), close(1000, "bye", false)).jumps(Duration::from_secs(59));
     hosting.asks(1, of_socket(1, 6), from_client(b"late"));
-    assert_eq!(hosting.story.machine.stats().late, 2);
+    assert_eq!(hosting.story.machine.stats().late, 4);
     hosting.jumps(Duration::from_secs(1)).asks(1, of_socket(1, 6), from_client(b"later"));
-    assert_eq!((hosting.story.machine.stats().late, hosting.story.machine.stats().unrouted), (2, 1));
+    assert_eq!((hosting.story.machine.stats().late, hosting.story.machine.stats().unrouted), (4, 1));
     hosting.saw();
     hosting.ends();
 }

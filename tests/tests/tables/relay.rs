@@ -15,12 +15,12 @@ use underpass_core::protocol::{Dialect, ToRunner, ToServer, Version, to_runner};
 use underpass_core::relay::{Action, Config, Event};
 use underpass_core::{Frame, Relay};
 use underpass_tests::given::gateway::credit;
-use underpass_tests::given::hibernation;
 use underpass_tests::given::hosting::hosting_with;
 use underpass_tests::given::relay::{
     METADATA, REQUEST, answers_ping, calm, hello, init, names, of_another_gateway, of_request, pong, publishes,
     refuses, relay, relay_with, small_config, start, tells_of_end, websocket_open,
 };
+use underpass_tests::given::restoring;
 use underpass_tests::short;
 use underpass_tests::snapshot::Table;
 use underpass_tests::story::Story;
@@ -299,7 +299,7 @@ fn with_route(opening: Piece) -> Story<Relay> {
 
 /// Of a published runner whose actors have state: credit is no word of its protocol.
 fn route_restored() -> Story<Relay> {
-    let mut hosting = hosting_with(hibernation::patient());
+    let mut hosting = hosting_with(restoring::patient());
     let slept = HibernatingRequest { gateway_id: GATEWAY, request_id: REQUEST };
     hosting.takes_in(1, "a", Version::V7).registers("default", vec![slept]).runs(1, "default");
     hosting.story
@@ -384,7 +384,7 @@ fn route_events() -> Vec<(&'static str, Event)> {
         ("bus: a route's name came back, full", word_back(names(1, of_request(0)), PublishError::Full)),
         (
             "bus: the word of a restore came back, full",
-            word_back(hibernation::wakes(1, of_request(0), 1), PublishError::Full),
+            word_back(restoring::wakes(1, of_request(0), 1), PublishError::Full),
         ),
         ("bus: an end came back, full", word_back(tells_of_end(1, of_request(0)), PublishError::Full)),
         ("bus: nobody listens at the gateway", Event::NoResponders { gateway: GATEWAY }),

@@ -102,3 +102,8 @@ impl Hosting {
         self.input(Event::FromBus { connection: number, frame })
     }
 }
+
+/// The first word of a gateway over a route that was restored: it knows.
+pub fn knows() -> to_client::Kind {
+    to_client::Kind::Credit(super::gateway::credit(0))
+}
