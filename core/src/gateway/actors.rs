@@ -236,6 +236,13 @@ impl Gateway {
         self.actions.push_back(Action::Actor(ActorChange { key: key.clone(), expected, record: Some(record) }));
     }
 
+    /// An actor runs, as a relay says: whoever set it wanted has been answered.
+    pub(super) fn answered(&mut self, key: &ActorKey) {
+        if let Some(actor) = self.actors.known.get_mut(key) {
+            actor.wish = None;
+        }
+    }
+
     /// Nobody waits for an actor any more, perhaps: then this gateway does not want it started.
     pub(super) fn left(&mut self, key: &ActorKey) {
         let is_awaited = self.is_awaited(key);
