@@ -16,6 +16,9 @@ use crate::directory::{
 use crate::http::Target;
 use crate::time::Time;
 
+/// For so many records the room need not be given back.
+const SMALL: usize = 1_024;
+
 /// The actors that the directory tells of.
 #[derive(Debug)]
 pub(super) struct Actors {
@@ -112,6 +115,14 @@ impl Actors {
         let is_kept = actor.runs_on().is_some() && self.known.len() <= self.most;
         if actor.asked.is_none() && !is_awaited && !is_kept {
             self.known.remove(key);
+            self.give_back_room();
+        }
+    }
+
+    /// Gives the room back of those that once were many: records are large, and actors sleep together.
+    fn give_back_room(&mut self) {
+        if self.known.capacity() > SMALL && self.known.len() < self.known.capacity() / 8 {
+            self.known.shrink_to(self.known.len() * 2);
         }
     }
 }
