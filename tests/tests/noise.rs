@@ -28,6 +28,7 @@ fn a_gateway_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over(
         assert!(stats.malformed > 100 && stats.stale > 50 && stats.foreign > 50, "too quiet: {stats:?}");
         assert!(stats.actors_wanted > 0, "too quiet: {stats:?}");
         assert!(stats.sent_again > 20 && stats.aborts_tried_again > 10, "too quiet: {stats:?}");
+        assert!(stats.slept > 5 && stats.woken > 0 && stats.acks_ignored > 10, "too quiet: {stats:?}");
         let timeouts = &stats.timeouts;
         assert!(timeouts.grace > 10 && timeouts.actor_start > 0 && timeouts.pong > 0, "too quiet: {timeouts:?}");
         assert!(timeouts.idle_request_body > 0 && timeouts.idle_response_body > 0, "too quiet: {timeouts:?}");

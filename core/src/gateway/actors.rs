@@ -16,6 +16,9 @@ use crate::directory::{
 use crate::http::Target;
 use crate::time::Time;
 
+/// For so many records the room need not be given back.
+const SMALL: usize = 1_024;
+
 /// The actors that the directory tells of.
 #[derive(Debug)]
 pub(super) struct Actors {
@@ -112,6 +115,14 @@ impl Actors {
         let is_kept = actor.runs_on().is_some() && self.known.len() <= self.most;
         if actor.asked.is_none() && !is_awaited && !is_kept {
             self.known.remove(key);
+            self.give_back_room();
+        }
+    }
+
+    /// Gives the room back of those that once were many: records are large, and actors sleep together.
+    fn give_back_room(&mut self) {
+        if self.known.capacity() > SMALL && self.known.len() < self.known.capacity() / 8 {
+            self.known.shrink_to(self.known.len() * 2);
         }
     }
 }
@@ -234,6 +245,13 @@ impl Gateway {
         actor.asked = Some(Asked::Wanted { record: record.clone(), before });
         self.actors.asking += 1;
         self.actions.push_back(Action::Actor(ActorChange { key: key.clone(), expected, record: Some(record) }));
+    }
+
+    /// An actor runs, as a relay says: whoever set it wanted has been answered.
+    pub(super) fn answered(&mut self, key: &ActorKey) {
+        if let Some(actor) = self.actors.known.get_mut(key) {
+            actor.wish = None;
+        }
     }
 
     /// Nobody waits for an actor any more, perhaps: then this gateway does not want it started.

@@ -37,6 +37,8 @@ pub struct Clients {
     sent: BTreeMap<RequestKey, u32>,
     ended: VecDeque<RequestKey>,
     paused: BTreeSet<RequestKey>,
+    /// WebSockets, and whether they were opened.
+    sockets: BTreeMap<RequestKey, bool>,
     published: VecDeque<Publication>,
     pings: VecDeque<to_runner::Ping>,
     /// Changes of actors' records that have had no outcome.
@@ -76,6 +78,7 @@ impl Clients {
             sent: BTreeMap::new(),
             ended: VecDeque::new(),
             paused: BTreeSet::new(),
+            sockets: BTreeMap::new(),
             published: VecDeque::new(),
             pings: VecDeque::new(),
             asked: VecDeque::new(),
@@ -96,6 +99,7 @@ impl Clients {
     fn end(&mut self, key: RequestKey) {
         assert!(self.open.remove(&key).is_some(), "a second end of {key:?}");
         self.paused.remove(&key);
+        self.sockets.remove(&key);
         self.answered.remove(&key);
         self.sent.remove(&key);
         self.ended.push_front(key);
@@ -130,6 +134,21 @@ impl Clients {
                 gateway::Event::ActorChanged { actor: key, outcome: self.noise.pick(&outcomes) }
             }
         })
+    }
+
+    /// What makes sense of a WebSocket.
+    fn word_of_socket(&mut self, is_open: bool) -> to_server::Kind {
+        use to_server::Kind::{Credit, WebSocketClose, WebSocketMessage, WebSocketMessageAck, WebSocketOpen};
+        let noise = &mut self.noise;
+        if !is_open {
+            return WebSocketOpen(to_server::WebSocketOpen { can_hibernate: !noise.once_in(4) });
+        }
+        match noise.below(6) {
+            0 => WebSocketClose(to_server::WebSocketClose { code: None, reason: None, hibernate: true }),
+            1 => WebSocketMessage(noise.message().into_wire()),
+            2 => Credit(to_server::Credit { total: noise.below(1_000) as u32 }),
+            _ => WebSocketMessageAck(to_server::WebSocketMessageAck { index: noise.below(6) as u16 }),
+        }
     }
 
     /// A relay says that it has a route, over which the numbers begin anew.
@@ -169,7 +188,7 @@ impl Clients {
                 let published = given::gateway::published_abilities();
                 let mut abilities: Abilities = noise.pick(&[abilities(100), abilities(400), published]);
                 // For a while the pool has actors with state.
-                abilities.stateless = !(self.now.as_micros() / 100_000_000).is_multiple_of(8);
+                abilities.stateless = self.now.as_micros() / 100_000_000 % 8 >= 3;
                 let mut record = record(number + move_to, abilities, state);
                 record.id = runner_id(number);
                 if noise.once_in(3) {
@@ -226,7 +245,11 @@ impl Clients {
                     }
                     None => (RequestId([9; 4]), 0),
                 };
-                let kind = self.noise.answer();
+                let socket = key.and_then(|key| self.sockets.get(&key)).copied();
+                let kind = match socket.filter(|_| !self.noise.once_in(12)) {
+                    Some(is_open) => self.word_of_socket(is_open),
+                    None => self.noise.answer(),
+                };
                 let stray = self.noise.once_in(40);
                 let mut message_id = message_id(id, if stray { self.noise.any() as u16 } else { number });
                 if self.noise.once_in(40) {
@@ -249,10 +272,14 @@ impl Clients {
         if self.noise.once_in(8) {
             let body =
                 self.noise.pick(&[Body::None, Body::Stream, Body::Stream, Body::Whole(Bytes::from_static(&[0; 35]))]);
-            let wanted = if self.noise.once_in(2) { open_websocket("/") } else { open("POST", "/", body) };
+            let is_socket = self.noise.once_in(2);
+            let wanted = if is_socket { open_websocket("/") } else { open("POST", "/", body) };
             if let Ok(key) = self.gateway.open(wanted, self.now) {
                 let id = self.gateway.request_name(key).expect("it is open").request_id;
                 self.open.insert(key, (id, 0));
+                if is_socket {
+                    self.sockets.insert(key, false);
+                }
             }
             self.take();
         }
@@ -317,7 +344,11 @@ impl Clients {
                 Action::Drained => continue,
                 Action::ResponseStart { key, body, .. } => (key, body != Body::Stream),
                 Action::ResponseChunk { key, finish, .. } => (key, finish),
-                Action::WebSocketOpened { key } | Action::WebSocketMessage { key, .. } => (key, false),
+                Action::WebSocketOpened { key } => {
+                    self.sockets.insert(key, true);
+                    (key, false)
+                }
+                Action::WebSocketMessage { key, .. } => (key, false),
                 Action::WebSocketClose { key, .. } | Action::Failed { key, .. } => (key, true),
                 Action::PauseSource { key } => {
                     assert!(self.open.contains_key(&key), "a pause behind the end of {key:?}");

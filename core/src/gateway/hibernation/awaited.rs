@@ -50,7 +50,16 @@ impl Gateway {
         self.want(&actor, now);
     }
 
-    /// A WebSocket wakes, ends, or has nothing to deliver any more.
+    /// A WebSocket wakes: if its actor was wanted for it, that was answered.
+    pub(super) fn is_awake(&mut self, key: RequestKey, group: GroupKey) {
+        if self.groups.awaited(group).is_some() {
+            let actor = self.groups.actor(group);
+            self.answered(&actor);
+            self.await_no_more(key, group);
+        }
+    }
+
+    /// A WebSocket ends, or has nothing to deliver any more.
     pub(super) fn await_no_more(&mut self, key: RequestKey, group: GroupKey) {
         let Some(awaited) = self.groups.awaited(group) else { return };
         awaited.sockets.remove(&key);

@@ -35,8 +35,8 @@ impl Gateway {
             self.detach(place);
         }
         self.counted.slept += 1;
-        self.pace_asleep(key);
         self.wake_if_told(key, now);
+        self.pace_asleep(key);
         self.await_actor(key, now);
     }
 

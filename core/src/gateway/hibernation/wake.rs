@@ -161,7 +161,7 @@ impl Gateway {
         };
         self.requests.replace(key, Slot::Awake(Box::new(woken)));
         self.counted.woken += 1;
-        self.await_no_more(key, group);
+        self.is_awake(key, group);
         self.tell_that_it_is_here(key);
         self.flush_kept(key, now);
     }
