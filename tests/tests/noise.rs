@@ -83,6 +83,26 @@ fn a_runner_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over()
 }
 
 #[test]
+fn a_runner_of_actors_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over() {
+    let mut all = (0, 0, 0, 0, 0, 0);
+    for seed in SEEDS {
+        let mut handlers = Handlers::hosting(Noise::new(seed));
+        for _ in 0..events() {
+            handlers.step();
+        }
+        let stats = handlers.over();
+        all.0 += stats.actors_stopped;
+        all.1 += stats.attached;
+        all.2 += stats.asleep;
+        all.3 += stats.acks;
+        all.4 += stats.restored;
+        all.5 += stats.repeats;
+        assert!(stats.kv_calls > 20 && stats.opened > 100, "too quiet: {stats:?}");
+    }
+    assert!(all.0 > 100 && all.1 > 50 && all.2 > 50 && all.3 > 20 && all.4 > 50 && all.5 > 50, "too quiet: {all:?}");
+}
+
+#[test]
 fn a_relay_of_actors_in_noise_holds_nothing_when_all_is_over() {
     let mut all = (0, 0, 0, 0, 0);
     for seed in SEEDS {

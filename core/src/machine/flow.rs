@@ -327,6 +327,24 @@ impl Inflow {
         }
     }
 
+    /// The sender has all its credit again. Numbers go on, and what the reader has not consumed yet is granted to nobody.
+    pub(crate) fn begin(&mut self) {
+        self.old = self.unread.len();
+        if let Some(grants) = &mut self.grants {
+            (grants.consumed, grants.told) = (0, 0);
+        }
+    }
+
+    /// The next message has this number.
+    pub(crate) fn expect(&mut self, number: MessageIndex) {
+        self.expected = number;
+    }
+
+    /// The number of the last message that came in order.
+    pub(crate) fn last(&self) -> MessageIndex {
+        self.expected.wrapping_sub(1)
+    }
+
     /// Whether a message of a sender that is not judged by its numbers had another number than the next.
     pub(crate) fn jumped(&mut self, number: MessageIndex) -> bool {
         !self.numbered && core::mem::replace(&mut self.expected, number.wrapping_add(1)) != number
@@ -352,8 +370,19 @@ impl Inflow {
     /// The reader consumed so many bytes, or an empty message. The total to grant, if it is time to tell.
     pub(crate) fn consumed(&mut self, bytes: usize) -> Option<u32> {
         let consumed = self.read(bytes);
+        self.allow(consumed)
+    }
+
+    /// A piece of so many bytes came that the reader has had already: it is consumed at once. The total to grant, if it
+    /// is time to tell.
+    pub(crate) fn skip(&mut self, bytes: usize) -> Option<u32> {
+        self.allow(weight(bytes))
+    }
+
+    /// So much more may be sent.
+    fn allow(&mut self, more: usize) -> Option<u32> {
         let grants = self.grants.as_mut()?;
-        grants.consumed = grants.consumed.wrapping_add(consumed as u32);
+        grants.consumed = grants.consumed.wrapping_add(more as u32);
         if self.ended || grants.consumed.wrapping_sub(grants.told) < grants.step {
             return None;
         }

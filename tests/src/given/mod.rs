@@ -3,6 +3,7 @@
 pub mod actors;
 pub mod gateway;
 pub mod hibernation;
+pub mod hosted;
 pub mod hosting;
 pub mod relay;
 pub mod restoring;
