@@ -1,5 +1,7 @@
 //! Which WebSockets can hibernate.
 
+use std::time::Duration;
+
 use underpass_core::directory::Abilities;
 use underpass_core::gateway::{Action, Config};
 use underpass_core::http::Close;
@@ -80,7 +82,7 @@ fn a_configuration_that_could_not_work_is_refused() {
     let small = new(Config { max_pending_bytes: 1_000_000, ..usual() });
     let bound_below = |error| matches!(error, Err(ConfigError::BoundBelowLargest { bound: "max_pending_bytes", .. }));
     assert!(bound_below(small));
-    let second = std::time::Duration::from_secs(1);
+    let second = Duration::from_secs(1);
     for config in [
         Config { keep_alive: 90 * second, ..usual() },
         Config { keep_alive: second, registry_again: second, ..usual() },
@@ -88,9 +90,9 @@ fn a_configuration_that_could_not_work_is_refused() {
         assert!(matches!(new(config), Err(ConfigError::Order { .. })));
     }
     for config in [
-        Config { keep_alive: second * 0, ..usual() },
-        Config { websocket_ack: second * 0, ..usual() },
-        Config { registry_again: second * 0, ..usual() },
+        Config { keep_alive: Duration::ZERO, ..usual() },
+        Config { websocket_ack: Duration::ZERO, ..usual() },
+        Config { registry_again: Duration::ZERO, ..usual() },
     ] {
         assert!(matches!(new(config), Err(ConfigError::Zero(_))));
     }
