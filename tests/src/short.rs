@@ -6,6 +6,7 @@ use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::control::ActorCheckpoint;
 use underpass_core::protocol::kv::KvResponseData;
 use underpass_core::protocol::to_client::{Command, CommandWrapper};
+use underpass_core::protocol::to_server::{ActorIntent, ActorState as Said, Event, EventWrapper, StopCode};
 use underpass_core::protocol::tunnel::{to_client, to_server};
 use underpass_core::protocol::{Dialect, MessageId, ToClient, ToGateway, ToRunner, ToServer};
 use underpass_core::{gateway, relay, runner, supervisor};
@@ -108,9 +109,13 @@ pub fn runner(action: &runner::Action) -> String {
             ToServer::Init(_) => "→relay Init".into(),
             ToServer::Stopping => "→relay Stopping".into(),
             ToServer::Pong(_) => "→relay Pong".into(),
-            other @ (ToServer::Events(_) | ToServer::AckCommands(_) | ToServer::KvRequest(_)) => {
-                format!("→relay {other:?}")
+            ToServer::Events(events) => format!("→relay {}", events.iter().map(event).collect::<Vec<_>>().join(" ")),
+            ToServer::AckCommands(taken) => {
+                let command = |checkpoint: &ActorCheckpoint| format!("{} #{}", life(checkpoint), checkpoint.index);
+                let commands: Vec<_> = taken.last_command_checkpoints.iter().map(command).collect();
+                format!("→relay took {}", commands.join(" "))
             }
+            ToServer::KvRequest(request) => format!("→relay store of {}", request.actor_id),
         },
         Action::Disconnect { connection, close } => format!("hang up {connection} {}", closed(close)),
         Action::Ready { .. } => "ready".into(),
@@ -131,6 +136,22 @@ pub fn runner(action: &runner::Action) -> String {
             format!("stopped {}", reason.split(['(', ' ']).next().unwrap_or_default())
         }
     }
+}
+
+fn event(event: &EventWrapper) -> String {
+    let EventWrapper { checkpoint, inner } = event;
+    let said = match inner {
+        Event::ActorStateUpdate { state: Said::Running } => "runs",
+        Event::ActorStateUpdate { state: Said::Stopped(stopped) } => match stopped.code {
+            StopCode::Ok => "stopped",
+            StopCode::Error => "crashed",
+        },
+        Event::ActorIntent { intent: ActorIntent::Sleep } => "would sleep",
+        Event::ActorIntent { intent: ActorIntent::Stop } => "would end",
+        Event::ActorSetAlarm { .. } => "alarm",
+    };
+    let index = if checkpoint.index == i64::MAX { "last".into() } else { checkpoint.index.to_string() };
+    format!("{} {said} #{index}", life(checkpoint))
 }
 
 fn slept(sockets: usize) -> String {

@@ -597,7 +597,8 @@ fn before_its_actor_runs_nothing_wakes_one_that_slept() {
     let mut story = hosting();
     let key = story.starts_with(1, &[1])[0];
     story.asks(of(1, 1), text(b"x")).expect([]);
-    assert_eq!(story.machine.stats().late, 1);
+    story.asks(of(1, 0), wakes()).expect([]);
+    assert_eq!(story.machine.stats().late, 2);
     story.misuse(sends(key, "x"), ApiMisuse::OutOfTurn("a message before its WebSocket was taken"));
     let taken = Event::WebSocketAccept { key, can_hibernate: true };
     story.misuse(taken, ApiMisuse::OutOfTurn("a WebSocket taken that slept"));
