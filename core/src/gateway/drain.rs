@@ -40,6 +40,10 @@ impl Gateway {
         let in_all = sockets.len() as u32;
         let limit = self.config.drain_limit.map(|limit| now + limit);
         self.draining = Draining::Yes(Drain { began: now, sockets, in_all, limit });
+        let asleep: Vec<RequestKey> = self.requests.keys().filter(|key| self.requests.asleep(*key).is_some()).collect();
+        for key in asleep {
+            self.let_go_if_draining(key);
+        }
         self.note_drained();
     }
 

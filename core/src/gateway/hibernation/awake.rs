@@ -23,6 +23,8 @@ pub(in crate::gateway) struct Hibernation {
     /// The life of its actor; as far as it is known, before a relay has told.
     pub(super) generation: u32,
     pub(super) registration: Registration,
+    /// Since when it is awake, if it has slept.
+    pub(super) awake_since: Option<Time>,
     /// Until the next messages are acknowledged.
     pub(in crate::gateway) ack: Option<Armed>,
     pub(super) kept: Kept,
@@ -48,7 +50,8 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let kept = Kept::nothing(request.up.next_number());
         let registration = Registration::Entering;
-        request.hibernation = Some(Box::new(Hibernation { group, generation, registration, ack: None, kept }));
+        request.hibernation =
+            Some(Box::new(Hibernation { group, generation, registration, awake_since: None, ack: None, kept }));
         let id = request.id;
         self.register(id, group);
     }

@@ -18,6 +18,9 @@ pub(in crate::gateway) struct Backlog {
     sent: usize,
     /// How many of them were sent at all, and may be acknowledged.
     ever_sent: usize,
+    /// How many of them were sent on a connection before. A runner that had them may drop what comes again without a
+    /// word.
+    sent_before: usize,
 }
 
 /// How much a backlog may hold.
@@ -40,7 +43,7 @@ pub(super) struct Next {
 impl Backlog {
     /// Empty, before the message of a number.
     pub(super) fn new(first: MessageIndex) -> Self {
-        Backlog { messages: VecDeque::new(), bytes: 0, first, sent: 0, ever_sent: 0 }
+        Backlog { messages: VecDeque::new(), bytes: 0, first, sent: 0, ever_sent: 0, sent_before: 0 }
     }
 
     pub(super) fn push(&mut self, message: Message) {
@@ -66,6 +69,7 @@ impl Backlog {
     /// The connection is lost: what was not acknowledged is sent again on the next.
     pub(super) fn rewind(&mut self) {
         self.sent = 0;
+        self.sent_before = self.ever_sent;
     }
 
     /// The actor has all up to this number. Whether it can: only what was sent can be acknowledged, and only once. As a
@@ -80,6 +84,7 @@ impl Backlog {
         self.first = self.first.wrapping_add(covered as MessageIndex);
         self.sent = self.sent.saturating_sub(covered);
         self.ever_sent -= covered;
+        self.sent_before = self.sent_before.saturating_sub(covered);
         true
     }
 
@@ -92,9 +97,9 @@ impl Backlog {
         self.messages.is_empty()
     }
 
-    /// Whether some were sent on this connection and not acknowledged.
+    /// Whether some were sent first on this connection and not acknowledged.
     pub(super) fn awaits_ack(&self) -> bool {
-        self.sent > 0
+        self.sent > self.sent_before
     }
 
     /// Whether some wait to be sent.

@@ -3,13 +3,16 @@
 use super::Slot;
 use super::awake::{Hibernation, TOO_MUCH};
 use super::sleeper::{Kept, Sleeper};
+use crate::bus::ConnectionId;
 use crate::error::ApiMisuse;
 use crate::failure::FailureCode;
+use crate::gateway::drain::Draining;
 use crate::gateway::{Action, End, Gateway};
 use crate::http::{Close, Message};
 use crate::machine::RequestKey;
 use crate::machine::flow::Inflow;
 use crate::protocol::MessageIndex;
+use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Kind, WebSocketClose, WebSocketMessageAck};
 use crate::time::Time;
 
@@ -18,7 +21,7 @@ impl Gateway {
     pub(in crate::gateway) fn fall_asleep(&mut self, key: RequestKey, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(hibernation) = request.hibernation.take() else { return };
-        let Hibernation { group, generation, registration, ack, mut kept } = *hibernation;
+        let Hibernation { group, generation, registration, awake_since: _, ack, mut kept } = *hibernation;
         for armed in [request.deadline.take(), ack].into_iter().flatten() {
             self.deadlines.cancel(armed);
         }
@@ -38,6 +41,17 @@ impl Gateway {
         self.wake_if_told(key, now);
         self.pace_asleep(key);
         self.await_actor(key, now);
+        self.let_go_if_draining(key);
+    }
+
+    /// A gateway that goes away does not wait for an actor only to tell that a client has gone: that hears so when it
+    /// starts.
+    pub(in crate::gateway) fn let_go_if_draining(&mut self, key: RequestKey) {
+        let only_closes = self.requests.asleep(key).is_some_and(Sleeper::only_closes);
+        match self.draining {
+            Draining::Yes(_) | Draining::Done if only_closes => self.end(key, End::ClientGone),
+            Draining::No | Draining::Yes(_) | Draining::Done => {}
+        }
     }
 
     /// Tells the client of one that sleeps its pace: nothing goes out, so it may send what may be kept.
@@ -94,6 +108,7 @@ impl Gateway {
         kept.close = Some(close);
         kept.unread = None;
         self.await_actor(key, now);
+        self.let_go_if_draining(key);
         Ok(())
     }
 
@@ -115,9 +130,24 @@ impl Gateway {
         sleeper.tidy();
     }
 
-    /// A runner says something of a WebSocket that sleeps: late words of its last life.
-    pub(in crate::gateway) fn heard_asleep(&mut self, key: RequestKey, kind: Kind) {
-        match kind {
+    /// A runner says something of a WebSocket that sleeps: early words of its next life, or late ones of its last.
+    pub(in crate::gateway) fn heard_asleep(
+        &mut self,
+        key: RequestKey,
+        from: Option<ConnectionId>,
+        message: ToServerTunnelMessage,
+    ) {
+        let most = self.config.max_buffered;
+        let Some(sleeper) = self.requests.asleep_mut(key) else { return };
+        if sleeper.word().is_some_and(|word| from.is_none_or(|from| from == word.connection)) {
+            let kept = sleeper.kept_mut();
+            // What there is no room for leaves a gap.
+            if kept.early_bytes() < most {
+                kept.early.push(message);
+            }
+            return;
+        }
+        match message.message_kind {
             Kind::WebSocketMessageAck(WebSocketMessageAck { index }) => self.acknowledged_asleep(key, index),
             Kind::WebSocketClose(WebSocketClose { code, reason, hibernate: false }) => {
                 if self.requests.asleep(key).is_some_and(Sleeper::is_closing) {

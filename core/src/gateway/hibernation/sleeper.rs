@@ -5,7 +5,9 @@ use super::backlog::Backlog;
 use super::registry::Registration;
 use super::wake::Word;
 use crate::http::Close;
-use crate::machine::flow::Inflow;
+use crate::machine::flow::{Inflow, weight};
+use crate::protocol::tunnel::ToServerTunnelMessage;
+use crate::protocol::tunnel::to_server::Kind;
 use crate::protocol::{MessageIndex, RequestId};
 
 /// A WebSocket that is asleep.
@@ -36,16 +38,33 @@ pub(in crate::gateway) struct Kept {
     pub(super) word: Option<Word>,
     /// What its client has not consumed. Only asleep.
     pub(super) unread: Option<Inflow>,
+    /// What its runner said over the route that the word tells of, until the gateway can follow it. Only asleep.
+    pub(super) early: Vec<ToServerTunnelMessage>,
 }
 
 impl Kept {
     /// Nothing, before the message of a number.
     pub(super) fn nothing(first: MessageIndex) -> Self {
-        Kept { backlog: Backlog::new(first), close: None, word: None, unread: None }
+        Kept { backlog: Backlog::new(first), close: None, word: None, unread: None, early: Vec::new() }
     }
 
     pub(super) fn is_nothing(&self) -> bool {
         self.backlog.is_empty() && self.close.is_none() && self.word.is_none() && self.unread.is_none()
+    }
+
+    /// Bytes of messages that the runner sent early.
+    pub(super) fn early_bytes(&self) -> usize {
+        let bytes = |early: &ToServerTunnelMessage| match &early.message_kind {
+            Kind::WebSocketMessage(message) => weight(message.data.len()),
+            Kind::ResponseStart(_)
+            | Kind::ResponseChunk(_)
+            | Kind::ResponseAbort
+            | Kind::WebSocketOpen(_)
+            | Kind::WebSocketMessageAck(_)
+            | Kind::WebSocketClose(_)
+            | Kind::Credit(_) => weight(0),
+        };
+        self.early.iter().map(bytes).sum()
     }
 }
 
@@ -72,6 +91,11 @@ impl Sleeper {
         self.kept.as_ref().is_some_and(|kept| kept.close.is_some())
     }
 
+    /// Whether its client has closed, and its actor has all that was said before.
+    pub(super) fn only_closes(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.close.is_some() && kept.backlog.is_empty())
+    }
+
     /// Whether its actor is wanted for it.
     pub(super) fn has_to_deliver(&self) -> bool {
         self.kept.as_ref().is_some_and(|kept| kept.close.is_some() || !kept.backlog.is_empty())
@@ -84,6 +108,6 @@ impl Sleeper {
 
     pub(super) fn held(&self) -> usize {
         let Some(kept) = &self.kept else { return 0 };
-        kept.backlog.bytes() + kept.unread.as_ref().map_or(0, Inflow::held)
+        kept.backlog.bytes() + kept.early_bytes() + kept.unread.as_ref().map_or(0, Inflow::held)
     }
 }

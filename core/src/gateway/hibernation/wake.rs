@@ -10,6 +10,7 @@ use crate::gateway::request::{Deadline, Request, State};
 use crate::gateway::runners::LinkKey;
 use crate::machine::RequestKey;
 use crate::machine::flow::{Inflow, Outflow};
+use crate::protocol::Dialect;
 use crate::protocol::to_gateway::{Restored, RouteOpen};
 use crate::protocol::tunnel::to_client::{self, Credit};
 use crate::time::Time;
@@ -54,7 +55,7 @@ enum Standing {
     Here,
     /// Of the life that it is awake in, on another connection: where it goes on when this one is lost.
     Elsewhere,
-    /// Of another life than the one that it is awake in.
+    /// Of another life than the one that it is awake in, or of a connection with which that goes on.
     Newer,
     /// It sleeps.
     Wakes,
@@ -72,9 +73,9 @@ impl Gateway {
         match standing {
             Standing::Old => self.route_open(RouteOpen { gateway_id, request_id, connection }),
             // It says so until it has heard of this gateway.
-            Standing::Here => self.tell_that_it_is_here(key),
+            Standing::Here if !self.was_not_heard(key, now) => {}
             Standing::Elsewhere => self.remember(key, word),
-            Standing::Newer => {
+            Standing::Here | Standing::Newer => {
                 self.remember(key, word);
                 self.fall_asleep(key, now);
             }
@@ -94,9 +95,11 @@ impl Gateway {
         let request = self.requests.get(key)?;
         let hibernation = request.hibernation.as_ref()?;
         let is_here = request.place.is_some_and(|place| place.connection == word.connection);
+        // A runner of the published protocol has one connection, and that is the one that it came with last.
+        let has_left = !is_here && request.abilities.dialect == Dialect::Published;
         Some(if word.generation < hibernation.newest() {
             Standing::Old
-        } else if word.generation > hibernation.generation {
+        } else if word.generation > hibernation.generation || has_left {
             Standing::Newer
         } else if is_here {
             Standing::Here
@@ -114,7 +117,11 @@ impl Gateway {
 
     /// Keeps a relay's word in the place of an earlier one.
     fn remember(&mut self, key: RequestKey, word: Word) {
-        let Some(before) = self.kept_mut(key).map(|kept| kept.word.replace(word)) else { return };
+        let Some(kept) = self.kept_mut(key) else { return };
+        let before = kept.word.replace(word);
+        if before.is_some_and(|before| before != word) {
+            kept.early.clear();
+        }
         if let Some(before) = before {
             self.words.remove(before.connection, key);
         }
@@ -136,6 +143,7 @@ impl Gateway {
         let (id, group, registration, is_paused) = (sleeper.id, sleeper.group, sleeper.registration, sleeper.is_paused);
         let mut kept = sleeper.take_kept();
         kept.word = None;
+        let early = core::mem::take(&mut kept.early);
         let mut down = kept.unread.take().unwrap_or_else(|| Inflow::new(None, false));
         down.restart(abilities.credit, abilities.numbers);
         let mut up = Outflow::restarted(abilities.credit, kept.backlog.first(), is_paused);
@@ -145,7 +153,7 @@ impl Gateway {
         }
         let state = if is_closing { State::ClosingWebSocket } else { State::OpenWebSocket };
         let generation = word.generation;
-        let hibernation = Hibernation { group, generation, registration, ack: None, kept };
+        let hibernation = Hibernation { group, generation, registration, awake_since: Some(now), ack: None, kept };
         let place = self.attach(link, key, now);
         let deadline = is_closing.then(|| self.deadlines.arm(Deadline::WebSocketClose, key, now));
         let hibernation = Some(Box::new(hibernation));
@@ -164,16 +172,22 @@ impl Gateway {
         self.is_awake(key, group);
         self.tell_that_it_is_here(key);
         self.flush_kept(key, now);
+        for message in early {
+            self.tunnel_message(Some(word.connection), message, now);
+        }
     }
 
-    /// Tells a runner that goes by credit that the WebSocket is there: its first word of it, if there is nothing else to
-    /// be said.
+    /// Whether a relay that opened the route of a WebSocket has had the time to hear of it, and has not: what was said over
+    /// the route is lost.
+    fn was_not_heard(&self, key: RequestKey, now: Time) -> bool {
+        let hibernation = self.requests.get(key).and_then(|request| request.hibernation.as_ref());
+        let since = hibernation.and_then(|hibernation| hibernation.awake_since);
+        since.is_some_and(|since| now.since(since) > self.config.ping_interval)
+    }
+
+    /// The first word over a route that was restored: what its relay heard before is of an earlier life.
     fn tell_that_it_is_here(&mut self, key: RequestKey) {
-        let Some(request) = self.requests.get(key) else { return };
-        if request.abilities.credit.is_some() {
-            let total = request.down.told().unwrap_or(0);
-            self.send(key, to_client::Kind::Credit(Credit { total }));
-        }
+        self.send(key, to_client::Kind::Credit(Credit { total: 0 }));
     }
 
     /// The directory shows a connection: those that sleep and were told of it wake there.
@@ -188,6 +202,7 @@ impl Gateway {
         for key in self.words.0.remove(&connection).unwrap_or_default() {
             if let Some(kept) = self.kept_mut(key) {
                 kept.word = None;
+                kept.early.clear();
             }
             if let Some(sleeper) = self.requests.asleep_mut(key) {
                 sleeper.tidy();

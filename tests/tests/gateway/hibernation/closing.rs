@@ -171,17 +171,24 @@ fn a_draining_gateway_closes_those_that_sleep_and_wakes_nobody_for_it() {
 #[test]
 fn a_draining_gateway_still_delivers_what_a_client_said_before_it_closed() {
     let (mut story, asked) = asleep();
-    story.input(client_closes(asked));
+    story.input(says_text(asked, "a"));
     is_wanted(&mut story);
+    story.input(client_closes(asked)).expect([]);
     story.input(Event::Drain).expect([]);
     story.input(shows(4, running(2))).expect([]);
-    story.input(restored(asked, 2, 4)).expect([
-        is_here(2, asked),
-        close_to(2, asked, 1),
-        leaves(asked),
-        Action::Drained,
-    ]);
+    story.input(restored(asked, 2, 4)).expect([is_here(2, asked), text_to(2, asked, 1, "a")]);
+    story.hears(asked, 0, ack(1)).expect([close_to(2, asked, 2), leaves(asked), Action::Drained]);
     has_ended(story, asked);
+}
+
+#[test]
+fn a_draining_gateway_waits_for_no_actor_only_to_tell_that_a_client_has_gone() {
+    let (mut story, asked) = asleep();
+    story.input(client_closes(asked));
+    is_wanted(&mut story);
+    story.input(Event::Drain);
+    let actions = story.actions();
+    assert!([leaves(asked), Action::Drained].iter().all(|action| actions.contains(action)), "{actions:?}");
 }
 
 #[test]
@@ -189,6 +196,7 @@ fn a_drain_that_has_its_limit_ends_those_that_sleep() {
     let second = Duration::from_secs(1);
     let config = Config { drain_window: 20 * second, drain_limit: Some(second), ..usual() };
     let (mut story, asked) = awake_with(config);
+    story.input(says_text(asked, "a")).expect([text_to(1, asked, 1, "a")]);
     story.hears(asked, 1, sleeps()).expect([]);
     story.input(client_closes(asked)).expect([]);
     story.input(Event::Drain).expect([]);

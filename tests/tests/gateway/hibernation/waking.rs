@@ -74,14 +74,15 @@ fn narrow() -> Abilities {
 }
 
 #[test]
-fn a_runner_without_credit_hears_nothing_but_what_was_kept() {
+fn a_runner_without_credit_hears_what_was_kept() {
     let (mut story, asked) = asleep();
     let abilities = Abilities { stateless: false, ..published_abilities() };
     story.input(shows_runner(2, RunnerRecord { abilities, ..runner(2, RunnerState::Ready) })).expect([]);
     story.input(says_text(asked, "a"));
     is_wanted(&mut story);
     story.input(shows(4, running(2))).expect([]);
-    story.input(restored(asked, 2, 4)).expect([text_to(2, asked, 1, "a")]);
+    // The first word is for its relay.
+    story.input(restored(asked, 2, 4)).expect([is_here(2, asked), text_to(2, asked, 1, "a")]);
     story.hears(asked, 7, ack(1)).expect([]);
     ends(story, asked, 9);
 }
@@ -145,16 +146,51 @@ fn a_word_for_nobody_has_its_route_aborted() {
 }
 
 #[test]
-fn the_same_word_again_is_answered_and_changes_nothing() {
+fn the_same_word_again_changes_nothing_as_it_may_cross_the_first_answer() {
     let (mut story, asked) = asleep();
     story.input(says_text(asked, "a"));
     is_wanted(&mut story);
     story.input(shows(4, running(2))).expect([]);
     story.input(restored(asked, 2, 4)).expect([is_here(2, asked), text_to(2, asked, 1, "a")]);
-    story.input(restored(asked, 2, 4)).expect([is_here(2, asked)]);
+    story.input(restored(asked, 2, 4)).expect([]);
     assert_eq!(story.machine.stats().woken, 1);
     story.hears(asked, 0, ack(1)).expect([]);
     ends(story, asked, 1);
+}
+
+#[test]
+fn a_relay_that_says_so_long_after_did_not_hear_and_is_told_all_again() {
+    let config = Config { ping_interval: Duration::from_secs(3), pong: Duration::from_secs(30), ..usual() };
+    let (mut story, asked) = asleep_with(config.clone());
+    story.input(says_text(asked, "a"));
+    is_wanted(&mut story);
+    story.input(shows(4, running(2))).expect([]);
+    let all = [is_here(2, asked), text_to(2, asked, 1, "a")];
+    story.input(restored(asked, 2, 4)).expect(all.clone());
+    // Pings go to the connection meanwhile.
+    story.passes(config.ping_interval);
+    story.actions();
+    story.input(restored(asked, 2, 4)).expect([]);
+    story.passes(Duration::from_micros(1));
+    story.actions();
+    story.input(restored(asked, 2, 4)).expect(all);
+    assert_eq!((story.machine.stats().woken, story.machine.stats().resent), (2, 1));
+    story.hears(asked, 0, ack(1)).expect([]);
+    ends(story, asked, 1);
+}
+
+#[test]
+fn what_a_runner_says_before_the_directory_shows_where_it_is_waits_for_that() {
+    let (mut story, asked) = asleep();
+    let says = |text: &'static [u8]| Kind::WebSocketMessage(message(text, false));
+    let tells = |text: &str| Action::WebSocketMessage { key: asked.key, message: Message::Text(text.into()) };
+    story.input(restored(asked, 3, 4)).expect([]);
+    story.hears(asked, 0, says(b"a")).hears(asked, 1, says(b"b")).expect([]);
+    assert!(story.machine.stats().buffered > 0);
+    story.input(shows_runner(3, runner(3, RunnerState::Ready)));
+    story.expect([is_here(3, asked), tells("a"), tells("b")]);
+    story.hears(asked, 2, says(b"c")).expect([tells("c")]);
+    ends(story, asked, 3);
 }
 
 #[test]
