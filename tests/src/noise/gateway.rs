@@ -159,7 +159,7 @@ impl Clients {
             *id
         });
         let generation = (self.now.as_micros() / 1_000_000) as u32 + self.noise.below(3) as u32;
-        let connection = connection(self.noise.below(15) as u64).into();
+        let connection = connection(self.noise.pick(&[1, 2, 3, 1, 2, 3, 11, 12, 13, 14])).into();
         let restored = control::Restored { gateway_id: GATEWAY, request_id, connection, generation };
         Some(gateway::Event::Received { from: None, frame: ToGateway::Restored(restored).encode_framed() })
     }
@@ -174,7 +174,7 @@ impl Clients {
             let outcome = if self.noise.once_in(4) { Err(DirectoryUnavailable) } else { Ok(()) };
             return Some(gateway::Event::RegistryChanged { change, outcome });
         }
-        if self.noise.once_in(15) {
+        if self.noise.once_in(10) {
             return self.restored();
         }
         use gateway::Event;
