@@ -1,5 +1,6 @@
 //! What comes from a runner: its answers.
 
+use super::hibernation::Because;
 use super::request::State;
 use super::waits::Came;
 use super::{Action, End, Gateway};
@@ -82,7 +83,7 @@ impl Gateway {
             (
                 Kind::WebSocketClose(WebSocketClose { hibernate: true, .. }),
                 State::OpenWebSocket | State::ClosingWebSocket,
-            ) if may_sleep => self.fall_asleep(key, now),
+            ) if may_sleep => self.fall_asleep(key, Because::ActorSleeps, now),
             (Kind::WebSocketClose(close), State::OpenWebSocket) => self.closed_by_handler(key, close),
             (Kind::WebSocketClose(WebSocketClose { hibernate: true, .. }), State::AwaitingWebSocket { .. }) => {
                 self.slept_first(key, now);

@@ -21,6 +21,9 @@ pub(in crate::gateway) struct Backlog {
     /// How many of them were sent on a connection before. A runner that had them may drop what comes again without a
     /// word.
     sent_before: usize,
+    /// How many of them were sent again to a life that then came to its end in peace. They are sent to the next, too,
+    /// but do not call for it: a runner that drops them and acknowledges nothing would never sleep.
+    settled: usize,
 }
 
 /// How much a backlog may hold.
@@ -43,7 +46,7 @@ pub(super) struct Next {
 impl Backlog {
     /// Empty, before the message of a number.
     pub(super) fn new(first: MessageIndex) -> Self {
-        Backlog { messages: VecDeque::new(), bytes: 0, first, sent: 0, ever_sent: 0, sent_before: 0 }
+        Backlog { messages: VecDeque::new(), bytes: 0, first, sent: 0, ever_sent: 0, sent_before: 0, settled: 0 }
     }
 
     pub(super) fn push(&mut self, message: Message) {
@@ -66,8 +69,10 @@ impl Backlog {
         self.first.wrapping_add(self.sent as MessageIndex)
     }
 
-    /// The connection is lost: what was not acknowledged is sent again on the next.
-    pub(super) fn rewind(&mut self) {
+    /// The connection is lost, or the life at its end has `had` all that was sent: what was not acknowledged is sent again
+    /// to the next.
+    pub(super) fn rewind(&mut self, had: bool) {
+        self.settled = if had { self.sent.min(self.sent_before) } else { 0 };
         self.sent = 0;
         self.sent_before = self.ever_sent;
     }
@@ -85,12 +90,18 @@ impl Backlog {
         self.sent = self.sent.saturating_sub(covered);
         self.ever_sent -= covered;
         self.sent_before = self.sent_before.saturating_sub(covered);
+        self.settled = self.settled.saturating_sub(covered);
         true
     }
 
     /// The number of the first; of the next, if there is none.
     pub(super) fn first(&self) -> MessageIndex {
         self.first
+    }
+
+    /// Whether an actor is wanted for what it holds.
+    pub(super) fn calls(&self) -> bool {
+        self.messages.len() > self.settled
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -158,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_sent_again_bears_its_first_number_and_may_be_acknowledged_before() {
         let mut backlog = sent(u16::MAX - 1, 3);
-        backlog.rewind();
+        backlog.rewind(false);
         backlog.push(message());
         assert!(backlog.acknowledge(u16::MAX), "of the connection before");
         let next: Vec<_> =
@@ -166,6 +177,23 @@ mod tests {
         assert_eq!(next, [(0, true), (1, false)]);
         assert!(!backlog.acknowledge(2) && backlog.acknowledge(1) && backlog.is_empty());
         assert_eq!((backlog.first(), backlog.next_number(), backlog.bytes()), (2, 2, 0));
+    }
+
+    #[test]
+    fn what_was_sent_twice_to_lives_that_ended_in_peace_calls_for_no_third() {
+        let mut backlog = sent(1, 2);
+        backlog.rewind(true);
+        assert!(backlog.calls(), "the end of the life may have come between");
+        for in_peace in [false, true] {
+            assert!(backlog.pop_next().is_some() && backlog.pop_next().is_some());
+            backlog.rewind(in_peace);
+            assert_eq!(backlog.calls(), !in_peace);
+        }
+        backlog.push(message());
+        assert!(backlog.calls());
+        assert!(core::iter::from_fn(|| backlog.pop_next()).count() == 3 && backlog.acknowledge(2));
+        backlog.rewind(true);
+        assert!(backlog.calls(), "the third was sent once");
     }
 
     #[test]

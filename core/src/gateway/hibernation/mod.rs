@@ -23,4 +23,5 @@ pub(super) use awake::Hibernation;
 pub(super) use backlog::Bounds;
 pub(super) use registry::{Deadline as RegistryDeadline, Of as RegistryDeadlineOf, Registry};
 pub(super) use requests::{Requests, Slot};
+pub(super) use sleep::Because;
 pub(super) use wake::Words;

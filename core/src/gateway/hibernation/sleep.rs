@@ -16,16 +16,25 @@ use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Kind, WebSocketClose, WebSocketMessageAck};
 use crate::time::Time;
 
+/// Why a WebSocket falls asleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::gateway) enum Because {
+    /// Its actor does, as its relay says: whatever was sent has come to it, or to its end.
+    ActorSleeps,
+    /// The way to its actor is lost.
+    WayIsLost,
+}
+
 impl Gateway {
     /// A WebSocket's actor sleeps, or its connection is lost: it stays open at its client's end.
-    pub(in crate::gateway) fn fall_asleep(&mut self, key: RequestKey, now: Time) {
+    pub(in crate::gateway) fn fall_asleep(&mut self, key: RequestKey, why: Because, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(hibernation) = request.hibernation.take() else { return };
         let Hibernation { group, generation, registration, awake_since: _, ack, mut kept } = *hibernation;
         for armed in [request.deadline.take(), ack].into_iter().flatten() {
             self.deadlines.cancel(armed);
         }
-        kept.backlog.rewind();
+        kept.backlog.rewind(why == Because::ActorSleeps);
         if request.down.held() > 0 && kept.close.is_none() {
             kept.unread = Some(core::mem::replace(&mut request.down, Inflow::new(None, false)));
         }

@@ -98,7 +98,7 @@ impl Sleeper {
 
     /// Whether its actor is wanted for it.
     pub(super) fn has_to_deliver(&self) -> bool {
-        self.kept.as_ref().is_some_and(|kept| kept.close.is_some() || !kept.backlog.is_empty())
+        self.kept.as_ref().is_some_and(|kept| kept.close.is_some() || kept.backlog.calls())
     }
 
     /// What a relay said last.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::sleep::Because;
 use super::sleeper::Kept;
 use super::{Hibernation, Slot};
 use crate::bus::ConnectionId;
@@ -77,7 +78,7 @@ impl Gateway {
             Standing::Elsewhere => self.remember(key, word),
             Standing::Here | Standing::Newer => {
                 self.remember(key, word);
-                self.fall_asleep(key, now);
+                self.fall_asleep(key, Because::WayIsLost, now);
             }
             Standing::Wakes => {
                 self.remember(key, word);

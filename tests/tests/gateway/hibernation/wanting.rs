@@ -35,6 +35,30 @@ fn the_first_message_has_it_wanted_and_the_next_do_not() {
     ends(story, asked, 1);
 }
 
+/// A published runner drops what it had before, and acknowledges nothing for it.
+#[test]
+fn what_a_second_life_leaves_unacknowledged_calls_for_no_third_but_is_sent_again_to_it() {
+    let (mut story, asked) = asleep();
+    story.input(says_text(asked, "a"));
+    is_wanted(&mut story);
+    story.input(shows(4, running(2))).expect([]);
+    story.input(restored(asked, 2, 4)).expect([is_here(2, asked), text_to(2, asked, 1, "a")]);
+    // The end of that life may have come between: one more is wanted.
+    story.hears(asked, 0, sleeps()).expect([]);
+    story.input(shows(5, ActorState::Sleeping)).expect([wants(5)]);
+    story.input(stored(6)).input(shows(7, running(2))).expect([]);
+    story.input(restored(asked, 2, 5)).expect([is_here(2, asked), text_to(2, asked, 1, "a")]);
+    story.hears(asked, 0, sleeps()).expect([]);
+    story.input(shows(8, ActorState::Sleeping)).expect([]);
+    story.input(says_text(asked, "b"));
+    is_wanted(&mut story);
+    story.input(shows(10, running(2))).expect([]);
+    let all = [is_here(2, asked), text_to(2, asked, 1, "a"), text_to(2, asked, 2, "b")];
+    story.input(restored(asked, 2, 6)).expect(all);
+    story.hears(asked, 0, ack(2)).expect([]);
+    ends(story, asked, 1);
+}
+
 #[test]
 fn it_is_wanted_once_for_all_of_its_sockets() {
     let (mut story, first) = underpass_tests::given::hibernation::awake();
