@@ -154,6 +154,9 @@ impl AtRest for Runner {
         vec![
             ("connections", stats.connections),
             ("requests", stats.open),
+            ("actors", stats.actors),
+            ("ended actors", stats.ended_actors),
+            ("calls", stats.kv_open),
             ("deadlines", stats.deadlines),
             ("bytes", stats.buffered),
         ]

@@ -252,6 +252,8 @@ struct Grants {
     /// A grant is told when there is so much more to tell: a quarter of the credit, so that a sender that is read
     /// from never runs dry, and few messages say so.
     step: u32,
+    /// What of the unread came from a sender before, and is granted to nobody.
+    foreign: usize,
 }
 
 /// Where a message's number stands among those of its direction.
@@ -268,7 +270,7 @@ pub(crate) enum Order {
 impl Inflow {
     /// With the credit that this end announced, if it did; and whether the sender numbers without gaps.
     pub(crate) fn new(credit: Option<u32>, numbered: bool) -> Self {
-        let grants = credit.map(|initial| Grants { consumed: 0, told: 0, step: (initial / 4).max(1) });
+        let grants = credit.map(|initial| Grants { consumed: 0, told: 0, step: (initial / 4).max(1), foreign: 0 });
         Inflow { expected: 0, numbered, unread: VecDeque::new(), held: 0, grants, ended: false }
     }
 
@@ -285,6 +287,24 @@ impl Inflow {
             1.. => Order::Gap,
             ..0 => Order::Repeat,
         }
+    }
+
+    /// Begins with a sender that has all its credit again. Numbers go on, and what the reader has not consumed yet is
+    /// granted to nobody.
+    pub(crate) fn begin(&mut self) {
+        if let Some(grants) = &mut self.grants {
+            (grants.consumed, grants.told, grants.foreign) = (0, 0, self.held);
+        }
+    }
+
+    /// The next message has this number.
+    pub(crate) fn expect(&mut self, number: MessageIndex) {
+        self.expected = number;
+    }
+
+    /// The number of the last message that came in order.
+    pub(crate) fn last(&self) -> MessageIndex {
+        self.expected.wrapping_sub(1)
     }
 
     /// Whether a message of a sender that is not judged by its numbers had another number than the next.
@@ -314,7 +334,21 @@ impl Inflow {
         let ended = self.read(bytes);
         self.held -= ended;
         let grants = self.grants.as_mut()?;
-        grants.consumed = grants.consumed.wrapping_add(ended as u32);
+        let foreign = ended.min(grants.foreign);
+        grants.foreign -= foreign;
+        self.allow(ended - foreign)
+    }
+
+    /// A piece of so many bytes came that the reader has had already: it is consumed at once. The total to grant, if it
+    /// is time to tell.
+    pub(crate) fn skip(&mut self, bytes: usize) -> Option<u32> {
+        self.allow(weight(bytes))
+    }
+
+    /// So much more may be sent.
+    fn allow(&mut self, more: usize) -> Option<u32> {
+        let grants = self.grants.as_mut()?;
+        grants.consumed = grants.consumed.wrapping_add(more as u32);
         if self.ended || grants.consumed.wrapping_sub(grants.told) < grants.step {
             return None;
         }

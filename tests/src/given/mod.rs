@@ -2,6 +2,7 @@
 
 pub mod actors;
 pub mod gateway;
+pub mod hosted;
 pub mod hosting;
 pub mod relay;
 pub mod runner;
