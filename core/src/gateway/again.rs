@@ -48,6 +48,9 @@ impl Gateway {
     /// A request can't go on where it was sent. It goes elsewhere if that may be (no second delivery but of what does
     /// no harm twice), else it fails as it did first.
     pub(super) fn set_back(&mut self, key: RequestKey, setback: Setback, now: Time) {
+        if self.may_sleep(key) {
+            return self.fall_asleep(key, now);
+        }
         let max_tries = self.config.max_tries;
         let Some(request) = self.requests.get_mut(key) else { return };
         let stands = setback.behind(request.setback);

@@ -77,6 +77,14 @@ impl Gateway {
                 self.send(key, to_client::Kind::WebSocketClose(Close::abnormal().into_wire()));
                 self.end(key, End::ClientGone);
             }
+            Deadline::WebSocketAck => {
+                if let Some(hibernation) = request.hibernation.as_mut() {
+                    hibernation.ack = None;
+                }
+                timeouts.websocket_ack += 1;
+                let message = "the handler did not acknowledge the client's messages in time";
+                self.fail(key, FailureCode::WebSocketAckTimeout, message);
+            }
             Deadline::IdleRequestBody => {
                 request.idle_up = None;
                 timeouts.idle_request_body += 1;
@@ -109,7 +117,7 @@ impl Gateway {
 }
 
 /// Arms a deadline that runs and is not armed, and cancels one that is and does not run.
-fn keep(
+pub(super) fn keep(
     deadlines: &mut Deadlines<Deadline, RequestKey>,
     armed: &mut Option<Armed>,
     (deadline, key): (Deadline, RequestKey),

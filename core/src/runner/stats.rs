@@ -123,6 +123,7 @@ impl Failures {
             | FailureCode::BusLost
             | FailureCode::ResponseStartTimeout
             | FailureCode::WebSocketOpenTimeout
+            | FailureCode::WebSocketAckTimeout
             | FailureCode::IdleTimeout
             | FailureCode::PingTimeout
             | FailureCode::Refused => return,

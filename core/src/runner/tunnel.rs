@@ -33,7 +33,7 @@ impl Runner {
             (Kind::WebSocketOpen(open), None) => self.websocket_open(id, open, dialect),
             (kind, Some(key)) => self.of_request(key, message_id, kind, now),
             // With that, gateways wake what slept: it is here no more.
-            (Kind::Credit(Credit { total: 0 }), None) if !self.config.stateless => {
+            (Kind::Credit(Credit { total: 0 }), None) if self.is_not_restored(id) => {
                 let (code, reason) = (Some(1011), Some("ws.not_restored".into()));
                 let close = to_server::WebSocketClose { code, reason, hibernate: false };
                 self.answer_unopened(id, to_server::Kind::WebSocketClose(close));

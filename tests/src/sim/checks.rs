@@ -152,7 +152,7 @@ fn opens(word: &ToClientWord) -> bool {
         | ToClientWord::RequestAbort
         | ToClientWord::WebSocketMessage
         | ToClientWord::WebSocketClose
-        | ToClientWord::Credit => false,
+        | ToClientWord::Credit { .. } => false,
     }
 }
 
@@ -163,6 +163,6 @@ fn closes(word: &ToClientWord) -> bool {
         | ToClientWord::WebSocketOpen { .. }
         | ToClientWord::RequestChunk { .. }
         | ToClientWord::WebSocketMessage
-        | ToClientWord::Credit => false,
+        | ToClientWord::Credit { .. } => false,
     }
 }

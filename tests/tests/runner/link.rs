@@ -472,9 +472,15 @@ fn a_configuration_that_could_not_work_is_refused() {
         ("dial", Config { dial: Duration::ZERO, ..calm() }),
         ("init", Config { init: Duration::ZERO, ..calm() }),
         ("relay_silent", Config { relay_silent: Duration::ZERO, ..calm() }),
+        ("max_actors", Config { max_actors: 0, ..calm() }),
+        ("ack_every", Config { ack_every: 0, ..calm() }),
+        ("max_kv_calls", Config { max_kv_calls: 0, ..calm() }),
+        ("max_kv_bytes", Config { max_kv_bytes: 0, ..calm() }),
     ] {
         assert_eq!(refused(config), ConfigError::Zero(name));
     }
+    let most = Config { ack_every: 16_385, ..calm() };
+    assert_eq!(refused(most), ConfigError::TooLarge { setting: "ack_every", most: 16_384 });
     let order = Config { backoff_first: Duration::from_secs(6), ..calm() };
     assert_eq!(refused(order), ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });
     let as_long = Config { backoff_most: calm().backoff_first, ..calm() };

@@ -46,12 +46,15 @@ impl Runner {
             return None;
         }
         let credit = Some(self.config.credit);
+        let mut inward = Inflow::new(credit, true);
+        // Its opening bore number 0.
+        inward.expect(1);
         let key = self.requests.insert(Request {
             socket,
             place: Place::Detached { from: connection, silent: None },
             state: State::Restoring,
             out: Outflow::new(credit),
-            inward: Inflow::new(credit, true),
+            inward,
             waits: false,
             was_granted: false,
             actor: Some(slot),
@@ -155,6 +158,11 @@ impl Runner {
         self.counted.attached += 1;
         self.flush(key);
         Some(key)
+    }
+
+    /// Whether a WebSocket that its gateway wakes is not here: no handler went on with it, or it has ended.
+    pub(super) fn is_not_restored(&self, id: WireId) -> bool {
+        !self.config.stateless && !self.sleepers.contains_key(&id.socket())
     }
 
     /// The connection of a WebSocket that can hibernate has ended, or is being left.
