@@ -44,7 +44,7 @@ where
                 })
             }
             Work::Task(task) => task,
-            Work::Stop => Box::pin(async {}),
+            Work::Stop | Work::Crash(_) => Box::pin(async {}),
         }
     }
 

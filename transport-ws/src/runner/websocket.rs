@@ -67,6 +67,11 @@ impl Pending {
         }
     }
 
+    /// Which socket it is, if it is one that [can hibernate](Pending::accept_hibernating).
+    pub fn id(&self) -> SocketId {
+        self.id
+    }
+
     /// Takes the WebSocket: its client is answered 101, with the sub-protocol that
     /// [`select_subprotocol`](underpass_core::http::select_subprotocol) chooses.
     pub fn accept(self) -> WebSocket {

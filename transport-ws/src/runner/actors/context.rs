@@ -68,15 +68,25 @@ impl ActorContext {
         self.driver.drive(Event::ActorAlarm { actor: self.life.clone(), at });
     }
 
+    /// It can't go on: it ends as if it had panicked, but for its WebSockets, which all sleep if they can. It is started
+    /// again a while later if something wants it.
+    pub fn crash(&self, error: impl fmt::Display) {
+        self.is_ending();
+        self.give(Work::Crash(error.to_string()));
+    }
+
     /// Runs a task that ends with the actor, at the latest. If it panics, the actor crashes.
-    #[expect(clippy::result_large_err, reason = "it is one more task, which is over")]
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let work = Work::Task(Box::pin(task));
+        self.give(Work::Task(Box::pin(task)));
+    }
+
+    #[expect(clippy::result_large_err, reason = "what comes back is dropped")]
+    fn give(&self, work: Work) {
         let ActorLife { actor_id, generation } = &self.life;
         match self.driver.enter(|inside| inside.outlets.lives.give(actor_id, Some(*generation), work)) {
             Ok(waker) => waker.into_iter().for_each(|waker| waker.wake()),
             // It is over.
-            Err(task) => drop(task),
+            Err(work) => drop(work),
         }
     }
 

@@ -28,13 +28,15 @@ pub(in crate::runner) enum Work {
     Task(Task),
     /// Stop.
     Stop,
+    /// Go no further, for this reason.
+    Crash(String),
 }
 
 /// Why a life ends.
 enum End {
     /// It was told to stop.
     Told,
-    /// It could not be started, or panicked.
+    /// It could not be started, panicked, or could not go on.
     Crashed(String),
     /// There is no runner any more.
     Over,
@@ -105,6 +107,7 @@ impl<A: ActorHandler> Life<A> {
                 output = &mut future => return Ok(output),
                 work = self.work.next() => match work {
                     Some(Work::Stop) => return Err(End::Told),
+                    Some(Work::Crash(error)) => return Err(End::Crashed(error)),
                     Some(work) => self.begin(work),
                     None => return Err(End::Over),
                 },
@@ -127,8 +130,8 @@ impl<A: ActorHandler> Life<A> {
                 socket.be_opened(arrival, |request, socket| actor.websocket(request, socket)).await;
             })),
             (work @ (Work::Request { .. } | Work::WebSocket { .. }), None) => self.early.push_back(work),
-            // It is being stopped already.
-            (Work::Stop, _) => {}
+            // They are what is waited for.
+            (Work::Stop | Work::Crash(_), _) => {}
         }
     }
 }

@@ -78,9 +78,10 @@ impl Lives {
 
     /// A life has started: which WebSockets were restored and dropped meanwhile.
     pub(super) fn is_running(&mut self, life: &ActorLife) -> Vec<RequestKey> {
-        match self.phase(life).map(|phase| std::mem::replace(phase, Phase::Running)) {
-            Some(Phase::Starting { dropped }) => dropped,
-            Some(Phase::Running | Phase::Ending) | None => Vec::new(),
+        let Some(phase @ Phase::Starting { .. }) = self.phase(life) else { return Vec::new() };
+        match std::mem::replace(phase, Phase::Running) {
+            Phase::Starting { dropped } => dropped,
+            Phase::Running | Phase::Ending => Vec::new(),
         }
     }
 
