@@ -20,6 +20,8 @@ impl Runner {
         }
         let until = self.config.drain_limit.map(|limit| now + limit);
         self.purpose = Purpose::Draining { closing_sockets: false, until, leave_at: None };
+        // Its actors are about to end.
+        self.send_acks();
         for place in 0..self.links.len() {
             let link = &self.links[place];
             let connection = link.connection;

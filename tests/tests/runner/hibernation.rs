@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use underpass_core::http::{Body, Close, Message};
+use underpass_core::protocol::to_server::ActorIntent;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::{self, Kind as Answer};
 use underpass_core::protocol::{Dialect, ToClient, ToServer};
@@ -11,7 +12,7 @@ use underpass_core::{ApiMisuse, Machine, RequestKey, Runner};
 use underpass_tests::given::gateway::{credit, zeros};
 use underpass_tests::given::hosted::{
     acknowledges, has_stopped, hosting, lets_sleep, life, runs, start_command, starts, stop_command, stops,
-    takes_command, tells, text, wakes, with_state,
+    takes_command, tells, text, wakes, wishes, with_state,
 };
 use underpass_tests::given::relay::websocket_open;
 use underpass_tests::given::runner::{
@@ -136,6 +137,35 @@ fn what_is_handled_is_acknowledged_a_little_later_and_together() {
     story.asks(of(2, 9), Piece::WebSocketClose(Close::new(1000, "").into_wire()));
     story.expect([Action::WebSocketClose { key: other, close: Close::new(1000, "") }]);
     closes_and_ends(story, key, 1, 3);
+}
+
+#[test]
+fn what_was_handled_is_acknowledged_before_its_actor_ends() {
+    let handles_one = || {
+        let (mut story, key) = with_socket();
+        story.asks(of(1, 1), text(b"x")).expect([comes(key, 1, "x")]);
+        story.input(Event::Handled { key, number: 1 }).expect([]);
+        (story, key)
+    };
+    let acknowledged = || acknowledges(1, of(1, 1), 1);
+
+    let (mut story, key) = handles_one();
+    story.input(Event::ActorSleep { actor: life(1) });
+    story.expect([acknowledged(), tells(1, [wishes(&life(1), 1, ActorIntent::Sleep)])]);
+    closes_and_ends(story, key, 1, 2);
+
+    let (mut story, key) = handles_one();
+    story.input(Event::ActorStopped { actor: life(1), error: Some("crashed".into()) });
+    let ends = tells(1, [has_stopped(&life(1), 1, Some("crashed"))]);
+    story.expect([acknowledged(), Action::WebSocketAsleep { key }, ends]);
+    story.drains_and_ends();
+
+    let (mut story, key) = handles_one();
+    story.input(Event::Drain).expect([acknowledged(), says(ToServer::Stopping)]);
+    story.hears(stop_command(&life(1)));
+    story.expect([Action::WebSocketAsleep { key }, stops(&life(1)), takes_command(1, &life(1), 1)]);
+    story.is_stopped(&life(1)).actions();
+    story.is_lost().expect([Action::Stopped(StopReason::Drained)]).ends();
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Runner {
     }
 
     /// All requests of a life, in the order of their keys.
-    pub(super) fn requests_of(&self, slot: super::ActorSlot) -> Vec<RequestKey> {
+    pub(in crate::runner) fn requests_of(&self, slot: super::ActorSlot) -> Vec<RequestKey> {
         self.actors.life(slot).map(|life| life.requests.iter().copied().collect()).unwrap_or_default()
     }
 }

@@ -51,6 +51,9 @@ impl Runner {
     }
 
     pub(in crate::runner) fn actor_wishes(&mut self, actor: &ActorLife, intent: ActorIntent) {
+        if let Some(slot) = self.actors.find(actor) {
+            self.send_acks_of(slot);
+        }
         self.actor_says(actor, Event::ActorIntent { intent });
     }
 
@@ -92,6 +95,7 @@ impl Runner {
     /// An actor is no more.
     pub(in crate::runner) fn actor_stopped(&mut self, actor: &ActorLife, error: Option<ByteString>, now: Time) {
         if let Some(slot) = self.actors.find(actor) {
+            self.send_acks_of(slot);
             self.ended(slot, error, now);
         }
     }

@@ -7,6 +7,7 @@ use crate::machine::RequestKey;
 use crate::protocol::MessageIndex;
 use crate::protocol::tunnel::to_server::{Kind, WebSocketMessageAck};
 use crate::runner::Runner;
+use crate::runner::actors::ActorSlot;
 use crate::runner::request::Request;
 use crate::time::Time;
 
@@ -101,11 +102,23 @@ impl Runner {
         self.send(key, Kind::WebSocketMessageAck(WebSocketMessageAck { index }));
     }
 
+    /// An actor is about to end: acknowledges what was handled while its relay still passes that on, so that it does
+    /// not come again and wake the actor for nothing.
+    pub(in crate::runner) fn send_acks_of(&mut self, slot: ActorSlot) {
+        for key in self.requests_of(slot) {
+            self.send_ack(key);
+        }
+    }
+
     /// Sends the acknowledgements that are due, of all WebSockets together.
     pub(in crate::runner) fn look_at_acks(&mut self, now: Time) {
-        if self.acks.due.is_none_or(|due| now < due) {
-            return;
+        if self.acks.due.is_some_and(|due| due <= now) {
+            self.send_acks();
         }
+    }
+
+    /// Sends all acknowledgements that wait for others.
+    pub(in crate::runner) fn send_acks(&mut self) {
         self.acks.due = None;
         let mut listed = core::mem::take(&mut self.acks.listed);
         for key in listed.drain(..) {
