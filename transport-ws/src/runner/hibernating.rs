@@ -40,6 +40,37 @@ pub enum HibernatingIncoming {
 /// together with what the message changed and in one go, and only then say that it was
 /// [handled](HibernatingWebSocket::handled). So each message has its effect once, whatever breaks in between.
 ///
+/// ```no_run
+/// use underpass_core::http::Message;
+/// use underpass_transport_ws::runner::{
+///     ActorContext, HibernatingIncoming, HibernatingWebSocket, KvError, SleepingSocket,
+/// };
+///
+/// /// Keeps the last text of each WebSocket, behind its message's number.
+/// async fn keep(actor: &ActorContext, mut socket: HibernatingWebSocket) -> Result<(), KvError> {
+///     let key = format!("socket/{}", socket.id());
+///     while let Some(incoming) = socket.receive().await {
+///         match incoming {
+///             HibernatingIncoming::Message { number, message: Message::Text(text) } => {
+///                 actor.kv().put(&key, [&number.to_be_bytes()[..], &text.as_bytes()[..]].concat()).await?;
+///                 socket.handled(number);
+///             }
+///             HibernatingIncoming::Message { number, message: Message::Binary(_) } => socket.handled(number),
+///             HibernatingIncoming::Close(_) => actor.kv().delete(&key).await?,
+///             HibernatingIncoming::Asleep => {}
+///         }
+///     }
+///     Ok(())
+/// }
+///
+/// /// The actor's next life begins with this, for each WebSocket that slept.
+/// async fn go_on(actor: &ActorContext, socket: SleepingSocket) -> Result<Option<HibernatingWebSocket>, KvError> {
+///     let kept = actor.kv().get(format!("socket/{}", socket.id())).await?;
+///     let last = kept.and_then(|kept| kept.first_chunk().copied()).map(u16::from_be_bytes);
+///     Ok(last.map(|last| socket.restore(last)))
+/// }
+/// ```
+///
 /// Dropping it closes it with the code 1000, or 1011 if that is because of a panic; but not when the actor stops or
 /// crashes, or could not be started: then it sleeps.
 #[derive(Debug)]
@@ -64,7 +95,7 @@ impl HibernatingWebSocket {
         self.receiver.receive().await
     }
 
-    /// All messages up to this one are handled, and that is saved: they do not come again.
+    /// All messages up to this one, which has come, are handled, and that is saved: they do not come again.
     pub fn handled(&self, number: MessageIndex) {
         self.receiver.handled(number);
     }
@@ -124,7 +155,7 @@ impl HibernatingReceiver {
         None
     }
 
-    /// All messages up to this one are handled, and that is saved: they do not come again.
+    /// All messages up to this one, which has come, are handled, and that is saved: they do not come again.
     pub fn handled(&self, number: MessageIndex) {
         self.socket.driver.drive(Event::Handled { key: self.socket.key, number });
     }

@@ -111,7 +111,8 @@ pub trait ActorHandler: Send + Sync + 'static {
     ) -> impl Future<Output = Result<http::Response<Self::Body>, Self::Error>> + Send;
 
     /// A client opens a WebSocket: path and header fields in `request`. The client is answered once the socket is
-    /// [accepted](Pending::accept_hibernating), or refused; it is refused if this does nothing else.
+    /// [accepted](Pending::accept_hibernating), or refused; it is refused if this does nothing else. One that is accepted
+    /// [without hibernating](Pending::accept) is closed with the code 1001 when the actor stops.
     fn websocket(&self, request: http::Request<()>, socket: Pending) -> impl Future<Output = ()> + Send {
         drop((request, socket));
         async {}
