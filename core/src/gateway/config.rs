@@ -222,8 +222,7 @@ impl Config {
 
     /// The deadlines of actors that are wanted for WebSockets which sleep.
     pub(super) fn group_deadlines(&self) -> Deadlines<hibernation::Deadline, GroupKey> {
-        use hibernation::Deadline;
-        Deadlines::new([(Deadline::ActorStart, self.actor_start), (Deadline::TryAgain, self.try_again)])
+        Deadlines::new([(hibernation::Deadline::TryAgain, self.try_again)])
     }
 
     pub(super) fn registry_deadlines(&self) -> Deadlines<RegistryDeadline, RegistryDeadlineOf> {

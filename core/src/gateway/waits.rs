@@ -58,7 +58,8 @@ impl Gateway {
     }
 
     pub(super) fn request_due(&mut self, deadline: Deadline, key: RequestKey) {
-        let Some(request) = self.requests.get_mut(key) else { return };
+        // One that sleeps has no other deadline than its actor's start.
+        let Some(request) = self.requests.get_mut(key) else { return self.actor_did_not_start(key) };
         let timeouts = &mut self.counted.timeouts;
         match deadline {
             Deadline::ResponseStart => {

@@ -345,6 +345,11 @@ impl Inflow {
         self.expected.wrapping_sub(1)
     }
 
+    /// Whether a message of a sender that is judged by its numbers came since it began.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.numbered && self.expected > 0
+    }
+
     /// Whether a message of a sender that is not judged by its numbers had another number than the next.
     pub(crate) fn jumped(&mut self, number: MessageIndex) -> bool {
         !self.numbered && core::mem::replace(&mut self.expected, number.wrapping_add(1)) != number

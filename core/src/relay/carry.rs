@@ -303,6 +303,8 @@ impl Relay {
         let id = RouteId::new(number, message_id);
         match self.routes.standing(id) {
             Standing::Open => {}
+            // What was handled before its route was closed was handled: the gateway need not say it again.
+            Standing::Closed if carried.word == ToServerWord::WebSocketMessageAck => {}
             Standing::Closed => return self.counted.late += 1,
             Standing::Unknown if self.may_be_restored(number) => return self.hold(number, carried, bytes),
             Standing::Unknown => return self.unrouted(number, Some(message_id)),

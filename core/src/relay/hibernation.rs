@@ -7,7 +7,10 @@
 //! A runner that came back may speak on its sockets before it is known which are to be restored, and one that starts
 //! an actor before it says that the actor runs. Such frames are held until then.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
+
+use hashbrown::HashSet;
 
 use super::Relay;
 use super::connection::{Early, Session};
@@ -24,10 +27,41 @@ use crate::time::Time;
 
 /// The wait until a gateway is told again what the bus gave back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TellAgain;
+struct TellAgain;
 
-/// When gateways are told again of routes that were restored.
-pub(super) type Untold = Deadlines<TellAgain, RouteId>;
+/// When gateways are told again of routes that were restored: once at a time of each.
+#[derive(Debug)]
+pub(super) struct Untold {
+    again: Deadlines<TellAgain, RouteId>,
+    routes: HashSet<RouteId>,
+}
+
+impl Untold {
+    pub(super) fn new(again: Duration) -> Self {
+        Untold { again: Deadlines::new([(TellAgain, again)]), routes: HashSet::new() }
+    }
+
+    fn arm(&mut self, id: RouteId, now: Time) {
+        if self.routes.insert(id) {
+            self.again.arm(TellAgain, id, now);
+        }
+    }
+
+    fn pop_due(&mut self, now: Time) -> Option<RouteId> {
+        let (TellAgain, id) = self.again.pop_due(now)?;
+        self.routes.remove(&id);
+        Some(id)
+    }
+
+    pub(super) fn next_due(&self) -> Option<Time> {
+        self.again.next_due()
+    }
+
+    /// How many are to be told.
+    pub(super) fn len(&self) -> usize {
+        self.again.len()
+    }
+}
 
 /// What a runner said on WebSockets that may be restored, each one's in order, with the bytes that it came in.
 #[derive(Debug, Default)]
@@ -158,12 +192,12 @@ impl Relay {
     pub(super) fn restored_refused(&mut self, number: u64, gateway_id: GatewayId, request_id: RequestId, now: Time) {
         let id = RouteId { connection: number, gateway_id, request_id };
         if self.routes.restored(id).is_some() {
-            self.untold.arm(TellAgain, id, now);
+            self.untold.arm(id, now);
         }
     }
 
     pub(super) fn tell_restored_again(&mut self, now: Time) {
-        while let Some((TellAgain, id)) = self.untold.pop_due(now) {
+        while let Some(id) = self.untold.pop_due(now) {
             if let Some(generation) = self.routes.restored(id) {
                 self.counted.restored_retried += 1;
                 self.tell_restored(id, generation);

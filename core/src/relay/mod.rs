@@ -38,7 +38,7 @@ use self::ageing::Ageing;
 use self::connection::{Connection, Session};
 use self::drain::Drain;
 use self::ending::Endings;
-use self::hibernation::{TellAgain, Untold};
+use self::hibernation::Untold;
 use self::kv::Stores;
 use self::pools::Pools;
 use self::registration::Registration;
@@ -131,7 +131,7 @@ impl Relay {
         ]);
         let routes = Routes::new(config.tombstone, config.max_tombstones, config.gateway_silent);
         let endings = Endings::new(config.abort_again, config.abort_give_up, config.max_ending);
-        let untold = Untold::new([(TellAgain, config.abort_again)]);
+        let untold = Untold::new(config.abort_again);
         Ok(Relay {
             supervisor,
             actor_changes: 0,

@@ -33,6 +33,10 @@ fn bus_refuses(hosting: &mut Hosting, publication: Action, reason: PublishError)
     hosting.input(Event::PublishFailed(Rejected { publication, reason }));
 }
 
+fn published(hosting: &mut Hosting) -> Vec<Action> {
+    hosting.saw().into_iter().filter(|action| matches!(action, Action::Publish(_))).collect()
+}
+
 #[test]
 fn a_start_names_the_sockets_that_slept_and_when_the_actor_runs_their_gateways_are_told() {
     let mut hosting = told_to_start(patient(), &[1, 2]);
@@ -369,4 +373,34 @@ fn sockets_of_one_actor_at_several_gateways_wake_together() {
     hosting.cuts(1);
     assert_eq!(hosting.saw(), [tells_of_end(1, of_socket(1, 0)), tells_of_end(1, second)]);
     hosting.ends();
+}
+
+/// Its gateway holds what comes before the word for stale, and what follows for a gap, or, of a published runner, for
+/// Each refusal is the beginning of another row of words.
+#[test]
+fn a_word_that_the_bus_gives_back_twice_is_said_again_once_at_a_time() {
+    let mut hosting = awake(&[1]);
+    let word = wakes(1, of_socket(1, 0), 1);
+    for ts in 0..10 {
+        bus_refuses(&mut hosting, word.clone(), PublishError::Full);
+        hosting.gateway_pings(1, of_socket(1, 0), ts);
+        hosting.saw();
+    }
+    hosting.jumps(Duration::from_millis(250));
+    assert_eq!(published(&mut hosting), [word], "{:?} deadlines", hosting.story.machine.stats().deadlines);
+}
+
+/// The relay stood still for a while. Its runner is told that the gateway is gone; the gateway, which lives, is told
+/// A runner saves and acknowledges as its last deed, when its actor wishes to sleep or is told to stop. The gateway takes
+/// late acknowledgements, but none reaches it: it has the actor woken for what it has handled.
+#[test]
+fn what_an_actor_acknowledges_before_it_has_stopped_reaches_its_gateway() {
+    let mut hosting = awake(&[1]);
+    hosting.asks(1, of_socket(1, 0), knows()).asks(1, of_socket(1, 1), from_client(b"x"));
+    hosting.tells(1, says("default", 1, sleeps()));
+    hosting.saw();
+    let ack = to_server::Kind::WebSocketMessageAck(to_server::WebSocketMessageAck { index: 1 });
+    hosting.answers(1, of_socket(1, 0), ack.clone());
+    let late = hosting.story.machine.stats().late;
+    assert_eq!(published(&mut hosting), [publishes(1, of_socket(1, 0), ack)], "{late} late");
 }

@@ -1,10 +1,11 @@
 //! Actors that are wanted for WebSockets which sleep and have something to deliver.
 
+use core::ops::Bound;
 use std::collections::BTreeSet;
 
 use super::actors::GroupKey;
 use crate::bus::{Publication, Subject};
-use crate::gateway::{Action, Gateway};
+use crate::gateway::{Action, Gateway, request};
 use crate::machine::RequestKey;
 use crate::machine::deadline::Armed;
 use crate::protocol::ToRunner;
@@ -15,39 +16,57 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(in crate::gateway) struct Awaited {
     sockets: BTreeSet<RequestKey>,
-    /// Until they fail.
-    start: Armed,
     /// Until it is looked at again.
     look: Armed,
     /// When the relay of its runner is asked for its word again, if it runs.
     ping: Time,
+    /// Whose word was asked for last: each has its turn.
+    asked: Option<RequestKey>,
 }
 
-/// The named deadlines of an actor that is wanted.
+impl Awaited {
+    /// Whose turn it is.
+    fn next(&mut self) -> Option<RequestKey> {
+        let behind = self.asked.and_then(|asked| self.sockets.range((Bound::Excluded(asked), Bound::Unbounded)).next());
+        self.asked = behind.or(self.sockets.first()).copied();
+        self.asked
+    }
+}
+
+/// The named deadline of an actor that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::gateway) enum Deadline {
-    ActorStart,
     TryAgain,
 }
 
 impl Gateway {
     /// Wants the actor of a WebSocket that sleeps, if that has something to deliver.
     pub(super) fn await_actor(&mut self, key: RequestKey, now: Time) {
-        let Some(sleeper) = self.requests.asleep(key).filter(|sleeper| sleeper.has_to_deliver()) else { return };
+        let Some(sleeper) = self.requests.asleep_mut(key).filter(|sleeper| sleeper.has_to_deliver()) else { return };
         let group = sleeper.group;
+        sleeper.kept_mut().start.get_or_insert_with(|| self.deadlines.arm(request::Deadline::ActorStart, key, now));
         if let Some(awaited) = self.groups.awaited(group) {
             awaited.sockets.insert(key);
             return;
         }
         let awaited = Awaited {
             sockets: BTreeSet::from([key]),
-            start: self.group_deadlines.arm(Deadline::ActorStart, group, now),
             look: self.group_deadlines.arm(Deadline::TryAgain, group, now),
             ping: now + self.config.ping_interval,
+            asked: None,
         };
         self.groups.begin_to_await(group, awaited);
         let actor = self.groups.actor(group);
         self.want(&actor, now);
+    }
+
+    /// The actor of one that sleeps has had its time.
+    pub(in crate::gateway) fn actor_did_not_start(&mut self, key: RequestKey) {
+        if let Some(sleeper) = self.requests.asleep_mut(key) {
+            // The deadline that it held has just been taken.
+            sleeper.kept_mut().start = None;
+        }
+        self.not_started(key);
     }
 
     /// A WebSocket wakes: if its actor was wanted for it, that was answered.
@@ -61,45 +80,40 @@ impl Gateway {
 
     /// A WebSocket ends, or has nothing to deliver any more.
     pub(super) fn await_no_more(&mut self, key: RequestKey, group: GroupKey) {
+        let kept = self.requests.asleep_mut(key).and_then(|sleeper| sleeper.kept.as_mut());
+        let start = kept.and_then(|kept| kept.start.take());
+        self.stop_start(start);
         let Some(awaited) = self.groups.awaited(group) else { return };
         awaited.sockets.remove(&key);
         if !awaited.sockets.is_empty() {
             return;
         }
         if let Some(awaited) = self.groups.await_no_more(group) {
-            self.group_deadlines.cancel(awaited.start);
             self.group_deadlines.cancel(awaited.look);
         }
         let actor = self.groups.actor(group);
         self.left(&actor);
     }
 
-    pub(in crate::gateway) fn group_due(&mut self, deadline: Deadline, group: GroupKey, now: Time) {
-        match deadline {
-            Deadline::ActorStart => {
-                let Some(awaited) = self.groups.await_no_more(group) else { return };
-                self.group_deadlines.cancel(awaited.look);
-                // Behind the last of them it may be forgotten here.
-                let actor = self.groups.actor(group);
-                for key in awaited.sockets {
-                    self.not_started(key);
-                }
-                self.left(&actor);
-            }
-            Deadline::TryAgain => {
-                let Some(awaited) = self.groups.awaited(group) else { return };
-                awaited.look = self.group_deadlines.arm(Deadline::TryAgain, group, now);
-                let first = awaited.sockets.first().copied();
-                let is_to_ping = awaited.ping <= now;
-                if is_to_ping {
-                    awaited.ping = now + self.config.ping_interval;
-                }
-                let actor = self.groups.actor(group);
-                self.want(&actor, now);
-                if let Some(key) = first.filter(|_| is_to_ping) {
-                    self.ask_for_the_word(key, group, now);
-                }
-            }
+    /// Nobody waits for an actor's start any more.
+    pub(super) fn stop_start(&mut self, armed: Option<Armed>) {
+        if let Some(armed) = armed {
+            self.deadlines.cancel(armed);
+        }
+    }
+
+    pub(in crate::gateway) fn group_due(&mut self, Deadline::TryAgain: Deadline, group: GroupKey, now: Time) {
+        let Some(awaited) = self.groups.awaited(group) else { return };
+        awaited.look = self.group_deadlines.arm(Deadline::TryAgain, group, now);
+        let mut asked = None;
+        if awaited.ping <= now {
+            awaited.ping = now + self.config.ping_interval;
+            asked = awaited.next();
+        }
+        let actor = self.groups.actor(group);
+        self.want(&actor, now);
+        if let Some(key) = asked {
+            self.ask_for_the_word(key, group, now);
         }
     }
 

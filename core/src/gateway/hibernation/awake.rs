@@ -12,7 +12,7 @@ use crate::machine::RequestKey;
 use crate::machine::deadline::Armed;
 use crate::machine::flow::Turn;
 use crate::protocol::tunnel::to_client;
-use crate::protocol::{MessageIndex, RequestId};
+use crate::protocol::{Dialect, MessageIndex, RequestId};
 use crate::time::Time;
 
 /// What a WebSocket that can hibernate has besides, while it is awake.
@@ -114,7 +114,8 @@ impl Gateway {
     fn await_ack(&mut self, key: RequestKey, came: Came, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(hibernation) = request.hibernation.as_mut() else { return };
-        let runs = hibernation.kept.backlog.awaits_ack();
+        let repeats_acks = request.abilities.dialect == Dialect::Underpass;
+        let runs = hibernation.kept.backlog.awaits_ack(repeats_acks);
         keep(&mut self.deadlines, &mut hibernation.ack, (Deadline::WebSocketAck, key), runs, came, now);
     }
 

@@ -108,9 +108,10 @@ impl Backlog {
         self.messages.is_empty()
     }
 
-    /// Whether some were sent first on this connection and not acknowledged.
-    pub(super) fn awaits_ack(&self) -> bool {
-        self.sent > self.sent_before
+    /// Whether some were sent on this connection and not acknowledged; of a runner that says nothing of what it had
+    /// before only what was sent first.
+    pub(super) fn awaits_ack(&self, repeats_acks: bool) -> bool {
+        self.sent > if repeats_acks { 0 } else { self.sent_before }
     }
 
     /// Whether some wait to be sent.

@@ -149,12 +149,7 @@ impl Gateway {
         let most = self.config.max_buffered;
         let Some(sleeper) = self.requests.asleep_mut(key) else { return };
         if sleeper.word().is_some_and(|word| from.is_none_or(|from| from == word.connection)) {
-            let kept = sleeper.kept_mut();
-            // What there is no room for leaves a gap.
-            if kept.early_bytes() < most {
-                kept.early.push(message);
-            }
-            return;
+            return sleeper.kept_mut().hold(message, most);
         }
         match message.message_kind {
             Kind::WebSocketMessageAck(WebSocketMessageAck { index }) => self.acknowledged_asleep(key, index),
@@ -183,19 +178,24 @@ impl Gateway {
             self.counted.acks_ignored += 1;
             return;
         }
-        sleeper.tidy();
         let (group, has_to_deliver) = (sleeper.group, sleeper.has_to_deliver());
         self.pace_asleep(key);
         if !has_to_deliver {
             self.await_no_more(key, group);
+        }
+        if let Some(sleeper) = self.requests.asleep_mut(key) {
+            sleeper.tidy();
         }
     }
 
     /// What the rest of the gateway must forget of a WebSocket that has ended asleep.
     pub(in crate::gateway) fn forget_sleeper(&mut self, key: RequestKey, sleeper: Sleeper) {
         let Sleeper { id, group, registration, kept, .. } = sleeper;
-        if let Some(Kept { word: Some(word), .. }) = kept.as_deref() {
-            self.words.remove(word.connection, key);
+        if let Some(Kept { word, start, .. }) = kept.map(|kept| *kept) {
+            if let Some(word) = word {
+                self.words.remove(word.connection, key);
+            }
+            self.stop_start(start);
         }
         self.await_no_more(key, group);
         self.unregister(id, group, registration);

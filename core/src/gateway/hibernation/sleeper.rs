@@ -5,6 +5,7 @@ use super::backlog::Backlog;
 use super::registry::Registration;
 use super::wake::Word;
 use crate::http::Close;
+use crate::machine::deadline::Armed;
 use crate::machine::flow::{Inflow, weight};
 use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::Kind;
@@ -39,32 +40,53 @@ pub(in crate::gateway) struct Kept {
     /// What its client has not consumed. Only asleep.
     pub(super) unread: Option<Inflow>,
     /// What its runner said over the route that the word tells of, until the gateway can follow it. Only asleep.
-    pub(super) early: Vec<ToServerTunnelMessage>,
+    early: Vec<ToServerTunnelMessage>,
+    /// What that counts for.
+    early_bytes: usize,
+    /// Until its actor runs, as long as that is wanted for it. Only asleep.
+    pub(super) start: Option<Armed>,
 }
 
 impl Kept {
     /// Nothing, before the message of a number.
     pub(super) fn nothing(first: MessageIndex) -> Self {
-        Kept { backlog: Backlog::new(first), close: None, word: None, unread: None, early: Vec::new() }
+        Kept {
+            backlog: Backlog::new(first),
+            close: None,
+            word: None,
+            unread: None,
+            early: Vec::new(),
+            early_bytes: 0,
+            start: None,
+        }
     }
 
     pub(super) fn is_nothing(&self) -> bool {
-        self.backlog.is_empty() && self.close.is_none() && self.word.is_none() && self.unread.is_none()
+        let waits_for_nothing = self.word.is_none() && self.start.is_none();
+        self.backlog.is_empty() && self.close.is_none() && self.unread.is_none() && waits_for_nothing
     }
 
-    /// Bytes of messages that the runner sent early.
-    pub(super) fn early_bytes(&self) -> usize {
-        let bytes = |early: &ToServerTunnelMessage| match &early.message_kind {
-            Kind::WebSocketMessage(message) => weight(message.data.len()),
-            Kind::ResponseStart(_)
-            | Kind::ResponseChunk(_)
-            | Kind::ResponseAbort
-            | Kind::WebSocketOpen(_)
-            | Kind::WebSocketMessageAck(_)
-            | Kind::WebSocketClose(_)
-            | Kind::Credit(_) => weight(0),
+    /// Holds what the runner says early, as long as it is no more than so many bytes. What there is no room for leaves a
+    /// gap.
+    pub(super) fn hold(&mut self, message: ToServerTunnelMessage, most: usize) {
+        let bytes = match &message.message_kind {
+            Kind::WebSocketMessage(message) => message.data.len(),
+            Kind::WebSocketClose(close) => close.reason.as_ref().map_or(0, |reason| reason.len()),
+            Kind::WebSocketMessageAck(_) | Kind::ResponseAbort | Kind::Credit(_) => 0,
+            // They are out of turn, and no more of them need be known.
+            Kind::ResponseStart(_) | Kind::ResponseChunk(_) | Kind::WebSocketOpen(_) => return,
         };
-        self.early.iter().map(bytes).sum()
+        let bytes = self.early_bytes + weight(bytes);
+        if bytes <= most {
+            self.early_bytes = bytes;
+            self.early.push(message);
+        }
+    }
+
+    /// Takes what was held.
+    pub(super) fn take_early(&mut self) -> Vec<ToServerTunnelMessage> {
+        self.early_bytes = 0;
+        core::mem::take(&mut self.early)
     }
 }
 
@@ -108,6 +130,6 @@ impl Sleeper {
 
     pub(super) fn held(&self) -> usize {
         let Some(kept) = &self.kept else { return 0 };
-        kept.backlog.bytes() + kept.early_bytes() + kept.unread.as_ref().map_or(0, Inflow::held)
+        kept.backlog.bytes() + kept.early_bytes + kept.unread.as_ref().map_or(0, Inflow::held)
     }
 }

@@ -121,7 +121,7 @@ impl Gateway {
         let Some(kept) = self.kept_mut(key) else { return };
         let before = kept.word.replace(word);
         if before.is_some_and(|before| before != word) {
-            kept.early.clear();
+            kept.take_early();
         }
         if let Some(before) = before {
             self.words.remove(before.connection, key);
@@ -144,7 +144,8 @@ impl Gateway {
         let (id, group, registration, is_paused) = (sleeper.id, sleeper.group, sleeper.registration, sleeper.is_paused);
         let mut kept = sleeper.take_kept();
         kept.word = None;
-        let early = core::mem::take(&mut kept.early);
+        let start = kept.start.take();
+        let early = kept.take_early();
         let mut down = kept.unread.take().unwrap_or_else(|| Inflow::new(None, false));
         down.restart(abilities.credit, abilities.numbers);
         let mut up = Outflow::restarted(abilities.credit, kept.backlog.first(), is_paused);
@@ -168,6 +169,7 @@ impl Gateway {
             hibernation,
             ..Request::new(id, None, false)
         };
+        self.stop_start(start);
         self.requests.replace(key, Slot::Awake(Box::new(woken)));
         self.counted.woken += 1;
         self.is_awake(key, group);
@@ -183,7 +185,9 @@ impl Gateway {
     fn was_not_heard(&self, key: RequestKey, now: Time) -> bool {
         let hibernation = self.requests.get(key).and_then(|request| request.hibernation.as_ref());
         let since = hibernation.and_then(|hibernation| hibernation.awake_since);
-        since.is_some_and(|since| now.since(since) > self.config.ping_interval)
+        // A runner that goes by numbers speaks only when the first word has come to it.
+        let has_spoken = self.requests.get(key).is_some_and(|request| request.down.has_begun());
+        !has_spoken && since.is_some_and(|since| now.since(since) > self.config.ping_interval)
     }
 
     /// The first word over a route that was restored: what its relay heard before is of an earlier life.
@@ -203,7 +207,7 @@ impl Gateway {
         for key in self.words.0.remove(&connection).unwrap_or_default() {
             if let Some(kept) = self.kept_mut(key) {
                 kept.word = None;
-                kept.early.clear();
+                kept.take_early();
             }
             if let Some(sleeper) = self.requests.asleep_mut(key) {
                 sleeper.tidy();

@@ -120,7 +120,7 @@ fn asleep_it_is_given_up_when_the_actor_does_not_start() {
     story.input(client_closes(asked));
     is_wanted(&mut story);
     let back = takes_back(3, Some(says(2, ActorState::Sleeping).record));
-    story.passes_in_silence_until(Duration::from_secs(30)).expect([leaves(asked), back]);
+    story.passes_in_silence_until(Duration::from_secs(30)).expect([back, leaves(asked)]);
     story.input(underpass_tests::given::actors::stored(4));
     has_ended(story, asked);
 }

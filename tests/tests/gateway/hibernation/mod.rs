@@ -4,6 +4,8 @@ mod acks;
 mod asleep;
 mod awake;
 mod closing;
+mod edges;
+mod edges;
 mod falling_asleep;
 mod memory;
 mod opening;

@@ -117,8 +117,11 @@ fn an_actor_that_does_not_start_in_time_fails_those_that_have_something_for_it()
     let actions = story.actions();
     assert!(matches!(&actions[0], Action::Failed { key, failure }
         if (*key, failure.code) == (speaks.key, FailureCode::ActorStartTimeout)));
+    assert_eq!(actions[1..], [leaves(speaks)]);
+    // Each has as long as the first.
+    story.passes_in_silence_until(Duration::from_secs(10));
     let back = takes_back(3, Some(says(2, ActorState::Sleeping).record));
-    assert_eq!(actions[1..], [leaves(speaks), leaves(closes), back]);
+    story.expect([back, leaves(closes)]);
     story.input(left(speaks)).input(left(closes)).input(stored(4)).expect([]);
     let stats = story.machine.stats();
     assert_eq!((stats.hibernating, stats.timeouts.actor_start, stats.client_gone), (1, 2, 1));
