@@ -382,8 +382,12 @@ impl<'a> World<'a> {
         let naps = self.schedule.fleet.manner.is_some();
         let may_stop = || naps || self.seen.iter().any(|kind| kind.may_stop_actors());
         let is_for_actor = self.schedule.fleet.is_stateful(plan.pool);
-        let may_at_actor =
-            |code| is_for_actor && self.seen.iter().any(|kind| kind.may_cause_for_actors(code, is_websocket));
+        // Actors that nap do what others are lulled to.
+        let lulled = naps.then_some(&Kind::LullActor);
+        let may_at_actor = |code| {
+            let mut kinds = self.seen.iter().chain(lulled);
+            is_for_actor && kinds.any(|kind| kind.may_cause_for_actors(code, is_websocket))
+        };
         let may = match end {
             End::Whole | End::Closed => true,
             End::Failed(FailureCode::Overloaded) if is_tight => true,

@@ -148,10 +148,15 @@ impl World<'_> {
             End::Whole => closes_behind.is_some(),
             End::Left => client.plan.leaves.is_some(),
             End::GatewayDied => self.seen.contains(&Kind::CrashGateway) || self.seen.contains(&Kind::Drain),
-            // Nothing was saved of it when its actor's life ended.
-            End::NotRestored => closes_behind.is_some() || !self.saved.knew(socket(*self.latest.get(&number)?)),
+            // Its handler closed, or had saved nothing of it when its life ended, or was told that its gateway is lost.
+            End::NotRestored => {
+                let knew = self.saved.knew(socket(*self.latest.get(&number)?));
+                closes_behind.is_some() || !knew || self.seen.contains(&Kind::Pause)
+            }
             // All is well again.
             _ if self.is_farewell() => false,
+            // A gateway that stood still for so long was given up.
+            End::Failed(Code::RunnerFailed) => self.seen.contains(&Kind::Pause),
             End::Failed(Code::Draining) => self.seen.contains(&Kind::Drain),
             End::Failed(Code::ActorStartTimeout) => may_be_away,
             End::Failed(Code::WebSocketAckTimeout) => self.seen.iter().any(|kind| kind.may_hold_runners_up()),
