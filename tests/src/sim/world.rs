@@ -386,7 +386,9 @@ impl<'a> World<'a> {
         let lulled = naps.then_some(&Kind::LullActor);
         let may_at_actor = |code| {
             let mut kinds = self.seen.iter().chain(lulled);
-            is_for_actor && kinds.any(|kind| kind.may_cause_for_actors(code, is_websocket))
+            // A streamed body that meets a nap can't be sent again.
+            let is_refused = naps && code == FailureCode::Draining;
+            is_for_actor && (is_refused || kinds.any(|kind| kind.may_cause_for_actors(code, is_websocket)))
         };
         let may = match end {
             End::Whole | End::Closed => true,

@@ -193,7 +193,9 @@ impl World<'_> {
             return;
         };
         let (sent, is_long_ago) = (*sent, self.network.now().since(*last_sent) > LONG_AGO);
-        let Some(name) = self.latest.get(&number).filter(|_| sent > 0 && is_long_ago && self.is_bus_sound()) else {
+        // A relay that stood still for so long takes its gateways for lost, and tells handlers so.
+        let is_sound = self.is_bus_sound() && !self.seen.contains(&Kind::Pause);
+        let Some(name) = self.latest.get(&number).filter(|_| sent > 0 && is_long_ago && is_sound) else {
             return;
         };
         let saved = self.saved.get(&actor(number), socket(*name)).map_or(0, |saved| saved.handled);
