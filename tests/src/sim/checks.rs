@@ -36,6 +36,8 @@ pub struct Wire {
     names: HashMap<RequestName, ConnectionId>,
     /// Those that ever came to a connection: the bus may bring an opening again.
     brought: HashSet<(ConnectionId, RequestName)>,
+    /// Those that were open again on a connection.
+    restored: HashSet<(ConnectionId, RequestName)>,
 }
 
 /// What a frame on the bus is about.
@@ -91,6 +93,7 @@ impl Wire {
             Ok(ToGateway::Restored(restored)) => {
                 let name = RequestName { gateway_id: restored.gateway_id, request_id: restored.request_id };
                 self.open.insert((of, name));
+                self.restored.insert((of, name));
                 return (About::Wire(name), Ok(()));
             }
             Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) => {
@@ -110,6 +113,12 @@ impl Wire {
             // So is that a WebSocket sleeps; and again, if the bus did not take it.
             to_server::Kind::WebSocketClose(close) if close.hibernate => {
                 self.open.remove(&(of, name));
+                return (about, Ok(()));
+            }
+            // What was handled before its route was closed is told behind that.
+            to_server::Kind::WebSocketMessageAck(_)
+                if self.brought.contains(&(of, name)) || self.restored.contains(&(of, name)) =>
+            {
                 return (about, Ok(()));
             }
             to_server::Kind::ResponseStart(start) => !start.stream,
