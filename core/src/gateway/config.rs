@@ -83,6 +83,9 @@ pub struct Config {
     /// How long more of a streamed answer may be awaited of the runner, once the client has taken all that came, then
     /// `idle_timeout`; none for ever.
     pub idle_response_body: Option<Duration>,
+    /// What is sent to an actor's next life for the second time and not acknowledged calls for another so long after that
+    /// one; then after twice as long, and so on to 64 times as long.
+    pub wake_again: Duration,
     /// How long a request waits until its actor runs, then `actor_start_timeout`.
     pub actor_start: Duration,
     /// How long a request that may be sent again waits for another runner; then its first failure stands.
@@ -133,6 +136,7 @@ impl Default for Config {
             registry_again: Duration::from_secs(1),
             idle_request_body: None,
             idle_response_body: None,
+            wake_again: Duration::from_secs(10),
             actor_start: Duration::from_secs(30),
             grace: Duration::from_secs(5),
             try_again: Duration::from_millis(250),
@@ -210,6 +214,7 @@ impl Config {
             (Deadline::WebSocketClose, self.websocket_close),
             (Deadline::WebSocketAck, self.websocket_ack),
             (Deadline::ActorStart, self.actor_start),
+            (Deadline::WakeAgain, self.wake_again),
             (Deadline::Grace, self.grace),
         ]
         .into_iter()
@@ -246,6 +251,7 @@ impl Config {
             ("registry_again", Some(self.registry_again)),
             ("idle_request_body", self.idle_request_body),
             ("idle_response_body", self.idle_response_body),
+            ("wake_again", Some(self.wake_again)),
             ("actor_start", Some(self.actor_start)),
             ("grace", Some(self.grace)),
             ("try_again", Some(self.try_again)),

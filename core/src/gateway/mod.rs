@@ -170,7 +170,7 @@ impl Gateway {
             self.link_due(deadline, link, now);
         }
         while let Some((deadline, key)) = self.deadlines.pop_due(now) {
-            self.request_due(deadline, key);
+            self.request_due(deadline, key, now);
         }
         while let Some((deadline, key)) = self.ending_deadlines.pop_due(now) {
             self.ending_due(deadline, key, now);

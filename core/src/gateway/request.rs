@@ -111,6 +111,7 @@ pub(super) enum Deadline {
     IdleRequestBody,
     IdleResponseBody,
     ActorStart,
+    WakeAgain,
     Grace,
 }
 

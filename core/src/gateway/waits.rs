@@ -57,9 +57,8 @@ impl Gateway {
         keep(&mut self.deadlines, &mut request.idle_down, (Deadline::IdleResponseBody, key), runs, came, now);
     }
 
-    pub(super) fn request_due(&mut self, deadline: Deadline, key: RequestKey) {
-        // One that sleeps has no other deadline than its actor's start.
-        let Some(request) = self.requests.get_mut(key) else { return self.actor_did_not_start(key) };
+    pub(super) fn request_due(&mut self, deadline: Deadline, key: RequestKey, now: Time) {
+        let Some(request) = self.requests.get_mut(key) else { return self.sleeper_due(deadline, key, now) };
         let timeouts = &mut self.counted.timeouts;
         match deadline {
             Deadline::ResponseStart => {
@@ -100,6 +99,8 @@ impl Gateway {
                 request.waited();
                 self.not_started(key);
             }
+            // It is of one that sleeps.
+            Deadline::WakeAgain => {}
             Deadline::Grace => {
                 request.waited();
                 timeouts.grace += 1;

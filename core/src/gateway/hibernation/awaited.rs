@@ -60,13 +60,42 @@ impl Gateway {
         self.want(&actor, now);
     }
 
-    /// The actor of one that sleeps has had its time.
-    pub(in crate::gateway) fn actor_did_not_start(&mut self, key: RequestKey) {
-        if let Some(sleeper) = self.requests.asleep_mut(key) {
-            // The deadline that it held has just been taken.
-            sleeper.kept_mut().start = None;
+    /// What lives have left unacknowledged calls for another after a while: a crash may have come between each time.
+    pub(super) fn call_again_later(&mut self, key: RequestKey, now: Time) {
+        let Some(sleeper) = self.requests.asleep_mut(key) else { return };
+        let Some(waits) = sleeper.kept.as_ref().and_then(|kept| kept.backlog.waits()) else { return };
+        let armed = self.deadlines.arm(request::Deadline::WakeAgain, key, now);
+        sleeper.kept_mut().again = Some((armed, waits));
+    }
+
+    pub(in crate::gateway) fn sleeper_due(&mut self, deadline: request::Deadline, key: RequestKey, now: Time) {
+        use request::Deadline;
+
+        // The deadline that it held has just been taken.
+        let Some(kept) = self.requests.asleep_mut(key).map(|sleeper| sleeper.kept_mut()) else { return };
+        match deadline {
+            Deadline::ActorStart => {
+                kept.start = None;
+                self.not_started(key);
+            }
+            Deadline::WakeAgain => match kept.again.take() {
+                Some((_, waits)) if waits > 1 => {
+                    kept.again = Some((self.deadlines.arm(Deadline::WakeAgain, key, now), waits - 1));
+                }
+                Some(_) | None => {
+                    kept.backlog.call_again();
+                    self.await_actor(key, now);
+                }
+            },
+            // They are of those that are awake.
+            Deadline::ResponseStart
+            | Deadline::WebSocketOpen
+            | Deadline::WebSocketClose
+            | Deadline::WebSocketAck
+            | Deadline::IdleRequestBody
+            | Deadline::IdleResponseBody
+            | Deadline::Grace => {}
         }
-        self.not_started(key);
     }
 
     /// A WebSocket wakes: if its actor was wanted for it, that was answered.
@@ -82,7 +111,7 @@ impl Gateway {
     pub(super) fn await_no_more(&mut self, key: RequestKey, group: GroupKey) {
         let kept = self.requests.asleep_mut(key).and_then(|sleeper| sleeper.kept.as_mut());
         let start = kept.and_then(|kept| kept.start.take());
-        self.stop_start(start);
+        self.cancel(start);
         let Some(awaited) = self.groups.awaited(group) else { return };
         awaited.sockets.remove(&key);
         if !awaited.sockets.is_empty() {
@@ -95,8 +124,7 @@ impl Gateway {
         self.left(&actor);
     }
 
-    /// Nobody waits for an actor's start any more.
-    pub(super) fn stop_start(&mut self, armed: Option<Armed>) {
+    pub(super) fn cancel(&mut self, armed: Option<Armed>) {
         if let Some(armed) = armed {
             self.deadlines.cancel(armed);
         }

@@ -21,9 +21,11 @@ pub(in crate::gateway) struct Backlog {
     /// How many of them were sent on a connection before. A runner that had them may drop what comes again without a
     /// word.
     sent_before: usize,
-    /// How many of them were sent again to a life that then came to its end in peace. They are sent to the next, too,
-    /// but do not call for it: a runner that drops them and acknowledges nothing would never sleep.
+    /// How many of them were sent again to a life that then came to its end. They are sent to the next, too, but call for
+    /// it only after a while: of a runner that drops them and acknowledges nothing the actor would never sleep.
     settled: usize,
+    /// How many lives in a row came and went for nothing else.
+    in_vain: u32,
 }
 
 /// How much a backlog may hold.
@@ -46,7 +48,16 @@ pub(super) struct Next {
 impl Backlog {
     /// Empty, before the message of a number.
     pub(super) fn new(first: MessageIndex) -> Self {
-        Backlog { messages: VecDeque::new(), bytes: 0, first, sent: 0, ever_sent: 0, sent_before: 0, settled: 0 }
+        Backlog {
+            messages: VecDeque::new(),
+            bytes: 0,
+            first,
+            sent: 0,
+            ever_sent: 0,
+            sent_before: 0,
+            settled: 0,
+            in_vain: 0,
+        }
     }
 
     pub(super) fn push(&mut self, message: Message) {
@@ -73,6 +84,9 @@ impl Backlog {
     /// to the next.
     pub(super) fn rewind(&mut self, had: bool) {
         self.settled = if had { self.sent.min(self.sent_before) } else { 0 };
+        if had && !self.messages.is_empty() && !self.calls() {
+            self.in_vain += 1;
+        }
         self.sent = 0;
         self.sent_before = self.ever_sent;
     }
@@ -91,12 +105,25 @@ impl Backlog {
         self.ever_sent -= covered;
         self.sent_before = self.sent_before.saturating_sub(covered);
         self.settled = self.settled.saturating_sub(covered);
+        self.in_vain = 0;
         true
     }
 
     /// The number of the first; of the next, if there is none.
     pub(super) fn first(&self) -> MessageIndex {
         self.first
+    }
+
+    /// How many waits it takes until an actor is wanted once more for what others have left: each time twice as many.
+    pub(super) fn waits(&self) -> Option<u32> {
+        const MOST_DOUBLINGS: u32 = 6;
+        let rests = !self.messages.is_empty() && !self.calls();
+        rests.then(|| 1 << self.in_vain.saturating_sub(1).min(MOST_DOUBLINGS))
+    }
+
+    /// An actor is wanted once more for all that it holds.
+    pub(super) fn call_again(&mut self) {
+        self.settled = 0;
     }
 
     /// Whether an actor is wanted for what it holds.

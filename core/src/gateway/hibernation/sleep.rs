@@ -50,6 +50,7 @@ impl Gateway {
         self.wake_if_told(key, now);
         self.pace_asleep(key);
         self.await_actor(key, now);
+        self.call_again_later(key, now);
         self.let_go_if_draining(key);
     }
 
@@ -191,11 +192,12 @@ impl Gateway {
     /// What the rest of the gateway must forget of a WebSocket that has ended asleep.
     pub(in crate::gateway) fn forget_sleeper(&mut self, key: RequestKey, sleeper: Sleeper) {
         let Sleeper { id, group, registration, kept, .. } = sleeper;
-        if let Some(Kept { word, start, .. }) = kept.map(|kept| *kept) {
+        if let Some(Kept { word, start, again, .. }) = kept.map(|kept| *kept) {
             if let Some(word) = word {
                 self.words.remove(word.connection, key);
             }
-            self.stop_start(start);
+            self.cancel(start);
+            self.cancel(again.map(|(armed, _)| armed));
         }
         self.await_no_more(key, group);
         self.unregister(id, group, registration);

@@ -45,6 +45,8 @@ pub(in crate::gateway) struct Kept {
     early_bytes: usize,
     /// Until its actor runs, as long as that is wanted for it. Only asleep.
     pub(super) start: Option<Armed>,
+    /// Until its actor is wanted once more for what others have left, and how many such waits there are. Only asleep.
+    pub(super) again: Option<(Armed, u32)>,
 }
 
 impl Kept {
@@ -58,11 +60,12 @@ impl Kept {
             early: Vec::new(),
             early_bytes: 0,
             start: None,
+            again: None,
         }
     }
 
     pub(super) fn is_nothing(&self) -> bool {
-        let waits_for_nothing = self.word.is_none() && self.start.is_none();
+        let waits_for_nothing = self.word.is_none() && self.start.is_none() && self.again.is_none();
         self.backlog.is_empty() && self.close.is_none() && self.unread.is_none() && waits_for_nothing
     }
 

@@ -144,7 +144,7 @@ impl Gateway {
         let (id, group, registration, is_paused) = (sleeper.id, sleeper.group, sleeper.registration, sleeper.is_paused);
         let mut kept = sleeper.take_kept();
         kept.word = None;
-        let start = kept.start.take();
+        let armed = [kept.start.take(), kept.again.take().map(|(armed, _)| armed)];
         let early = kept.take_early();
         let mut down = kept.unread.take().unwrap_or_else(|| Inflow::new(None, false));
         down.restart(abilities.credit, abilities.numbers);
@@ -169,7 +169,7 @@ impl Gateway {
             hibernation,
             ..Request::new(id, None, false)
         };
-        self.stop_start(start);
+        armed.into_iter().for_each(|armed| self.cancel(armed));
         self.requests.replace(key, Slot::Awake(Box::new(woken)));
         self.counted.woken += 1;
         self.is_awake(key, group);

@@ -5,7 +5,6 @@ mod asleep;
 mod awake;
 mod closing;
 mod edges;
-mod edges;
 mod falling_asleep;
 mod memory;
 mod opening;
