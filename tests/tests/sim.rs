@@ -78,8 +78,8 @@ fn sockets_sleep_and_wake_in_all_ways_and_their_messages_come_again() {
         wrapped += u32::from(messages > 65_536);
         kept += u32::from(schedule.fleet.published.is_empty());
     }
-    let Wakes { restored, unknown, repeats, .. } = wakes;
-    assert!(restored > 1_000 && unknown > 0 && repeats > 10 && wrapped > 0, "{wakes:?}, {wrapped} wrapped");
+    let Wakes { restored, repeats, .. } = wakes;
+    assert!(restored > 1_000 && repeats > 10 && wrapped > 0, "{wakes:?}, {wrapped} wrapped");
     assert!((20..130).contains(&kept), "{kept} fleets had our runners only");
 }
 
