@@ -290,6 +290,15 @@ impl Hosting {
         self
     }
 
+    /// The directory shows all actors, and that it is back.
+    #[track_caller]
+    pub fn directory_back(&mut self) -> &mut Self {
+        for key in self.actors.keys().cloned().collect::<Vec<_>>() {
+            self.show(key);
+        }
+        self.input(Event::DirectoryBack)
+    }
+
     /// An actor says what happened to it.
     #[track_caller]
     pub fn tells(&mut self, number: u64, events: Vec<EventWrapper>) -> &mut Self {

@@ -110,7 +110,7 @@ impl Runners {
             }
             1 | 2 => drop(self.hosting.wants(actor)),
             3 if self.noise.once_in(4) => drop(self.hosting.input(Event::DirectoryAway)),
-            3 | 4 => drop(self.hosting.input(Event::DirectoryBack)),
+            3 | 4 => drop(self.hosting.directory_back()),
             5 => drop(self.hosting.passes(Duration::from_millis(self.noise.below(1_000) as u64))),
             6 if !self.calls.is_empty() => {
                 let (connection, number) = self.calls.remove(0);
@@ -184,7 +184,7 @@ impl Runners {
         for number in self.open.clone() {
             self.cut(number);
         }
-        self.hosting.input(Event::DirectoryBack);
+        self.hosting.directory_back();
         self.hosting.ends();
         stats
     }
