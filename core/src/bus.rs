@@ -138,6 +138,11 @@ pub enum Delivery {
         /// Where nobody listens.
         to: Subject,
     },
+    /// Frames for this inbox are lost, and which is not known. It stands in front of the frame by which the bus knew.
+    Lost {
+        /// Whose they were; none: anybody's, and frames that this inbox's owner published may be lost as well.
+        from: Option<Address>,
+    },
 }
 
 /// Why an inbox could not be had, or ended.

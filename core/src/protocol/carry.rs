@@ -14,7 +14,10 @@ use super::kv::KvRequest;
 use super::to_client::{AckEvents, CommandWrapper};
 use super::tunnel::tag::{ToClientTag, ToServerTag};
 use super::tunnel::{self, to_client};
-use super::{Dialect, MessageId, ToGateway, ToServer, Version, bus, to_gateway, to_runner, to_server};
+use super::{
+    Dialect, GatewayId, MessageId, RequestId, ToGateway, ToServer, Version, bus, to_gateway, to_runner, to_server,
+};
+use crate::bus::Subject;
 use crate::error::PeerError;
 use crate::frame::Frame;
 
@@ -173,6 +176,23 @@ pub fn from_runner(message: Bytes, dialect: Dialect) -> Result<FromRunner, PeerE
     reader.end()?;
     let frame = Frame::new(&bus::lead(to_gateway::TUNNEL_MESSAGE), frame.body().slice(1..), None);
     Ok(FromRunner::Tunnel(Carried { message_id, word, frame }))
+}
+
+/// Whose piece a frame of the bus is: a tunnel message's request. Frames of different requests may overtake each other
+/// on the bus, as a large one does not hold up its neighbours. None for any other frame, which may tell of many
+/// requests and so stays behind all that its publisher published before.
+pub fn request_of(to: &Subject, frame: &Frame) -> Option<(GatewayId, RequestId)> {
+    let tag = match to {
+        Subject::Gateway(_) => to_gateway::TUNNEL_MESSAGE,
+        Subject::Connection(_) => to_runner::TUNNEL_MESSAGE,
+    };
+    let mut reader = Reader::new(frame);
+    bus::read_version(&mut reader, Version::V7).ok()?;
+    if !reader.is_tag(tag) {
+        return None;
+    }
+    let MessageId { gateway_id, request_id, message_index: _ } = MessageId::read(&mut reader).ok()?;
+    Some((gateway_id, request_id))
 }
 
 impl ToClientWord {

@@ -151,6 +151,8 @@ pub(super) fn from_bus(delivery: Delivery) -> Option<Event> {
         Delivery::NoResponders { to: Subject::Gateway(gateway) } => Some(Event::NoResponders { gateway }),
         // Neither comes to a relay: its inbox is for connections, and it asks for no word of other relays.
         Delivery::Frame { to: Subject::Gateway(_), .. } | Delivery::NoResponders { to: Subject::Connection(_) } => None,
+        // Pings find out what was lost.
+        Delivery::Lost { .. } => None,
     }
 }
 
