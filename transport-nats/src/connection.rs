@@ -1,0 +1,239 @@
+//! The connection to NATS.
+
+use core::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use underpass_core::ConfigError;
+
+use crate::bus::NatsBus;
+use crate::config::{Config, Credentials};
+
+/// The first pause between two attempts to connect again; each is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How it stands with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// Whether NATS is there.
+    pub there: bool,
+    /// How often it was away.
+    pub times_away: u64,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The configuration could not work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The first word of subjects is none.
+    #[error("{0:?} can't stand in front of subjects: it may have letters, digits, - and _")]
+    Prefix(String),
+    /// Where NATS is said to be is no place.
+    #[error("{0} is no URL of a NATS server")]
+    Url(String),
+    /// The credentials can't be read.
+    #[error("cannot use the credentials in {}: {source}", .path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// NATS does not let this client in, or is not there.
+    #[error("cannot connect to NATS at {servers}: {source}")]
+    Refused {
+        /// Where it was looked for.
+        servers: String,
+        /// Why.
+        source: async_nats::ConnectError,
+    },
+    /// NATS did not answer in time.
+    #[error("NATS at {servers} did not answer in {} s", .within.as_secs_f32())]
+    Timeout {
+        /// Where it was looked for.
+        servers: String,
+        /// How long was waited.
+        within: Duration,
+    },
+}
+
+/// A way to NATS: one connection for the bus, and one for what is stored, so that neither waits for the other.
+///
+/// It connects again by itself. When the last of the bus, the directory and the store is dropped, it ends.
+#[derive(Clone)]
+pub struct Nats {
+    pub(crate) config: Config,
+    bus: NatsBus,
+    pub(crate) storing: Client,
+    pub(crate) storing_connected: watch::Receiver<Connected>,
+    bus_connected: watch::Receiver<Connected>,
+}
+
+impl Nats {
+    /// Connects. It is tried again until [`Config::connect`] has passed.
+    ///
+    /// # Errors
+    /// The configuration is wrong, or NATS is not there or does not let this client in.
+    pub async fn connect(config: Config) -> Result<Self, ConnectError> {
+        config.validate()?;
+        let of_a_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+        if config.prefix.is_empty() || !config.prefix.chars().all(of_a_word) {
+            return Err(ConnectError::Prefix(config.prefix));
+        }
+        let (client, bus_connected) = connect(&config, "bus").await?;
+        let (storing, storing_connected) = connect(&config, "store").await?;
+        let bus = NatsBus::start(config.bus.clone(), &config.prefix, client, bus_connected.clone()).await;
+        let bus = bus.map_err(|_| timed_out(&config))?;
+        Ok(Nats { config, bus, storing, storing_connected, bus_connected })
+    }
+
+    /// The bus.
+    pub fn bus(&self) -> NatsBus {
+        self.bus.clone()
+    }
+
+    /// How it stands with the bus's connection.
+    pub fn connected(&self) -> watch::Receiver<Connected> {
+        self.bus_connected.clone()
+    }
+
+    /// Whether NATS is there, for the bus and for what is stored.
+    pub fn is_there(&self) -> bool {
+        self.bus_connected.borrow().there && self.storing_connected.borrow().there
+    }
+}
+
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nats").field("is_there", &self.is_there()).finish_non_exhaustive()
+    }
+}
+
+fn timed_out(config: &Config) -> ConnectError {
+    ConnectError::Timeout { servers: shown(config), within: config.connect }
+}
+
+fn servers(config: &Config) -> Result<Vec<ServerAddr>, ConnectError> {
+    let server = |url: &String| url.parse().map_err(|_| ConnectError::Url(shown(config)));
+    config.servers.iter().map(server).collect()
+}
+
+/// The servers, without what only they should know.
+fn shown(config: &Config) -> String {
+    let without = |server: &String| match (server.split_once("://"), server.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        (_, None) => server.clone(),
+    };
+    config.servers.iter().map(without).collect::<Vec<_>>().join(", ")
+}
+
+/// One connection, tried again until the time is over.
+async fn connect(config: &Config, what: &str) -> Result<(Client, watch::Receiver<Connected>), ConnectError> {
+    let mut pause = FIRST_PAUSE;
+    let mut last = None;
+    let connecting = async {
+        loop {
+            match attempt(config, what).await {
+                Ok(connected) => return Ok(connected),
+                Err(ConnectError::Refused { source, .. }) if is_final(&source) => {
+                    return Err(ConnectError::Refused { servers: shown(config), source });
+                }
+                Err(error @ ConnectError::Refused { .. }) => last = Some(error),
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(config.again);
+        }
+    };
+    match timeout(config.connect, connecting).await {
+        Ok(connected) => connected,
+        Err(_) => Err(last.unwrap_or_else(|| timed_out(config))),
+    }
+}
+
+/// Whether trying again is no use.
+fn is_final(error: &async_nats::ConnectError) -> bool {
+    use async_nats::ConnectErrorKind as Kind;
+    match error.kind() {
+        Kind::ServerParse | Kind::Authentication | Kind::AuthorizationViolation => true,
+        Kind::Dns | Kind::TimedOut | Kind::Tls | Kind::Io | Kind::MaxReconnects => false,
+    }
+}
+
+async fn attempt(config: &Config, what: &str) -> Result<(Client, watch::Receiver<Connected>), ConnectError> {
+    let (told, connected) = watch::channel(Connected { there: true, times_away: 0 });
+    let (first, again) = (FIRST_PAUSE, config.again);
+    let mut options = ConnectOptions::new()
+        .name(format!("{} {what}", config.name))
+        .connection_timeout(config.attempt)
+        .ping_interval(config.ping)
+        .subscription_capacity(config.bus.subscription_messages)
+        .request_timeout(Some(config.store.answer))
+        .skip_subject_validation(true)
+        .reconnect_delay_callback(move |attempts| {
+            first.saturating_mul(1 << attempts.clamp(1, 16).saturating_sub(1)).min(again)
+        })
+        .require_tls(config.tls.required)
+        .event_callback(move |event| {
+            heard(&told, &event);
+            core::future::ready(())
+        });
+    if config.tls.first {
+        options = options.tls_first();
+    }
+    for authority in &config.tls.authorities {
+        options = options.add_root_certificates(authority.clone());
+    }
+    if let Some((certificate, key)) = &config.tls.certificate {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    let servers = servers(config)?;
+    let options = match &config.credentials {
+        Credentials::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()))) {
+            Some((user, Some(password))) => options.user_and_password(user.to_owned(), password.to_owned()),
+            Some((token, None)) => options.token(token.to_owned()),
+            None => options,
+        },
+        Credentials::File(path) => options
+            .credentials_file(path)
+            .await
+            .map_err(|source| ConnectError::Credentials { path: path.clone(), source })?,
+        Credentials::Nkey(seed) => options.nkey(seed.clone()),
+        Credentials::Token(token) => options.token(token.clone()),
+        Credentials::User { user, password } => options.user_and_password(user.clone(), password.clone()),
+    };
+    let connecting = options.connect(servers);
+    let client = connecting.await.map_err(|source| ConnectError::Refused { servers: shown(config), source })?;
+    Ok((client, connected))
+}
+
+/// The client says how it stands. It may be in such a hurry that it leaves out that the server was lost, so that it is
+/// there again counts as well.
+fn heard(told: &watch::Sender<Connected>, event: &Event) {
+    match event {
+        Event::Connected => {
+            told.send_modify(|connected| connected.there = true);
+            tracing::info!("connected to NATS");
+        }
+        Event::Disconnected | Event::Closed => {
+            told.send_modify(|connected| {
+                connected.times_away += u64::from(connected.there);
+                connected.there = false;
+            });
+            tracing::warn!("NATS is away");
+        }
+        Event::SlowConsumer(_) => tracing::warn!("more came from NATS than was taken: frames are lost"),
+        Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
+        Event::ServerError(error) => tracing::warn!("NATS: {error}"),
+        Event::ClientError(error) => tracing::warn!("NATS: {error}"),
+        Event::Draining => {}
+    }
+}

@@ -1,0 +1,86 @@
+//! Records, when the server or who keeps them alive is away.
+
+use std::time::Duration;
+
+use underpass_core::directory::{
+    ActorChange, ActorKey, ActorRecord, ChangeOutcome, Directory, HibernatingSocket, Pool, RegistryChange, Watch,
+};
+use underpass_core::protocol::{GatewayId, RequestId};
+use underpass_nats_server::NatsServer;
+use underpass_transport_nats::{Config, StoreConfig};
+
+use crate::given::{config, connect, tell};
+
+fn actor(actor_id: &'static str) -> ActorKey {
+    ActorKey { pool: Pool { namespace: "default".into(), name: "default".into() }, actor_id: actor_id.into() }
+}
+
+fn wanted(actor_id: &'static str) -> ActorChange {
+    ActorChange { key: actor(actor_id), expected: None, record: ActorRecord::wanted(None, 7) }
+}
+
+#[test]
+fn while_the_server_is_away_nothing_is_known_and_what_it_has_stored_is_there_again() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let nats = connect(config(&server)).await;
+        let directory = nats.directory().await.unwrap();
+        let ChangeOutcome::Stored(revision) = directory.change_actor(wanted("a")).await else { panic!() };
+        let (_, mut watch) = directory.watch_actors().await.unwrap();
+        server.kill();
+        watch.changed(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(directory.change_actor(wanted("b")).await, ChangeOutcome::Unavailable);
+        directory.watch_actors().await.unwrap_err();
+        directory.claim_gateway(GatewayId([1; 4])).await.unwrap_err();
+        directory.registered(actor("a")).await.unwrap_err();
+        server.start_again();
+        let there = loop {
+            if let Ok((there, _)) = directory.watch_actors().await {
+                break there;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(there.len(), 1);
+        assert_eq!(there[0].record.as_ref().map(|there| there.revision), Some(revision));
+        assert!(matches!(directory.change_actor(wanted("b")).await, ChangeOutcome::Stored(_)));
+    });
+}
+
+#[test]
+fn a_claim_lasts_as_long_as_its_process_and_goes_when_nobody_keeps_it() {
+    tell(async {
+        let server = NatsServer::start();
+        let store = StoreConfig { gateway_age: Duration::from_secs(1), ..StoreConfig::default() };
+        let config = Config { store, ..config(&server) };
+        let ours = connect(config.clone()).await.directory().await.unwrap();
+        let theirs = connect(config).await.directory().await.unwrap();
+        let enter = |gateway: u8| {
+            RegistryChange::Enter(HibernatingSocket {
+                actor: actor("a"),
+                gateway_id: GatewayId([gateway; 4]),
+                request_id: RequestId([gateway; 4]),
+            })
+        };
+        assert_eq!(ours.claim_gateway(GatewayId([1; 4])).await, Ok(true));
+        ours.change_registry(enter(1)).await.unwrap();
+        // One after the other goes away; the first stays.
+        for gateway in [2, 3] {
+            let gone = {
+                let nats = connect(Config {
+                    store: StoreConfig { gateway_age: Duration::from_secs(1), ..StoreConfig::default() },
+                    ..crate::given::config(&server)
+                });
+                nats.await.directory().await.unwrap()
+            };
+            assert_eq!(gone.claim_gateway(GatewayId([gateway; 4])).await, Ok(true));
+            gone.change_registry(enter(gateway)).await.unwrap();
+            assert_eq!(theirs.registered(actor("a")).await.unwrap().len(), 2);
+            drop(gone);
+            while theirs.registered(actor("a")).await.unwrap().len() == 2 {}
+            assert_eq!(theirs.claim_gateway(GatewayId([gateway; 4])).await, Ok(true));
+            assert_eq!(theirs.claim_gateway(GatewayId([1; 4])).await, Ok(false));
+            theirs.release_gateway(GatewayId([gateway; 4])).await.unwrap();
+        }
+        assert_eq!(theirs.registered(actor("a")).await.unwrap().len(), 1);
+    });
+}
