@@ -80,7 +80,7 @@ impl Bucket {
     /// The bucket, made if there is none. One that is there stays as it is.
     pub(crate) async fn open(nats: &Nats, kind: Kind) -> Result<Self, BucketError> {
         let StoreConfig { replicas, answer, .. } = nats.config.store;
-        let context = ContextBuilder::new().timeout(answer).ack_timeout(answer).build(nats.storing.clone());
+        let context = ContextBuilder::new().timeout(answer).ack_timeout(answer).build(nats.storing_client.clone());
         let name = format!("{}-{}", nats.config.prefix, kind.name);
         let prefix = format!("$KV.{name}.");
         // As NATS has it for buckets, so that its tools know it as one.

@@ -121,6 +121,11 @@ pub struct StoreConfig {
     pub gateway_age: Duration,
     /// For how long what a gateway has entered stays that nobody refreshes; it is refreshed at a third of it.
     pub socket_age: Duration,
+    /// For how long an actor's store must be quiet until its keys are forgotten.
+    pub kv_idle: Duration,
+    /// What calls of stores that wait may have together, each with 256 bytes for itself; more are answered
+    /// [`Busy`](underpass_core::kv::StoreError::Busy).
+    pub kv_queued: usize,
 }
 
 impl Default for Config {
@@ -172,6 +177,8 @@ impl Default for StoreConfig {
             runner_age: Duration::from_secs(3600),
             gateway_age: REGISTRY_EXPIRY,
             socket_age: Duration::from_secs(3600),
+            kv_idle: Duration::from_secs(60),
+            kv_queued: 64 * 1024 * 1024,
         }
     }
 }

@@ -71,7 +71,7 @@ pub enum ConnectError {
 pub struct Nats {
     pub(crate) config: Config,
     bus: NatsBus,
-    pub(crate) storing: Client,
+    pub(crate) storing_client: Client,
     pub(crate) storing_connected: watch::Receiver<Connected>,
     bus_connected: watch::Receiver<Connected>,
 }
@@ -88,10 +88,10 @@ impl Nats {
             return Err(ConnectError::Prefix(config.prefix));
         }
         let (client, bus_connected) = connect(&config, "bus").await?;
-        let (storing, storing_connected) = connect(&config, "store").await?;
+        let (storing_client, storing_connected) = connect(&config, "store").await?;
         let bus = NatsBus::start(config.bus.clone(), &config.prefix, client, bus_connected.clone()).await;
         let bus = bus.map_err(|_| timed_out(&config))?;
-        Ok(Nats { config, bus, storing, storing_connected, bus_connected })
+        Ok(Nats { config, bus, storing_client, storing_connected, bus_connected })
     }
 
     /// The bus.
@@ -102,6 +102,11 @@ impl Nats {
     /// How it stands with the bus's connection.
     pub fn connected(&self) -> watch::Receiver<Connected> {
         self.bus_connected.clone()
+    }
+
+    /// How it stands with the connection of what is stored.
+    pub fn storing(&self) -> watch::Receiver<Connected> {
+        self.storing_connected.clone()
     }
 
     /// Whether NATS is there, for the bus and for what is stored.

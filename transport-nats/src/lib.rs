@@ -1,7 +1,7 @@
-//! The bus and the directory of Underpass on NATS, for gateways and relays that are processes of their own.
+//! The bus, the directory and the key-value store of Underpass on NATS, for gateways and relays that are processes of their own.
 //!
-//! [`Nats::connect`] makes a connection, which has a [`NatsBus`] on core NATS and a [`NatsDirectory`] in buckets of
-//! JetStream. It connects again by itself; what may be lost meanwhile is told, or comes back.
+//! [`Nats::connect`] makes a connection, which has a [`NatsBus`] on core NATS, a [`NatsDirectory`] in buckets of
+//! JetStream and a [`NatsKv`] in a stream of it. It connects again by itself; what may be lost meanwhile is told, or comes back.
 //!
 //! Subjects are `PREFIX.gateway.ID` for a gateway, `PREFIX.relay.RELAY.NUMBER` for a runner's connection, and
 //! `PREFIX.back.BUS.…` for word of what was published. A client must be allowed to publish and to subscribe to
@@ -12,6 +12,7 @@ mod bus;
 mod config;
 mod connection;
 mod directory;
+mod kv;
 mod random;
 mod task;
 
@@ -20,6 +21,7 @@ pub use bus::{NatsBus, NatsInbox, Stats};
 pub use config::{BusConfig, Config, Credentials, StoreConfig, Tls};
 pub use connection::{ConnectError, Connected, Nats};
 pub use directory::{NatsDirectory, NatsWatch};
+pub use kv::NatsKv;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

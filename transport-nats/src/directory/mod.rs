@@ -63,6 +63,11 @@ impl Nats {
     }
 }
 
+/// What an actor is called in subjects.
+pub(crate) fn text_of(actor: &ActorKey) -> String {
+    actor.to_text()
+}
+
 /// Says again what must be heard of again, in good time.
 async fn keep(claims: Arc<Claims>, sockets: Arc<Sockets>, every: Duration) {
     let mut every = tokio::time::interval(every);

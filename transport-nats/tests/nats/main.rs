@@ -3,6 +3,7 @@
 
 mod away;
 mod given;
+mod kv;
 mod large;
 mod letting_in;
 mod pressure;
