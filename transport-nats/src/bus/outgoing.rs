@@ -108,8 +108,7 @@ impl Outgoing {
         }
         let key = LaneKey::of(&publication);
         let is_large = self.is_large(&publication);
-        let lane = self.lanes.lane(key);
-        let held = lane.holds_back(&publication) || (is_large && lane.transfer.is_some());
+        let held = self.large.contains(&key) && (is_large || self.lanes.lane(key).holds_back(&publication));
         if !held && !is_large && self.is_clear(&mut Context::from_waker(Waker::noop())) {
             self.send_frame(&publication, now).map_err(|reason| self.reject(publication, reason))?;
             return Ok(if self.changed || self.wants_flush() { self.pump.take() } else { None });
