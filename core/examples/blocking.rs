@@ -370,6 +370,10 @@ fn runner_thread(relay: SocketAddr) {
             | runner::Action::RequestChunk { .. }
             | runner::Action::Aborted { .. }
             | runner::Action::WebSocketMessage { .. }
+            | runner::Action::WebSocketAsleep { .. }
+            | runner::Action::StartActor { .. }
+            | runner::Action::StopActor { .. }
+            | runner::Action::KvAnswered { .. }
             | runner::Action::WebSocketClose { .. }
             | runner::Action::PauseSource { .. }
             | runner::Action::ResumeSource { .. } => {}

@@ -39,6 +39,8 @@ pub enum FailureCode {
     ResponseStartTimeout,
     /// The handler did not accept the WebSocket in time.
     WebSocketOpenTimeout,
+    /// The handler did not acknowledge a WebSocket's messages in time.
+    WebSocketAckTimeout,
     /// An open stream was silent for too long.
     IdleTimeout,
     /// The runner's connection was silent for too long.
@@ -49,7 +51,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All of them.
-    pub const ALL: [FailureCode; 16] = [
+    pub const ALL: [FailureCode; 17] = [
         FailureCode::BadTarget,
         FailureCode::BodyTooLarge,
         FailureCode::MessageTooLarge,
@@ -63,6 +65,7 @@ impl FailureCode {
         FailureCode::BusLost,
         FailureCode::ResponseStartTimeout,
         FailureCode::WebSocketOpenTimeout,
+        FailureCode::WebSocketAckTimeout,
         FailureCode::IdleTimeout,
         FailureCode::PingTimeout,
         FailureCode::Refused,
@@ -103,6 +106,7 @@ impl FailureCode {
             FailureCode::BusLost => ("bus_lost", 502, 1011),
             FailureCode::ResponseStartTimeout => ("response_start_timeout", 504, 1011),
             FailureCode::WebSocketOpenTimeout => ("websocket_open_timeout", 504, 1011),
+            FailureCode::WebSocketAckTimeout => ("websocket_ack_timeout", 504, 1011),
             FailureCode::IdleTimeout => ("idle_timeout", 504, 1011),
             FailureCode::PingTimeout => ("ping_timeout", 504, 1011),
             FailureCode::Refused => ("refused", 403, 1008),

@@ -12,7 +12,8 @@
 //!
 //! Whoever embeds a machine carries out its actions: [`bus`] and [`directory`] say what gateways and relays need
 //! between them, [`kv`] what actors keep, [`protocol`] is what travels, [`http`] is how HTTP fits into it, and
-//! [`failure`] is what clients are told when something goes wrong.
+//! [`failure`] is what clients are told when something goes wrong. How WebSockets outlive their actor's sleep is told in
+//! [`hibernation`].
 #![warn(clippy::wildcard_enum_match_arm, clippy::iter_over_hash_type)]
 
 pub mod bus;
@@ -30,6 +31,9 @@ pub mod relay;
 pub mod runner;
 pub mod supervisor;
 pub mod time;
+
+#[doc = include_str!("docs/hibernation.md")]
+pub mod hibernation {}
 
 pub use error::{ApiMisuse, ConfigError, Malformed, PeerError};
 pub use failure::{Failure, FailureCode};

@@ -9,6 +9,7 @@ pub mod given;
 pub mod noise;
 pub mod short;
 pub mod sim;
+pub mod sleepers;
 pub mod snapshot;
 pub mod story;
 pub mod strategies;

@@ -4,7 +4,9 @@ use underpass_core::bus::Subject;
 use underpass_core::directory::{ActorChange, ActorState, RegistryChange};
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::control::ActorCheckpoint;
+use underpass_core::protocol::kv::KvResponseData;
 use underpass_core::protocol::to_client::{Command, CommandWrapper};
+use underpass_core::protocol::to_server::{ActorIntent, ActorState as Said, Event, EventWrapper, StopCode};
 use underpass_core::protocol::tunnel::{to_client, to_server};
 use underpass_core::protocol::{Dialect, MessageId, ToClient, ToGateway, ToRunner, ToServer};
 use underpass_core::{gateway, relay, runner, supervisor};
@@ -107,9 +109,13 @@ pub fn runner(action: &runner::Action) -> String {
             ToServer::Init(_) => "→relay Init".into(),
             ToServer::Stopping => "→relay Stopping".into(),
             ToServer::Pong(_) => "→relay Pong".into(),
-            other @ (ToServer::Events(_) | ToServer::AckCommands(_) | ToServer::KvRequest(_)) => {
-                format!("→relay {other:?}")
+            ToServer::Events(events) => format!("→relay {}", events.iter().map(event).collect::<Vec<_>>().join(" ")),
+            ToServer::AckCommands(taken) => {
+                let command = |checkpoint: &ActorCheckpoint| format!("{} #{}", life(checkpoint), checkpoint.index);
+                let commands: Vec<_> = taken.last_command_checkpoints.iter().map(command).collect();
+                format!("→relay took {}", commands.join(" "))
             }
+            ToServer::KvRequest(request) => format!("→relay store of {}", request.actor_id),
         },
         Action::Disconnect { connection, close } => format!("hang up {connection} {}", closed(close)),
         Action::Ready { .. } => "ready".into(),
@@ -119,6 +125,10 @@ pub fn runner(action: &runner::Action) -> String {
         Action::WebSocketOpen { .. } => "→handler websocket".into(),
         Action::WebSocketMessage { message, .. } => format!("→handler {}", text(message)),
         Action::WebSocketClose { close, .. } => format!("→handler {}", closed(close)),
+        Action::WebSocketAsleep { .. } => "→handler asleep".into(),
+        Action::StartActor { actor, sockets, .. } => format!("start {}{}", actor.generation, slept(sockets.len())),
+        Action::StopActor { actor } => format!("stop {}", actor.generation),
+        Action::KvAnswered { answer, .. } => format!("→handler {}", stored(answer)),
         Action::PauseSource { .. } => "pause handler".into(),
         Action::ResumeSource { .. } => "resume handler".into(),
         Action::Stopped(reason) => {
@@ -128,13 +138,46 @@ pub fn runner(action: &runner::Action) -> String {
     }
 }
 
+fn event(event: &EventWrapper) -> String {
+    let EventWrapper { checkpoint, inner } = event;
+    let said = match inner {
+        Event::ActorStateUpdate { state: Said::Running } => "runs",
+        Event::ActorStateUpdate { state: Said::Stopped(stopped) } => match stopped.code {
+            StopCode::Ok => "stopped",
+            StopCode::Error => "crashed",
+        },
+        Event::ActorIntent { intent: ActorIntent::Sleep } => "would sleep",
+        Event::ActorIntent { intent: ActorIntent::Stop } => "would end",
+        Event::ActorSetAlarm { .. } => "alarm",
+    };
+    let index = if checkpoint.index == i64::MAX { "last".into() } else { checkpoint.index.to_string() };
+    format!("{} {said} #{index}", life(checkpoint))
+}
+
+fn slept(sockets: usize) -> String {
+    if sockets == 0 { String::new() } else { format!(" with {sockets} that slept") }
+}
+
+fn stored(answer: &KvResponseData) -> String {
+    match answer {
+        KvResponseData::Error { message } => format!("store: {message}"),
+        KvResponseData::Get(_) | KvResponseData::List(_) => "store: found".into(),
+        KvResponseData::Put | KvResponseData::Delete | KvResponseData::Drop => "store: done".into(),
+    }
+}
+
 /// What a supervisor wants.
 pub fn supervisor(action: &supervisor::Action) -> String {
     use supervisor::Action;
     match action {
         Action::Commands { commands, .. } => {
-            let command = |command: &CommandWrapper| match command.inner {
-                Command::StartActor(_) => format!("start {}", life(&command.checkpoint)),
+            let command = |command: &CommandWrapper| match &command.inner {
+                Command::StartActor(start) if start.hibernating_requests.is_empty() => {
+                    format!("start {}", life(&command.checkpoint))
+                }
+                Command::StartActor(start) => {
+                    format!("start {} sockets {}", life(&command.checkpoint), start.hibernating_requests.len())
+                }
                 Command::StopActor => format!("stop {}", life(&command.checkpoint)),
             };
             format!("→runner {}", commands.iter().map(command).collect::<Vec<_>>().join(" "))
@@ -145,6 +188,9 @@ pub fn supervisor(action: &supervisor::Action) -> String {
             format!("→runner ack {}", events.join(" "))
         }
         Action::Change(change) => actor(change),
+        Action::Restore { generation, sockets, left_out, .. } => {
+            format!("restore {generation} sockets {} left out {}", sockets.len(), left_out.len())
+        }
         Action::FinishRoutes { generation, .. } => format!("finish routes {generation}"),
         Action::EndRoutes { generation, .. } => format!("end routes {generation}"),
         Action::ShowActors => "show actors".into(),

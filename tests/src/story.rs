@@ -109,6 +109,11 @@ impl AtRest for Gateway {
             ("requests", stats.open),
             ("waiting", stats.waiting),
             ("asking", stats.asking),
+            ("hibernating", stats.hibernating),
+            ("registered", stats.registered),
+            ("leaving the registry", stats.leaving),
+            ("actors of those that can hibernate", stats.hibernating_actors),
+            ("relays' words", stats.untold),
             ("kept bodies", stats.kept_bodies),
             ("ending", stats.ending),
             ("deadlines", stats.deadlines),
@@ -140,6 +145,7 @@ impl AtRest for Relay {
             ("runners", stats.supervisor.runners),
             ("connections of actors", stats.supervisor.connections),
             ("deadlines of actors", stats.supervisor.deadlines),
+            ("questions about actors", stats.supervisor.asking),
         ]
     }
 }
@@ -154,6 +160,9 @@ impl AtRest for Runner {
         vec![
             ("connections", stats.connections),
             ("requests", stats.open),
+            ("actors", stats.actors),
+            ("ended actors", stats.ended_actors),
+            ("calls", stats.kv_open),
             ("deadlines", stats.deadlines),
             ("bytes", stats.buffered),
         ]
@@ -174,6 +183,7 @@ impl AtRest for Supervisor {
             ("hosted", stats.hosted),
             ("waiting", stats.waiting),
             ("alarms", stats.alarms),
+            ("questions", stats.asking),
             ("events", stats.held_events),
             ("deadlines", stats.deadlines),
         ]

@@ -333,6 +333,10 @@ impl Trio {
             | runner::Action::Aborted { .. }
             | runner::Action::WebSocketOpen { .. }
             | runner::Action::WebSocketMessage { .. }
+            | runner::Action::WebSocketAsleep { .. }
+            | runner::Action::StartActor { .. }
+            | runner::Action::StopActor { .. }
+            | runner::Action::KvAnswered { .. }
             | runner::Action::WebSocketClose { .. }
             | runner::Action::PauseSource { .. }
             | runner::Action::ResumeSource { .. }

@@ -28,6 +28,7 @@ fn a_gateway_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over(
         assert!(stats.malformed > 100 && stats.stale > 50 && stats.foreign > 50, "too quiet: {stats:?}");
         assert!(stats.actors_wanted > 0, "too quiet: {stats:?}");
         assert!(stats.sent_again > 20 && stats.aborts_tried_again > 10, "too quiet: {stats:?}");
+        assert!(stats.slept > 5 && stats.woken > 0 && stats.acks_ignored > 10, "too quiet: {stats:?}");
         let timeouts = &stats.timeouts;
         assert!(timeouts.grace > 10 && timeouts.actor_start > 0 && timeouts.pong > 0, "too quiet: {timeouts:?}");
         assert!(timeouts.idle_request_body > 0 && timeouts.idle_response_body > 0, "too quiet: {timeouts:?}");
@@ -82,8 +83,28 @@ fn a_runner_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over()
 }
 
 #[test]
+fn a_runner_of_actors_in_noise_ends_each_request_once_and_holds_nothing_when_all_is_over() {
+    let mut all = (0, 0, 0, 0, 0, 0);
+    for seed in SEEDS {
+        let mut handlers = Handlers::hosting(Noise::new(seed));
+        for _ in 0..events() {
+            handlers.step();
+        }
+        let stats = handlers.over();
+        all.0 += stats.actors_stopped;
+        all.1 += stats.attached;
+        all.2 += stats.asleep;
+        all.3 += stats.acks;
+        all.4 += stats.restored;
+        all.5 += stats.repeats;
+        assert!(stats.kv_calls > 20 && stats.opened > 100, "too quiet: {stats:?}");
+    }
+    assert!(all.0 > 100 && all.1 > 50 && all.2 > 50 && all.3 > 20 && all.4 > 50 && all.5 > 50, "too quiet: {all:?}");
+}
+
+#[test]
 fn a_relay_of_actors_in_noise_holds_nothing_when_all_is_over() {
-    let mut all = (0, 0, 0, 0);
+    let mut all = (0, 0, 0, 0, 0);
     for seed in SEEDS {
         let mut runners = Runners::new(Noise::new(seed));
         for _ in 0..events() / 4 {
@@ -94,8 +115,10 @@ fn a_relay_of_actors_in_noise_holds_nothing_when_all_is_over() {
         all.1 += stats.supervisor.started;
         all.2 += stats.kv_calls;
         all.3 += stats.ends.actor_stopped;
+        all.4 += stats.restored;
     }
-    assert!(all.0 > 300 && all.1 > 300 && all.2 > 100 && all.3 > 20, "too quiet: {all:?}");
+    let loud = all.0 > 300 && all.1 > 300 && all.2 > 100 && all.3 > 20 && all.4 > 100;
+    assert!(loud, "too quiet: {all:?}");
 }
 
 #[test]
@@ -119,6 +142,8 @@ fn a_supervisor_in_noise_starts_no_life_twice_and_holds_nothing_when_all_is_over
             stats.superseded,
             stats.conflicts,
             stats.unavailable,
+            stats.registry_unavailable,
+            stats.sockets_left_out,
             stats.duplicate_events,
             stats.stale_events,
             stats.foreign_events,

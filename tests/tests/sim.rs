@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use underpass_tests::sim::faults::Kind;
+use underpass_tests::sim::hibernation::checks::Wakes;
 use underpass_tests::sim::seeds::{Options, Wanted};
 use underpass_tests::sim::{Schedule, report, run};
 
@@ -11,6 +12,7 @@ const SEEDS: u64 = 2_000;
 fn options(from: u64, count: u64) -> Options {
     Options {
         wanted: Wanted::Many { from, count },
+        hibernation: false,
         threads: 2,
         traces: false,
         timing: false,
@@ -23,16 +25,17 @@ fn options(from: u64, count: u64) -> Options {
 fn two_thousand_seeds_pass() {
     let found = options(0, SEEDS).find();
     if let Some(seed) = found.failed.first() {
-        panic!("{}", report::failure(*seed));
+        panic!("{}", report::failure(&Schedule::of(*seed)));
     }
     assert_eq!(found.seeds, SEEDS);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace_event_for_event() {
-    for seed in (0..40).chain([249]) {
-        let schedule = Schedule::of(seed);
-        assert_eq!(schedule, Schedule::of(seed));
+    let hibernating = (0..20).map(Schedule::hibernating);
+    for schedule in (0..40).chain([249]).map(Schedule::of).chain(hibernating) {
+        let seed = schedule.seed;
+        assert!([Schedule::of(seed), Schedule::hibernating(seed)].contains(&schedule));
         let keeps_lines = seed != 249;
         let (first, second) = (run(&schedule, keeps_lines), run(&schedule, keeps_lines));
         for (one, other) in first.trace.lines().iter().zip(second.trace.lines()) {
@@ -61,6 +64,26 @@ fn the_seeds_turn_on_every_fault_and_half_of_all_clients_get_all_that_there_was_
 }
 
 #[test]
+fn sockets_sleep_and_wake_in_all_ways_and_their_messages_come_again() {
+    let (mut wakes, mut wrapped, mut kept) = (Wakes::default(), 0, 0);
+    for seed in 0..150 {
+        let schedule = Schedule::hibernating(seed);
+        let outcome = run(&schedule, false);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        let Wakes { restored, unknown, messages, repeats } = outcome.wakes;
+        wakes.restored += restored;
+        wakes.unknown += unknown;
+        wakes.messages += messages;
+        wakes.repeats += repeats;
+        wrapped += u32::from(messages > 65_536);
+        kept += u32::from(schedule.fleet.published.is_empty());
+    }
+    let Wakes { restored, repeats, .. } = wakes;
+    assert!(restored > 1_000 && repeats > 10 && wrapped > 0, "{wakes:?}, {wrapped} wrapped");
+    assert!((20..130).contains(&kept), "{kept} fleets had our runners only");
+}
+
+#[test]
 fn some_seeds_have_no_faults_and_there_each_client_gets_what_its_plan_says() {
     let calm = (0..400).map(Schedule::of).filter(|schedule| schedule.faults.is_empty());
     let calm: Vec<_> = calm.collect();
@@ -85,7 +108,16 @@ fn seeds_that_failed_once_pass() {
     for (seed, found) in FAILED_ONCE {
         assert_eq!(run(&Schedule::of(seed), false).violation, None, "seed {seed}: {found}");
     }
+    for (seed, found) in FAILED_ONCE_ASLEEP {
+        assert_eq!(run(&Schedule::hibernating(seed), false).violation, None, "hibernating seed {seed}: {found}");
+    }
 }
+
+/// Of those that hibernate.
+const FAILED_ONCE_ASLEEP: [(u64, &str); 2] = [
+    (4_179, "an actor that crashed twice was not wanted any more for what it had not handled"),
+    (19_914, "a wish that was taken back while a relay did not see the directory had its actor wait for ever"),
+];
 
 /// What the simulator found once. A seed means something else when its generator changes, so what it came down to is
 /// told here, and tried with many seeds of the network.

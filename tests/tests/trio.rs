@@ -41,7 +41,7 @@ fn chunk(bytes: &'static [u8]) -> Bytes {
 fn open_socket(trio: &mut Trio) -> (RequestKey, RequestKey) {
     let client = trio.open(open_websocket("/ws"));
     let handler = handed(&trio.handler_saw());
-    trio.handler(runner::Event::WebSocketAccept { key: handler });
+    trio.handler(runner::Event::WebSocketAccept { key: handler, can_hibernate: false });
     assert_eq!(trio.client_saw(), [Client::WebSocketOpened { key: client }]);
     (client, handler)
 }
@@ -245,8 +245,9 @@ fn messages_of_a_websocket_go_both_ways_in_order() {
         trio.client(gateway::Event::WebSocketMessage { key: client, message: message.clone() });
         trio.handler(runner::Event::WebSocketMessage { key: handler, message: message.clone() });
     }
-    let expected: Vec<_> =
-        messages.iter().map(|message| Handler::WebSocketMessage { key: handler, message: message.clone() }).collect();
+    let comes =
+        |(number, message): (_, &Message)| Handler::WebSocketMessage { key: handler, number, message: message.clone() };
+    let expected: Vec<_> = (1..).zip(&messages).map(comes).collect();
     assert_eq!(trio.handler_saw(), expected);
     let expected: Vec<_> =
         messages.iter().map(|message| Client::WebSocketMessage { key: client, message: message.clone() }).collect();
@@ -288,9 +289,9 @@ fn a_close_never_overtakes_the_messages_before_it() {
         trio.client(gateway::Event::WebSocketMessage { key: client, message: message() });
     }
     trio.client(gateway::Event::WebSocketClose { key: client, close: Close::new(1000, "") });
-    assert_eq!(trio.handler_saw(), [Handler::WebSocketMessage { key: handler, message: message() }]);
+    assert_eq!(trio.handler_saw(), [Handler::WebSocketMessage { key: handler, number: 1, message: message() }]);
     trio.handler(runner::Event::Consumed { key: handler, bytes: 10 });
-    let second = Handler::WebSocketMessage { key: handler, message: message() };
+    let second = Handler::WebSocketMessage { key: handler, number: 2, message: message() };
     assert_eq!(trio.handler_saw(), [second, Handler::WebSocketClose { key: handler, close: Close::new(1000, "") }]);
     trio.finish();
 }
@@ -444,9 +445,13 @@ fn a_relay_keeps_what_a_blocked_runner_has_no_room_for() {
     assert_eq!(trio.handler_saw(), []);
     assert!(trio.relay.stats().buffered > 0);
     trio.at_relay(relay::Event::PeerWritable { connection });
-    let message = |text: &'static str| Handler::WebSocketMessage { key: handler, message: Message::Text(text.into()) };
+    let message = |number, text: &'static str| Handler::WebSocketMessage {
+        key: handler,
+        number,
+        message: Message::Text(text.into()),
+    };
     let close = Handler::WebSocketClose { key: handler, close: Close::new(1000, "") };
-    assert_eq!(trio.handler_saw(), [message("one"), message("two"), close]);
+    assert_eq!(trio.handler_saw(), [message(1, "one"), message(2, "two"), close]);
     trio.finish();
 }
 

@@ -75,10 +75,9 @@ async def two_hundred_requests_at_once_are_all_answered(house):
 
 @story
 async def messages_of_every_kind_come_back(house):
-    for path in ("/socket", "/hibernates"):
-        async with house.client.socket("echo", path) as socket:
-            for message in ("text ü", b"\x00\xff", "", "x" * MIB, pattern(MIB)):
-                await answers(socket, message)
+    async with house.client.socket("echo") as socket:
+        for message in ("text ü", b"\x00\xff", "", "x" * MIB, pattern(MIB)):
+            await answers(socket, message)
 
 
 @story

@@ -2,6 +2,7 @@
 // standard output for each thing that happens to it.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Runner } from "@rivetkit/engine-runner";
+import { Remembered } from "./remembered.mjs";
 
 const tell = (what, details = {}) => console.log(JSON.stringify({ what, ...details }));
 const hex = (id) => Buffer.from(id).toString("hex");
@@ -65,6 +66,10 @@ const runner = new Runner({
   },
   onActorStart: async (actorId, generation) => {
     alive.set(actorId, generation);
+    if (process.env.REMEMBERS) {
+      const remembered = await Remembered.all(runner, actorId);
+      await runner.restoreHibernatingRequests(actorId, remembered.map((one) => one.metadata));
+    }
     tell("started", { actor: actorId, generation });
   },
   onActorStop: async (actorId, generation) => {
@@ -78,17 +83,24 @@ const runner = new Runner({
     if (!route) return new Response("no such route", { status: 404 });
     return route({ runner, actorId, request, milliseconds: Number(milliseconds) });
   },
-  websocket: async (runner, actorId, socket, gatewayId, requestId) => {
-    tell("socket", { actor: actorId, gateway: hex(gatewayId), request: hex(requestId) });
+  websocket: async (runner, actorId, socket, gatewayId, requestId, request, path, headers, hibernates, restored) => {
+    const details = { actor: actorId, gateway: hex(gatewayId), request: hex(requestId) };
+    tell(restored ? "socket restored" : "socket", details);
+    socket.addEventListener("close", ({ code, reason }) => tell("socket closed", { actor: actorId, code, reason }));
+    if (hibernates) {
+      const one = await Remembered.one(runner, actorId, gatewayId, requestId, path, headers);
+      if (restored) later(() => socket.send("awake"));
+      else await one.save();
+      return one.attach(socket);
+    }
     socket.addEventListener("message", ({ data }) => {
       const [command, code, ...reason] = typeof data === "string" ? data.split(" ") : [];
       if (command === "close") socket.close(Number(code), reason.join(" "));
       else socket.send(data);
     });
-    socket.addEventListener("close", ({ code, reason }) => tell("socket closed", { actor: actorId, code, reason }));
   },
   hibernatableWebSocket: {
-    canHibernate: (actorId, gatewayId, requestId, request) => request.url.endsWith("/hibernates"),
+    canHibernate: (actorId, gatewayId, requestId, request) => request.url.endsWith("/remembered"),
   },
 });
 

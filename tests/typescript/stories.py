@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "program"))
 
 import actors  # noqa: F401  (stories register themselves)
 import connections  # noqa: F401
+import hibernation  # noqa: F401
 import strangers  # noqa: F401
 from harness import conclude, tell
 from house import SHARED, SINGLE, house

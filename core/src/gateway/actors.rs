@@ -16,6 +16,9 @@ use crate::directory::{
 use crate::http::Target;
 use crate::time::Time;
 
+/// For so many records the room need not be given back.
+const SMALL: usize = 1_024;
+
 /// The actors that the directory tells of.
 #[derive(Debug)]
 pub(super) struct Actors {
@@ -112,6 +115,14 @@ impl Actors {
         let is_kept = actor.runs_on().is_some() && self.known.len() <= self.most;
         if actor.asked.is_none() && !is_awaited && !is_kept {
             self.known.remove(key);
+            self.give_back_room();
+        }
+    }
+
+    /// Gives the room back of those that once were many: records are large, and actors sleep together.
+    fn give_back_room(&mut self) {
+        if self.known.capacity() > SMALL && self.known.len() < self.known.capacity() / 8 {
+            self.known.shrink_to(self.known.len() * 2);
         }
     }
 }
@@ -134,18 +145,37 @@ impl Gateway {
         self.runners.host(runner, self.config.max_requests_per_runner, avoid, now)
     }
 
+    /// The connection of an actor's runner, while it takes the actor's requests.
+    pub(super) fn connection_of_actor(&mut self, actor: &ActorKey, now: Time) -> Option<ConnectionId> {
+        let runner = self.actors.known.get(actor).and_then(Actor::runs_on)?;
+        let link = self.runners.host(runner, usize::MAX, None, now).ok()?;
+        Some(self.runners.get(link).connection)
+    }
+
+    /// The last life of an actor that the directory told of; zero if it told of none.
+    pub(super) fn generation(&self, target: &Target) -> u32 {
+        let known = self.actors.known.get(&actor_key(target)).and_then(|actor| actor.record.as_ref());
+        known.map_or(0, |known| known.record.generation)
+    }
+
     /// The directory tells of all actors: there are no others.
     pub(super) fn all_actors_seen(&mut self, seen: Vec<ActorSeen>, now: Time) {
         self.actors.pools.clear();
         self.actors.known.values_mut().for_each(|actor| actor.record = None);
-        let waiting = &self.waiting;
-        self.actors.known.retain(|key, actor| actor.asked.is_some() || waiting.is_awaited(key));
+        let (waiting, groups) = (&self.waiting, &self.groups);
+        let is_awaited = |key: &ActorKey| waiting.is_awaited(key) || groups.is_awaited(key);
+        self.actors.known.retain(|key, actor| actor.asked.is_some() || is_awaited(key));
         for ActorSeen { key, record } in seen {
             self.actors.learn(&key, record);
         }
-        for key in self.waiting.actors() {
+        for key in self.waiting.actors().into_iter().chain(self.groups.awaited_actors()) {
             self.look_for(&key, now);
         }
+    }
+
+    /// Whether requests wait for an actor, or WebSockets that sleep have something for it.
+    fn is_awaited(&self, actor: &ActorKey) -> bool {
+        self.waiting.is_awaited(actor) || self.groups.is_awaited(actor)
     }
 
     /// The directory tells of an actor.
@@ -191,7 +221,7 @@ impl Gateway {
             // One that avoids where it runs goes on waiting.
             self.find_runner(request, now).ok();
         }
-        if self.waiting.is_awaited(key) {
+        if self.is_awaited(key) {
             self.want(key, now);
         }
         self.left(key);
@@ -217,9 +247,16 @@ impl Gateway {
         self.actions.push_back(Action::Actor(ActorChange { key: key.clone(), expected, record: Some(record) }));
     }
 
+    /// An actor runs, as a relay says: whoever set it wanted has been answered.
+    pub(super) fn answered(&mut self, key: &ActorKey) {
+        if let Some(actor) = self.actors.known.get_mut(key) {
+            actor.wish = None;
+        }
+    }
+
     /// Nobody waits for an actor any more, perhaps: then this gateway does not want it started.
     pub(super) fn left(&mut self, key: &ActorKey) {
-        let is_awaited = self.waiting.is_awaited(key);
+        let is_awaited = self.is_awaited(key);
         if let Some(actor) = self.actors.known.get_mut(key)
             && !is_awaited
             && actor.asked.is_none()

@@ -1,6 +1,7 @@
 //! Requests that can't go on where they were sent: they are sent again, wait until they can be, or fail.
 
 use super::Gateway;
+use super::hibernation::Because;
 use super::request::Deadline;
 use crate::failure::FailureCode;
 use crate::machine::RequestKey;
@@ -48,6 +49,9 @@ impl Gateway {
     /// A request can't go on where it was sent. It goes elsewhere if that may be (no second delivery but of what does
     /// no harm twice), else it fails as it did first.
     pub(super) fn set_back(&mut self, key: RequestKey, setback: Setback, now: Time) {
+        if self.may_sleep(key) {
+            return self.fall_asleep(key, Because::WayIsLost, now);
+        }
         let max_tries = self.config.max_tries;
         let Some(request) = self.requests.get_mut(key) else { return };
         let stands = setback.behind(request.setback);

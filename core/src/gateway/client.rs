@@ -22,6 +22,9 @@ impl Gateway {
         finish: bool,
         now: Time,
     ) -> Result<(), ApiMisuse> {
+        if self.requests.asleep(key).is_some() {
+            return Err(ApiMisuse::OutOfTurn("a chunk of a body for a WebSocket"));
+        }
         let Some(request) = self.requests.get_mut(key) else { return Ok(()) };
         if request.up.has_ended() {
             return Err(ApiMisuse::OutOfTurn("a chunk behind the end of its body"));
@@ -47,10 +50,14 @@ impl Gateway {
     }
 
     pub(super) fn websocket_message(&mut self, key: RequestKey, message: Message, now: Time) -> Result<(), ApiMisuse> {
-        let Some(request) = self.requests.get_mut(key) else { return Ok(()) };
+        let Some(request) = self.requests.get_mut(key) else { return self.message_asleep(key, message, now) };
         match request.state {
             State::OpenWebSocket if message.len() > self.config.max_message => {
                 self.fail(key, FailureCode::MessageTooLarge, "the message is larger than this gateway takes");
+                Ok(())
+            }
+            State::OpenWebSocket if request.hibernation.is_some() => {
+                self.keep_message(key, message, now);
                 Ok(())
             }
             State::OpenWebSocket => {
@@ -70,8 +77,12 @@ impl Gateway {
     }
 
     pub(super) fn websocket_close(&mut self, key: RequestKey, close: Close, now: Time) -> Result<(), ApiMisuse> {
-        let Some(request) = self.requests.get_mut(key) else { return Ok(()) };
+        let Some(request) = self.requests.get_mut(key) else { return self.close_asleep(key, close, now) };
         match request.state {
+            State::OpenWebSocket if request.hibernation.is_some() => {
+                self.keep_close(key, close, now);
+                Ok(())
+            }
             State::OpenWebSocket => {
                 request.up.offer(Piece::Close(close));
                 request.state = State::ClosingWebSocket;
@@ -92,12 +103,16 @@ impl Gateway {
         }
     }
 
-    pub(super) fn client_gone(&mut self, key: RequestKey) {
-        let Some(request) = self.requests.get_mut(key) else { return };
+    pub(super) fn client_gone(&mut self, key: RequestKey, now: Time) {
+        let Some(request) = self.requests.get_mut(key) else { return self.gone_asleep(key, now) };
         match request.state {
             // No runner knows of it.
             State::Waiting(_) | State::Collecting(_) => {}
             State::AwaitingResponse | State::Responding { .. } => self.send(key, to_client::Kind::RequestAbort),
+            // What it sent is handled, whether or not somebody waits for what comes of it.
+            State::OpenWebSocket if request.hibernation.is_some() => {
+                return self.keep_close(key, Close::abnormal(), now);
+            }
             // What a vanished client sent before is dropped: nobody waits for what comes of it.
             State::AwaitingWebSocket { .. } | State::OpenWebSocket => {
                 self.send(key, to_client::Kind::WebSocketClose(Close::abnormal().into_wire()));
@@ -118,7 +133,7 @@ impl Gateway {
 
     /// The client took so many bytes.
     pub(super) fn consumed(&mut self, key: RequestKey, bytes: usize, now: Time) {
-        let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(request) = self.requests.get_mut(key) else { return self.consumed_asleep(key, bytes) };
         if let Some(total) = request.down.consumed(bytes) {
             self.send(key, to_client::Kind::Credit(Credit { total }));
         }

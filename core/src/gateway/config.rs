@@ -3,8 +3,10 @@
 use core::time::Duration;
 
 use super::ending::{self, EndingKey};
+use super::hibernation::{self, Bounds, GroupKey, RegistryDeadline, RegistryDeadlineOf};
 use super::runners::LinkKey;
 use super::{pings, request};
+use crate::directory::REGISTRY_EXPIRY;
 use crate::error::ConfigError;
 use crate::frame::FRAME_OVERHEAD;
 use crate::machine::RequestKey;
@@ -16,6 +18,9 @@ type AllDeadlines = (
     Deadlines<pings::Deadline, LinkKey>,
     Deadlines<ending::Deadline, EndingKey>,
 );
+
+/// The most messages without acknowledgement of which each number means one alone.
+const MOST_PENDING: usize = (1 << 15) - 1;
 
 /// Limits and deadlines of a gateway. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +43,12 @@ pub struct Config {
     pub max_actor_id: usize,
     /// Bytes held for one request and direction; past them the request fails.
     pub max_buffered: usize,
+    /// Bytes held of a client's messages that the actor of a WebSocket which can hibernate has not acknowledged, each
+    /// message counted for at least 64; past them the WebSocket fails as `overloaded`, and past half of them its client
+    /// is told to pause.
+    pub max_pending_bytes: usize,
+    /// The same, counted in messages; at most 32,767, so that their numbers can be told apart.
+    pub max_pending_messages: usize,
     /// The largest whole body of a request that is kept until the answer begins, so that the request can be sent again.
     /// One for an actor with state is kept up to `max_whole_body`.
     pub max_kept_body: usize,
@@ -60,11 +71,21 @@ pub struct Config {
     pub websocket_open: Duration,
     /// How long messages that a client sent before its close may wait for the handler; then the close overtakes them.
     pub websocket_close: Duration,
+    /// How long messages to an actor may be without a new acknowledgement, while their WebSocket is one that can hibernate
+    /// and is awake; then `websocket_ack_timeout`.
+    pub websocket_ack: Duration,
+    /// How often the directory's registry hears that this gateway lives, while it has entered WebSockets there.
+    pub keep_alive: Duration,
+    /// How long after the directory did not take a word of the registry it is said again.
+    pub registry_again: Duration,
     /// How long more of a streamed request body may be awaited of its client, then `idle_timeout`; none for ever.
     pub idle_request_body: Option<Duration>,
     /// How long more of a streamed answer may be awaited of the runner, once the client has taken all that came, then
     /// `idle_timeout`; none for ever.
     pub idle_response_body: Option<Duration>,
+    /// What is sent to an actor's next life for the second time and not acknowledged calls for another so long after that
+    /// one; then after twice as long, and so on to 64 times as long.
+    pub wake_again: Duration,
     /// How long a request waits until its actor runs, then `actor_start_timeout`.
     pub actor_start: Duration,
     /// How long a request that may be sent again waits for another runner; then its first failure stands.
@@ -99,6 +120,8 @@ impl Default for Config {
             max_header_bytes: 64 * 1024,
             max_actor_id: 512,
             max_buffered: 33 * 1024 * 1024,
+            max_pending_bytes: 33 * 1024 * 1024,
+            max_pending_messages: 16_384,
             max_kept_body: 1024 * 1024,
             max_kept_bodies: 256 * 1024 * 1024,
             max_waiting: 10_000,
@@ -108,8 +131,12 @@ impl Default for Config {
             response_start: Duration::from_secs(300),
             websocket_open: Duration::from_secs(15),
             websocket_close: Duration::from_secs(10),
+            websocket_ack: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(45),
+            registry_again: Duration::from_secs(1),
             idle_request_body: None,
             idle_response_body: None,
+            wake_again: Duration::from_secs(10),
             actor_start: Duration::from_secs(30),
             grace: Duration::from_secs(5),
             try_again: Duration::from_millis(250),
@@ -132,10 +159,14 @@ impl Config {
             ("max_chunk", self.max_chunk),
             ("max_actor_id", self.max_actor_id),
             ("max_tries", self.max_tries as usize),
+            ("max_pending_messages", self.max_pending_messages),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));
             }
+        }
+        if self.max_pending_messages > MOST_PENDING {
+            return Err(ConfigError::TooLarge { setting: "max_pending_messages", most: MOST_PENDING as u64 });
         }
         self.validate_waits()?;
         let framed = |payload: usize| payload.saturating_add(self.max_header_bytes).saturating_add(FRAME_OVERHEAD);
@@ -151,6 +182,14 @@ impl Config {
                     return Err(ConfigError::BoundBelowLargest { bound, bound_bytes, largest, needed });
                 }
             }
+        }
+        if self.max_pending_bytes < framed(self.max_message) {
+            return Err(ConfigError::BoundBelowLargest {
+                bound: "max_pending_bytes",
+                bound_bytes: self.max_pending_bytes,
+                largest: "max_message",
+                needed: framed(self.max_message),
+            });
         }
         if self.max_kept_bodies < self.max_whole_body {
             return Err(ConfigError::BoundBelowLargest {
@@ -173,7 +212,9 @@ impl Config {
             (Deadline::ResponseStart, self.response_start),
             (Deadline::WebSocketOpen, self.websocket_open),
             (Deadline::WebSocketClose, self.websocket_close),
+            (Deadline::WebSocketAck, self.websocket_ack),
             (Deadline::ActorStart, self.actor_start),
+            (Deadline::WakeAgain, self.wake_again),
             (Deadline::Grace, self.grace),
         ]
         .into_iter()
@@ -184,13 +225,33 @@ impl Config {
         (Deadlines::new(of_requests), Deadlines::new(of_links), Deadlines::new(of_endings))
     }
 
+    /// The deadlines of actors that are wanted for WebSockets which sleep.
+    pub(super) fn group_deadlines(&self) -> Deadlines<hibernation::Deadline, GroupKey> {
+        Deadlines::new([(hibernation::Deadline::TryAgain, self.try_again)])
+    }
+
+    pub(super) fn registry_deadlines(&self) -> Deadlines<RegistryDeadline, RegistryDeadlineOf> {
+        let waits =
+            [(RegistryDeadline::KeepAlive, self.keep_alive), (RegistryDeadline::RegistryAgain, self.registry_again)];
+        Deadlines::new(waits)
+    }
+
+    /// How much is held of what an actor has not acknowledged.
+    pub(super) fn pending(&self) -> Bounds {
+        Bounds { bytes: self.max_pending_bytes, messages: self.max_pending_messages }
+    }
+
     fn validate_waits(&self) -> Result<(), ConfigError> {
         for (name, wait) in [
             ("response_start", Some(self.response_start)),
             ("websocket_open", Some(self.websocket_open)),
             ("websocket_close", Some(self.websocket_close)),
+            ("websocket_ack", Some(self.websocket_ack)),
+            ("keep_alive", Some(self.keep_alive)),
+            ("registry_again", Some(self.registry_again)),
             ("idle_request_body", self.idle_request_body),
             ("idle_response_body", self.idle_response_body),
+            ("wake_again", Some(self.wake_again)),
             ("actor_start", Some(self.actor_start)),
             ("grace", Some(self.grace)),
             ("try_again", Some(self.try_again)),
@@ -208,6 +269,8 @@ impl Config {
         for (smaller, larger) in [
             (("ping_interval", self.ping_interval), ("pong", self.pong)),
             (("abort_again", self.abort_again), ("abort_give_up", self.abort_give_up)),
+            (("registry_again", self.registry_again), ("keep_alive", self.keep_alive)),
+            (("keep_alive", self.keep_alive), ("the registry's expiry", REGISTRY_EXPIRY)),
         ] {
             if smaller.1 >= larger.1 {
                 return Err(ConfigError::Order { smaller: smaller.0, larger: larger.0 });

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::request::State;
+use super::request::Request;
 use super::{Action, Gateway};
 use crate::failure::FailureCode;
 use crate::machine::RequestKey;
@@ -40,15 +40,18 @@ impl Gateway {
         let in_all = sockets.len() as u32;
         let limit = self.config.drain_limit.map(|limit| now + limit);
         self.draining = Draining::Yes(Drain { began: now, sockets, in_all, limit });
+        let asleep: Vec<RequestKey> = self.requests.keys().filter(|key| self.requests.asleep(*key).is_some()).collect();
+        for key in asleep {
+            self.let_go_if_draining(key);
+        }
         self.note_drained();
     }
 
     /// Whether it is a WebSocket, and one that its client has not closed: that goes on to its end, which has a
     /// deadline.
     fn is_to_be_closed(&self, key: RequestKey) -> bool {
-        self.requests
-            .get(key)
-            .is_some_and(|request| request.is_websocket() && !matches!(request.state, State::ClosingWebSocket))
+        let awake = self.requests.get(key);
+        !self.is_closing(key) && (awake.is_some_and(Request::is_websocket) || self.requests.asleep(key).is_some())
     }
 
     /// When the next WebSocket is closed, or the limit is there: the first at once, the others spread evenly.

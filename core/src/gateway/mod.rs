@@ -15,6 +15,7 @@ mod config;
 mod drain;
 mod ending;
 mod event;
+mod hibernation;
 mod link;
 mod opening;
 mod pings;
@@ -39,6 +40,7 @@ use self::actors::Actors;
 use self::bodies::Bodies;
 use self::drain::Draining;
 use self::ending::{EndingKey, Endings};
+use self::hibernation::{GroupKey, Groups, Registry, Requests, Slot, Words};
 use self::request::{Request, State};
 use self::runners::{LinkKey, Runners};
 use self::waiting::WaitingRoom;
@@ -50,7 +52,6 @@ use crate::failure::{Failure, FailureCode, RequestName};
 use crate::machine::deadline::Deadlines;
 use crate::machine::flow::{Piece, Turn};
 use crate::machine::random::Random;
-use crate::machine::table::Table;
 use crate::machine::{Machine, RequestKey};
 use crate::protocol::tunnel::ToClientTunnelMessage;
 use crate::protocol::tunnel::to_client::{self, RequestChunk};
@@ -68,7 +69,7 @@ pub struct Gateway {
     config: Config,
     id: GatewayId,
     wall: WallClock,
-    requests: Table<Request>,
+    requests: Requests,
     /// Those that a runner was sent.
     by_id: HashMap<RequestId, RequestKey>,
     next_id: u32,
@@ -77,11 +78,16 @@ pub struct Gateway {
     pings: HashMap<RequestId, LinkKey>,
     actors: Actors,
     waiting: WaitingRoom,
+    /// The actors of WebSockets that can hibernate.
+    groups: Groups,
+    words: Words,
+    registry: Registry,
     bodies: Bodies,
     endings: Endings,
     deadlines: Deadlines<request::Deadline, RequestKey>,
     link_deadlines: Deadlines<pings::Deadline, LinkKey>,
     ending_deadlines: Deadlines<ending::Deadline, EndingKey>,
+    group_deadlines: Deadlines<hibernation::Deadline, GroupKey>,
     actions: VecDeque<Action>,
     draining: Draining,
     /// The gauges in it are filled in when it is asked for.
@@ -112,22 +118,28 @@ impl Gateway {
         let runners = Runners::new(config.runner_unseen, now);
         let actors = Actors::new(config.max_actors);
         let bodies = Bodies::new(config.max_kept_bodies);
+        let registry = Registry::new(config.registry_deadlines());
+        let group_deadlines = config.group_deadlines();
         Ok(Gateway {
             config,
             id,
             wall,
-            requests: Table::new(),
+            requests: Requests::new(),
             by_id: HashMap::new(),
             next_id: Random::new(seed).next_u32(),
             runners,
             pings: HashMap::new(),
             actors,
             waiting: WaitingRoom::default(),
+            groups: Groups::default(),
+            words: Words::default(),
+            registry,
             bodies,
             endings: Endings::default(),
             deadlines,
             link_deadlines,
             ending_deadlines,
+            group_deadlines,
             actions: VecDeque::new(),
             draining: Draining::No,
             counted: Stats::default(),
@@ -146,7 +158,7 @@ impl Gateway {
 
     /// What people call a request, as long as it is open.
     pub fn request_name(&self, key: RequestKey) -> Option<RequestName> {
-        self.requests.get(key).map(|request| self.name(request.id))
+        self.requests.id(key).map(|id| self.name(id))
     }
 
     fn name(&self, request_id: RequestId) -> RequestName {
@@ -158,10 +170,16 @@ impl Gateway {
             self.link_due(deadline, link, now);
         }
         while let Some((deadline, key)) = self.deadlines.pop_due(now) {
-            self.request_due(deadline, key);
+            self.request_due(deadline, key, now);
         }
         while let Some((deadline, key)) = self.ending_deadlines.pop_due(now) {
             self.ending_due(deadline, key, now);
+        }
+        while let Some((deadline, group)) = self.group_deadlines.pop_due(now) {
+            self.group_due(deadline, group, now);
+        }
+        while let Some((deadline, of)) = self.registry.pop_due(now) {
+            self.registry_due(deadline, of, now);
         }
         self.look_if_due(now);
         self.go_on_draining(now);
@@ -170,8 +188,12 @@ impl Gateway {
     /// The directory tells of a runner: what it has lost is set back, and those that wait look whether it is ready.
     fn seen(&mut self, seen: RunnerSeen, now: Time) {
         let pool = seen.key.pool.clone();
+        let named = seen.record.as_ref().map_or([None, None], |seen| [seen.record.connection, seen.record.moving]);
         for link in self.runners.seen(seen, now) {
             self.link_removed(link, now);
+        }
+        for connection in named.into_iter().flatten() {
+            self.connection_shown(connection, now);
         }
         self.look(&pool, now);
     }
@@ -200,6 +222,9 @@ impl Gateway {
 
     /// Sends what may be sent of what waits toward the runner, and tells the client's pace.
     fn flush(&mut self, key: RequestKey, now: Time) {
+        if self.keeps(key) {
+            return self.flush_kept(key, now);
+        }
         let nobody = self.requests.get(key).is_none_or(|request| request.place.is_none());
         while let Some(piece) = self.requests.get_mut(key).and_then(|request| request.up.pop(nobody)) {
             let kind = match piece {
@@ -242,19 +267,42 @@ impl Gateway {
 
     /// Ends a request with a failure, of which its runner can't be told, or need not.
     fn lose(&mut self, key: RequestKey, code: FailureCode, message: &'static str) {
-        let Some(request) = self.requests.get(key) else { return };
-        // A client that has closed has had its end.
-        if matches!(request.state, State::ClosingWebSocket) {
+        let Some(id) = self.requests.id(key) else { return };
+        if self.is_closing(key) {
             return self.end(key, End::ClientGone);
         }
-        let failure = Failure { code, message: message.into(), request: Some(self.name(request.id)) };
+        let failure = Failure { code, message: message.into(), request: Some(self.name(id)) };
         self.counted.failures.count(code);
         self.actions.push_back(Action::Failed { key, failure });
         self.end(key, End::Failed);
     }
 
+    /// Whether its client has closed, and so has had its end.
+    fn is_closing(&self, key: RequestKey) -> bool {
+        let awake = self.requests.get(key);
+        awake.is_some_and(|request| matches!(request.state, State::ClosingWebSocket))
+            || self.requests.asleep(key).is_some_and(|sleeper| sleeper.is_closing())
+    }
+
     fn end(&mut self, key: RequestKey, end: End) {
-        let Some(request) = self.requests.remove(key) else { return };
+        match self.requests.remove(key) {
+            Some(Slot::Awake(request)) => self.forget(key, *request),
+            Some(Slot::Asleep(sleeper)) => {
+                self.by_id.remove(&sleeper.id);
+                self.forget_sleeper(key, sleeper);
+            }
+            None => return,
+        }
+        match end {
+            End::Answered => self.counted.answered += 1,
+            End::ClientGone => self.counted.client_gone += 1,
+            End::Failed => self.counted.failed += 1,
+        }
+        self.note_drained();
+    }
+
+    /// Gives back what a request had.
+    fn forget(&mut self, key: RequestKey, request: Request) {
         self.bodies.give_back(request.kept_body);
         for armed in [request.deadline, request.idle_up, request.idle_down].into_iter().flatten() {
             self.deadlines.cancel(armed);
@@ -266,12 +314,9 @@ impl Gateway {
         if let (State::Waiting(waiting), Some(open)) = (request.state, request.opening) {
             self.stop_waiting(&open.target, waiting);
         }
-        match end {
-            End::Answered => self.counted.answered += 1,
-            End::ClientGone => self.counted.client_gone += 1,
-            End::Failed => self.counted.failed += 1,
+        if let Some(hibernation) = request.hibernation {
+            self.forget_hibernation(key, request.id, *hibernation);
         }
-        self.note_drained();
     }
 
     /// An id that no request in flight has.
@@ -279,7 +324,7 @@ impl Gateway {
         loop {
             let id = RequestId(self.next_id.to_be_bytes());
             self.next_id = self.next_id.wrapping_add(1);
-            if !self.by_id.contains_key(&id) {
+            if !self.by_id.contains_key(&id) && !self.registry.is_leaving(id) {
                 return id;
             }
         }
@@ -302,15 +347,14 @@ impl Machine for Gateway {
             Event::Actors(seen) => self.all_actors_seen(seen, now),
             Event::Actor(seen) => self.actor_seen(seen, now),
             Event::ActorChanged { actor, outcome } => self.actor_changed(&actor, outcome, now),
-            // Nothing is registered yet.
-            Event::RegistryChanged { .. } => {}
+            Event::RegistryChanged { change, outcome } => self.registry_changed(change, outcome, now),
             Event::DirectoryAway => self.runners.directory_away(),
             Event::DirectoryBack => self.runners.directory_back(now),
             Event::RequestChunk { key, bytes, finish } => self.request_chunk(key, bytes, finish, now)?,
             Event::WebSocketMessage { key, message } => self.websocket_message(key, message, now)?,
             Event::WebSocketClose { key, close } => self.websocket_close(key, close, now)?,
             Event::Consumed { key, bytes } => self.consumed(key, bytes, now),
-            Event::ClientGone { key } => self.client_gone(key),
+            Event::ClientGone { key } => self.client_gone(key, now),
             Event::Drain => self.drain(now),
         }
         self.tick(now);
@@ -329,6 +373,8 @@ impl Machine for Gateway {
             self.deadlines.next_due(),
             self.link_deadlines.next_due(),
             self.ending_deadlines.next_due(),
+            self.group_deadlines.next_due(),
+            self.registry.next_due(),
             self.waiting.next_look(),
             self.drain_due(),
         ]
@@ -338,13 +384,21 @@ impl Machine for Gateway {
     }
 
     fn stats(&self) -> Stats {
-        let held = |key| self.requests.get(key).map_or(0, Request::held);
         Stats {
             open: self.requests.len(),
             waiting: self.waiting.len(),
             ending: self.endings.len(),
-            deadlines: self.deadlines.len() + self.link_deadlines.len() + self.ending_deadlines.len(),
-            buffered: self.requests.keys().map(held).sum(),
+            hibernating: self.requests.asleep_in_all(),
+            registered: self.registry.entered(),
+            leaving: self.registry.leaving(),
+            hibernating_actors: self.groups.len(),
+            untold: self.words.len(),
+            deadlines: self.deadlines.len()
+                + self.link_deadlines.len()
+                + self.ending_deadlines.len()
+                + self.group_deadlines.len()
+                + self.registry.deadlines(),
+            buffered: self.requests.keys().map(|key| self.requests.held(key)).sum(),
             kept_bodies: self.bodies.kept(),
             runners: self.runners.ready_in_all(),
             actors: self.actors.len(),
@@ -362,7 +416,7 @@ mod tests {
     fn an_id_in_flight_is_skipped() {
         let mut gateway = Gateway::new(Config::default(), GatewayId([1; 4]), 1, Time::ZERO).unwrap();
         gateway.next_id = u32::MAX - 1;
-        let key = Table::new().insert(());
+        let key = crate::machine::table::Table::new().insert(());
         for id in [[255; 4], [0; 4]] {
             gateway.by_id.insert(RequestId(id), key);
         }

@@ -4,11 +4,10 @@ use super::event::{Open, OpenKind};
 use super::request::{Deadline, Request, State};
 use super::runners::{LinkKey, NoneReady};
 use super::{Draining, Gateway, Refused};
-use crate::directory::Abilities;
 use crate::failure::{Failure, FailureCode};
 use crate::http::{Body, RequestHead};
 use crate::machine::RequestKey;
-use crate::machine::flow::{Inflow, Outflow};
+use crate::machine::flow::Inflow;
 use crate::protocol::tunnel::to_client::{self, RequestStart, WebSocketOpen};
 use crate::time::Time;
 
@@ -38,7 +37,7 @@ impl Gateway {
         if open.target.actor_id.len() > self.config.max_actor_id {
             return refuse(self, FailureCode::BadTarget, "the actor's id is longer than this gateway takes");
         }
-        if self.requests.len() + self.endings.len() >= self.config.max_requests {
+        if self.requests.len() + self.endings.len() + self.registry.leaving() >= self.config.max_requests {
             return refuse(self, FailureCode::Overloaded, "this gateway has as many requests open as it may");
         }
         if let OpenKind::Http(Body::Whole(body)) = &open.kind
@@ -61,25 +60,8 @@ impl Gateway {
                 return refuse(self, FailureCode::Overloaded, "the runner has as many requests as it may");
             }
         };
-        let key = self.requests.insert(Request {
-            id,
-            state: State::AwaitingResponse,
-            is_head: open.head.method == "HEAD",
-            opening: Some(Box::new(open)),
-            place: None,
-            tries: 0,
-            setback: None,
-            waits_since: None,
-            avoid: None,
-            abilities: Abilities::default(),
-            up: Outflow::new(None),
-            down: Inflow::new(None, false),
-            deadline: None,
-            idle_up: None,
-            idle_down: None,
-            body_bytes: 0,
-            kept_body: 0,
-        });
+        let is_head = open.head.method == "HEAD";
+        let key = self.requests.insert(Request::new(id, Some(Box::new(open)), is_head));
         self.keep_body(key, kept_body);
         self.counted.opened += 1;
         match link {

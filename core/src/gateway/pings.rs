@@ -145,7 +145,9 @@ impl Gateway {
     /// A connection lives.
     pub(super) fn pong(&mut self, Pong { request_id, ts }: Pong) {
         let Some(link) = self.pings.get(&request_id).copied() else {
-            self.counted.stale += 1;
+            // One that sleeps was named so that its relay says again where it can wake.
+            let is_asleep = self.by_id.get(&request_id).is_some_and(|key| self.requests.asleep(*key).is_some());
+            self.counted.stale += u64::from(!is_asleep);
             return;
         };
         let Some(pinging) = self.runners.get_mut(link).pinging.as_mut() else { return };
@@ -195,6 +197,7 @@ impl Gateway {
     pub(super) fn link_removed(&mut self, mut link: Link, now: Time) {
         let pinging = link.pinging.take();
         self.stop_pings(pinging);
+        self.forget_words(link.connection);
         for key in link.requests() {
             self.set_back(*key, ENDED, now);
         }
@@ -202,6 +205,7 @@ impl Gateway {
 
     /// Takes a connection for gone, until the directory tells of it.
     fn link_lost(&mut self, connection: ConnectionId, setback: Setback, now: Time) {
+        self.forget_words(connection);
         for key in self.runners.lose(connection) {
             self.set_back(key, setback, now);
         }

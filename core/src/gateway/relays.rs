@@ -6,7 +6,7 @@ use crate::bus::{ConnectionId, Publication, PublishError, Rejected, Subject};
 use crate::failure::FailureCode;
 use crate::frame::Frame;
 use crate::machine::RequestKey;
-use crate::protocol::to_gateway::{self, Refused, RefusedReason, RouteOpen};
+use crate::protocol::to_gateway::{Refused, RefusedReason, RouteOpen};
 use crate::protocol::tunnel::{ToClientTunnelMessage, to_client};
 use crate::protocol::{Dialect, MessageId, RequestId, ToGateway, ToRunner};
 use crate::time::Time;
@@ -21,10 +21,7 @@ impl Gateway {
             Ok(ToGateway::ConnectionEnded(connection)) => self.connection_ended(connection.into(), now),
             Ok(ToGateway::Refused(refused)) => self.refused(refused, now),
             Ok(ToGateway::RouteOpen(route)) => self.route_open(route),
-            // No WebSocket hibernates here.
-            Ok(ToGateway::Restored(to_gateway::Restored { gateway_id, request_id, connection, .. })) => {
-                self.route_open(RouteOpen { gateway_id, request_id, connection });
-            }
+            Ok(ToGateway::Restored(restored)) => self.restored(restored, now),
             Err(_) => self.counted.malformed += 1,
         }
     }
@@ -59,7 +56,7 @@ impl Gateway {
     }
 
     /// A relay has a route for a request: one that is not open here was ended, and the relay did not hear of it.
-    fn route_open(&mut self, RouteOpen { gateway_id, request_id, connection }: RouteOpen) {
+    pub(super) fn route_open(&mut self, RouteOpen { gateway_id, request_id, connection }: RouteOpen) {
         if gateway_id != self.id {
             self.counted.foreign += 1;
             return;
@@ -83,6 +80,10 @@ impl Gateway {
     /// Where a request was sent.
     fn connection_of(&self, key: RequestKey) -> Option<ConnectionId> {
         Some(self.requests.get(key)?.place?.connection)
+    }
+
+    fn place_of(&self, key: RequestKey) -> Option<Subject> {
+        self.connection_of(key).map(Subject::Connection)
     }
 
     /// The bus gave a publication back: what it was about can't go on.
@@ -121,7 +122,12 @@ impl Gateway {
             },
             to_client::Kind::RequestChunk(_) | to_client::Kind::WebSocketMessage(_) => match reason {
                 PublishError::Full | PublishError::Disconnected | PublishError::TooLarge => {
-                    if let Some(key) = self.by_id.get(&id).copied() {
+                    // What is kept is sent again on the connection where it is now.
+                    let is_elsewhere = |key| self.keeps(key) && Some(publication.to) != self.place_of(key);
+                    if let Some(key) = self.by_id.get(&id).copied()
+                        && self.requests.get(key).is_some()
+                        && !is_elsewhere(key)
+                    {
                         self.fail(key, FailureCode::BusLost, "the bus did not take a piece of the request");
                     }
                 }

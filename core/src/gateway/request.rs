@@ -4,6 +4,7 @@ use bytes::BytesMut;
 
 use super::again::Setback;
 use super::event::{Open, OpenKind};
+use super::hibernation::Hibernation;
 use super::runners::LinkKey;
 use crate::bus::ConnectionId;
 use crate::directory::Abilities;
@@ -49,6 +50,8 @@ pub(super) struct Request {
     pub(super) kept_body: usize,
     /// Whether the answer has a length but no body.
     pub(super) is_head: bool,
+    /// Of a WebSocket that can hibernate.
+    pub(super) hibernation: Option<Box<Hibernation>>,
 }
 
 /// Where a request was sent. The link may be gone, then its requests are set back before anything else happens.
@@ -104,13 +107,39 @@ pub(super) enum Deadline {
     ResponseStart,
     WebSocketOpen,
     WebSocketClose,
+    WebSocketAck,
     IdleRequestBody,
     IdleResponseBody,
     ActorStart,
+    WakeAgain,
     Grace,
 }
 
 impl Request {
+    /// One that no runner has.
+    pub(super) fn new(id: RequestId, opening: Option<Box<Open>>, is_head: bool) -> Self {
+        Request {
+            id,
+            state: State::AwaitingResponse,
+            opening,
+            place: None,
+            tries: 0,
+            setback: None,
+            waits_since: None,
+            avoid: None,
+            abilities: Abilities::default(),
+            up: Outflow::new(None),
+            down: Inflow::new(None, false),
+            deadline: None,
+            idle_up: None,
+            idle_down: None,
+            body_bytes: 0,
+            kept_body: 0,
+            is_head,
+            hibernation: None,
+        }
+    }
+
     pub(super) fn is_websocket(&self) -> bool {
         match self.state {
             State::Waiting(_) => self.opening.as_ref().is_some_and(|open| open.kind == OpenKind::WebSocket),
@@ -166,7 +195,8 @@ impl Request {
 
     /// Bytes held for it.
     pub(super) fn held(&self) -> usize {
-        self.kept_body + self.up.held() + self.down.held()
+        let kept = self.hibernation.as_ref().map_or(0, |hibernation| hibernation.held());
+        self.kept_body + self.up.held() + self.down.held() + kept
     }
 }
 

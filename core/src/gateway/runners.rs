@@ -226,6 +226,11 @@ impl Runners {
         self.connections.get(&connection) == Some(&link)
     }
 
+    /// The link of a connection that the directory has shown.
+    pub(super) fn on(&self, connection: ConnectionId) -> Option<LinkKey> {
+        self.connections.get(&connection).copied()
+    }
+
     pub(super) fn get(&self, link: LinkKey) -> &Link {
         &self.links[link.0]
     }

@@ -11,6 +11,16 @@ pub struct Stats {
     pub open: usize,
     /// Of these, those that wait for a runner.
     pub waiting: usize,
+    /// Of those open, WebSockets that sleep.
+    pub hibernating: usize,
+    /// WebSockets that can hibernate and are in the directory's registry.
+    pub registered: usize,
+    /// WebSockets that have ended, and may be in the directory's registry yet.
+    pub leaving: usize,
+    /// Actors that have WebSockets which can hibernate.
+    pub hibernating_actors: usize,
+    /// WebSockets that a relay has told to wake on a connection where they can't be yet.
+    pub untold: usize,
     /// Requests that have ended, and whose end the bus has not taken yet.
     pub ending: usize,
     /// Deadlines armed.
@@ -46,6 +56,14 @@ pub struct Stats {
     pub actors_wanted: u64,
     /// Actors of which that was taken back: nobody answered it before their requests had gone.
     pub actors_unwanted: u64,
+    /// Times that a WebSocket fell asleep.
+    pub slept: u64,
+    /// Times that one woke.
+    pub woken: u64,
+    /// Messages of clients that were sent again, on another connection.
+    pub resent: u64,
+    /// Acknowledgements of messages that were never sent, or were acknowledged before.
+    pub acks_ignored: u64,
     /// Frames that were malformed or of another version.
     pub malformed: u64,
     /// Frames that bear another gateway's id.
@@ -73,6 +91,7 @@ pub struct Timeouts {
     pub response_start: u64,
     pub websocket_open: u64,
     pub websocket_close: u64,
+    pub websocket_ack: u64,
     pub idle_request_body: u64,
     pub idle_response_body: u64,
     pub actor_start: u64,

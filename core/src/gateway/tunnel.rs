@@ -1,5 +1,6 @@
 //! What comes from a runner: its answers.
 
+use super::hibernation::Because;
 use super::request::State;
 use super::waits::Came;
 use super::{Action, End, Gateway};
@@ -10,7 +11,9 @@ use crate::machine::RequestKey;
 use crate::machine::flow::Order;
 use crate::protocol::Dialect;
 use crate::protocol::tunnel::ToServerTunnelMessage;
-use crate::protocol::tunnel::to_server::{Kind, ResponseChunk, ResponseStart, WebSocketClose, WebSocketMessage};
+use crate::protocol::tunnel::to_server::{
+    Kind, ResponseChunk, ResponseStart, WebSocketClose, WebSocketMessage, WebSocketOpen,
+};
 use crate::time::Time;
 
 /// The code of a WebSocket's close that says: come again.
@@ -27,7 +30,7 @@ impl Gateway {
             self.counted.stale += 1;
             return;
         };
-        let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(request) = self.requests.get_mut(key) else { return self.heard_asleep(key, from, message) };
         // It is somewhere else by now.
         if from.is_some_and(|from| request.place.is_some_and(|place| place.connection != from)) {
             self.counted.stale += 1;
@@ -65,17 +68,22 @@ impl Gateway {
     }
 
     fn in_order(&mut self, key: RequestKey, kind: Kind, now: Time) {
+        let may_sleep = self.may_sleep(key);
         let Some(request) = self.requests.get_mut(key) else { return };
         match (kind, &mut request.state) {
             (Kind::ResponseStart(start), State::AwaitingResponse) => self.response_start(key, start, now),
             (Kind::ResponseChunk(chunk), State::Responding { .. }) => self.response_chunk(key, chunk, now),
-            (Kind::WebSocketOpen(_), State::AwaitingWebSocket { early }) => {
+            (Kind::WebSocketOpen(WebSocketOpen { can_hibernate }), State::AwaitingWebSocket { early }) => {
                 let early = core::mem::take(early);
-                self.websocket_opened(key, early);
+                self.websocket_opened(key, can_hibernate, early);
             }
             (Kind::WebSocketMessage(message), State::AwaitingWebSocket { .. } | State::OpenWebSocket) => {
                 self.message_for_client(key, message);
             }
+            (
+                Kind::WebSocketClose(WebSocketClose { hibernate: true, .. }),
+                State::OpenWebSocket | State::ClosingWebSocket,
+            ) if may_sleep => self.fall_asleep(key, Because::ActorSleeps, now),
             (Kind::WebSocketClose(close), State::OpenWebSocket) => self.closed_by_handler(key, close),
             (Kind::WebSocketClose(WebSocketClose { hibernate: true, .. }), State::AwaitingWebSocket { .. }) => {
                 self.slept_first(key, now);
@@ -90,11 +98,10 @@ impl Gateway {
             }
             // The client has gone already, and nothing that it sent needs to arrive any more.
             (Kind::WebSocketClose(_), State::ClosingWebSocket) => self.end(key, End::ClientGone),
-            // Nothing is kept for acknowledgement.
             (
-                Kind::WebSocketMessageAck(_),
+                Kind::WebSocketMessageAck(ack),
                 State::AwaitingWebSocket { .. } | State::OpenWebSocket | State::ClosingWebSocket,
-            ) => {}
+            ) => self.acknowledged(key, ack.index, now),
             // The client has closed: it wants no more.
             (Kind::WebSocketMessage(_), State::ClosingWebSocket) => {}
             (
@@ -229,16 +236,19 @@ impl Gateway {
         }
     }
 
-    fn websocket_opened(&mut self, key: RequestKey, early: Vec<Message>) {
+    fn websocket_opened(&mut self, key: RequestKey, can_hibernate: bool, early: Vec<Message>) {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.state = State::OpenWebSocket;
-        request.opening = None;
+        let opening = request.opening.take();
         if let Some(armed) = request.deadline.take() {
             self.deadlines.cancel(armed);
         }
         self.actions.push_back(Action::WebSocketOpened { key });
         for message in early {
             self.actions.push_back(Action::WebSocketMessage { key, message });
+        }
+        if let Some(open) = opening.filter(|open| can_hibernate && self.has_actors(&open.target.pool)) {
+            self.can_hibernate(key, &open.target);
         }
     }
 
@@ -266,7 +276,7 @@ impl Gateway {
 
     fn closed_by_handler(&mut self, key: RequestKey, close: WebSocketClose) {
         let WebSocketClose { code, reason, hibernate } = close;
-        // Its actor goes to sleep. It can't be kept open for that here; its client may come again.
+        // Its actor goes to sleep, and it can't be kept open for that. Its client may come again.
         let code = code.or(hibernate.then_some(GOING_AWAY));
         self.actions.push_back(Action::WebSocketClose { key, close: Close { code, reason } });
         self.end(key, End::Answered);

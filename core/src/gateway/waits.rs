@@ -57,8 +57,8 @@ impl Gateway {
         keep(&mut self.deadlines, &mut request.idle_down, (Deadline::IdleResponseBody, key), runs, came, now);
     }
 
-    pub(super) fn request_due(&mut self, deadline: Deadline, key: RequestKey) {
-        let Some(request) = self.requests.get_mut(key) else { return };
+    pub(super) fn request_due(&mut self, deadline: Deadline, key: RequestKey, now: Time) {
+        let Some(request) = self.requests.get_mut(key) else { return self.sleeper_due(deadline, key, now) };
         let timeouts = &mut self.counted.timeouts;
         match deadline {
             Deadline::ResponseStart => {
@@ -77,6 +77,14 @@ impl Gateway {
                 self.send(key, to_client::Kind::WebSocketClose(Close::abnormal().into_wire()));
                 self.end(key, End::ClientGone);
             }
+            Deadline::WebSocketAck => {
+                if let Some(hibernation) = request.hibernation.as_mut() {
+                    hibernation.ack = None;
+                }
+                timeouts.websocket_ack += 1;
+                let message = "the handler did not acknowledge the client's messages in time";
+                self.fail(key, FailureCode::WebSocketAckTimeout, message);
+            }
             Deadline::IdleRequestBody => {
                 request.idle_up = None;
                 timeouts.idle_request_body += 1;
@@ -91,6 +99,8 @@ impl Gateway {
                 request.waited();
                 self.not_started(key);
             }
+            // It is of one that sleeps.
+            Deadline::WakeAgain => {}
             Deadline::Grace => {
                 request.waited();
                 timeouts.grace += 1;
@@ -109,7 +119,7 @@ impl Gateway {
 }
 
 /// Arms a deadline that runs and is not armed, and cancels one that is and does not run.
-fn keep(
+pub(super) fn keep(
     deadlines: &mut Deadlines<Deadline, RequestKey>,
     armed: &mut Option<Armed>,
     (deadline, key): (Deadline, RequestKey),

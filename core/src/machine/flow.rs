@@ -15,7 +15,7 @@ const LEAST: usize = 64;
 pub(crate) const MOST_CREDIT: u32 = (1 << 15) * LEAST as u32 - LEAST as u32;
 
 /// What so many bytes in one piece count for.
-fn weight(bytes: usize) -> usize {
+pub(crate) fn weight(bytes: usize) -> usize {
     bytes.max(LEAST)
 }
 
@@ -61,10 +61,8 @@ impl Allowance {
         end.wrapping_sub(self.sent) as i32 > 0
     }
 
-    fn spend(&mut self, piece: &Piece) {
-        if piece.needs_credit() {
-            self.sent = self.sent.wrapping_add(weight(piece.len()) as u32);
-        }
+    fn spend(&mut self, bytes: usize) {
+        self.sent = self.sent.wrapping_add(weight(bytes) as u32);
     }
 
     /// Only what was sent can have been consumed: a total beyond it, or behind the last one, is none.
@@ -113,6 +111,12 @@ impl Outflow {
         };
         outflow.begin(credit);
         outflow
+    }
+
+    /// Toward another receiver of the same source, which keeps its pace: what is sent next has this number.
+    pub(crate) fn restarted(credit: Option<u32>, next: MessageIndex, is_paused: bool) -> Self {
+        let source = if is_paused { Source::Paused } else { Source::Running };
+        Outflow { next, source, ..Outflow::new(credit) }
     }
 
     /// Begins with a receiver, and the credit that it announced, if it did: what waited for that may go.
@@ -164,10 +168,27 @@ impl Outflow {
         }
         let piece = self.waiting.pop_front()?;
         self.held -= piece.len();
-        if let Some(allowance) = &mut self.allowance {
-            allowance.spend(&piece);
+        if piece.needs_credit() {
+            self.spend(piece.len());
         }
         Some(piece)
+    }
+
+    /// Something of so many bytes is sent that its owner keeps elsewhere.
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.spend(bytes);
+        }
+    }
+
+    /// The number of what is sent next.
+    pub(crate) fn next_number(&self) -> MessageIndex {
+        self.next
+    }
+
+    /// What is sent next has this number.
+    pub(crate) fn go_on_at(&mut self, next: MessageIndex) {
+        self.next = next;
     }
 
     /// The receiver granted so much in all.
@@ -222,7 +243,13 @@ impl Outflow {
         self.held
     }
 
-    fn has_credit(&self) -> bool {
+    /// Whether the source was told to pause.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.source == Source::Paused
+    }
+
+    /// Whether the receiver takes more.
+    pub(crate) fn has_credit(&self) -> bool {
         self.allowance.as_ref().is_none_or(Allowance::is_left)
     }
 }
@@ -234,6 +261,8 @@ pub(crate) struct Inflow {
     numbered: bool,
     /// What was handed to the reader and not consumed: of each piece the bytes, and how many of them are left.
     unread: VecDeque<Unread>,
+    /// How many of these came from a sender that is gone: it is granted nothing, and neither is the next for them.
+    old: usize,
     held: usize,
     grants: Option<Grants>,
     ended: bool,
@@ -254,6 +283,10 @@ struct Grants {
     step: u32,
 }
 
+fn grants(credit: Option<u32>) -> Option<Grants> {
+    credit.map(|initial| Grants { consumed: 0, told: 0, step: (initial / 4).max(1) })
+}
+
 /// Where a message's number stands among those of its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -268,8 +301,15 @@ pub(crate) enum Order {
 impl Inflow {
     /// With the credit that this end announced, if it did; and whether the sender numbers without gaps.
     pub(crate) fn new(credit: Option<u32>, numbered: bool) -> Self {
-        let grants = credit.map(|initial| Grants { consumed: 0, told: 0, step: (initial / 4).max(1) });
-        Inflow { expected: 0, numbered, unread: VecDeque::new(), held: 0, grants, ended: false }
+        Inflow { expected: 0, numbered, unread: VecDeque::new(), old: 0, held: 0, grants: grants(credit), ended: false }
+    }
+
+    /// Another sender begins, as [`new`](Self::new) does. What the reader has not consumed stays held.
+    pub(crate) fn restart(&mut self, credit: Option<u32>, numbered: bool) {
+        self.expected = 0;
+        self.numbered = numbered;
+        self.old = self.unread.len();
+        self.grants = grants(credit);
     }
 
     /// Counts a message. Numbers wrap: what is less than half the range ahead is a gap, the rest was there before.
@@ -285,6 +325,29 @@ impl Inflow {
             1.. => Order::Gap,
             ..0 => Order::Repeat,
         }
+    }
+
+    /// The sender has all its credit again. Numbers go on, and what the reader has not consumed yet is granted to nobody.
+    pub(crate) fn begin(&mut self) {
+        self.old = self.unread.len();
+        if let Some(grants) = &mut self.grants {
+            (grants.consumed, grants.told) = (0, 0);
+        }
+    }
+
+    /// The next message has this number.
+    pub(crate) fn expect(&mut self, number: MessageIndex) {
+        self.expected = number;
+    }
+
+    /// The number of the last message that came in order.
+    pub(crate) fn last(&self) -> MessageIndex {
+        self.expected.wrapping_sub(1)
+    }
+
+    /// Whether a message of a sender that is judged by its numbers came since it began.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.numbered && self.expected > 0
     }
 
     /// Whether a message of a sender that is not judged by its numbers had another number than the next.
@@ -311,10 +374,20 @@ impl Inflow {
 
     /// The reader consumed so many bytes, or an empty message. The total to grant, if it is time to tell.
     pub(crate) fn consumed(&mut self, bytes: usize) -> Option<u32> {
-        let ended = self.read(bytes);
-        self.held -= ended;
+        let consumed = self.read(bytes);
+        self.allow(consumed)
+    }
+
+    /// A piece of so many bytes came that the reader has had already: it is consumed at once. The total to grant, if it
+    /// is time to tell.
+    pub(crate) fn skip(&mut self, bytes: usize) -> Option<u32> {
+        self.allow(weight(bytes))
+    }
+
+    /// So much more may be sent.
+    fn allow(&mut self, more: usize) -> Option<u32> {
         let grants = self.grants.as_mut()?;
-        grants.consumed = grants.consumed.wrapping_add(ended as u32);
+        grants.consumed = grants.consumed.wrapping_add(more as u32);
         if self.ended || grants.consumed.wrapping_sub(grants.told) < grants.step {
             return None;
         }
@@ -322,9 +395,10 @@ impl Inflow {
         Some(grants.told)
     }
 
-    /// Takes so many bytes, or an empty message, off what is unread: what the pieces that this ends count for.
+    /// Takes so many bytes, or an empty message, off what is unread: what the pieces that this ends count for to their
+    /// sender.
     fn read(&mut self, mut bytes: usize) -> usize {
-        let mut ended = 0;
+        let mut consumed = 0;
         while let Some(first) = self.unread.front_mut() {
             let read = first.left.min(bytes);
             first.left -= read;
@@ -332,13 +406,18 @@ impl Inflow {
             if first.left > 0 {
                 break;
             }
-            ended += weight(first.bytes);
+            let ended = weight(first.bytes);
+            self.held -= ended;
+            match self.old.checked_sub(1) {
+                Some(old) => self.old = old,
+                None => consumed += ended,
+            }
             self.unread.pop_front();
             if bytes == 0 {
                 break;
             }
         }
-        ended
+        consumed
     }
 
     /// The total that was told last, to be told again, since a grant can get lost.
@@ -481,6 +560,28 @@ mod tests {
         assert_eq!((inflow.consumed(0), inflow.held()), (None, LEAST));
         assert_eq!((inflow.consumed(0), inflow.held()), (Some(4 * LEAST as u32), 0));
         assert_eq!((inflow.consumed(0), inflow.told()), (None, Some(4 * LEAST as u32)));
+    }
+
+    #[test]
+    fn what_an_earlier_sender_sent_is_not_granted_to_the_next() {
+        let mut inflow = Inflow::new(Some(400), true);
+        assert!(!inflow.take(100, 1_000) && !inflow.take(0, 1_000));
+        assert_eq!((inflow.order(0), inflow.consumed(10)), (Order::Next, None));
+        inflow.restart(Some(4), true);
+        assert!(!inflow.take(100, 1_000));
+        assert_eq!((inflow.order(0), inflow.held()), (Order::Next, 200 + LEAST));
+        assert_eq!((inflow.consumed(90), inflow.held()), (None, 100 + LEAST));
+        assert_eq!((inflow.consumed(0), inflow.held()), (None, 100));
+        assert_eq!((inflow.consumed(100), inflow.held()), (Some(100), 0));
+    }
+
+    #[test]
+    fn a_source_keeps_its_pace_when_its_receiver_is_another() {
+        let mut out = Outflow::restarted(Some(1), u16::MAX, true);
+        assert_eq!((out.number(), out.number(), out.is_paused()), (u16::MAX, 0, true));
+        assert_eq!(out.turn(false), Some(Turn::Resume));
+        out.spend(1);
+        assert_eq!((out.has_credit(), out.turn(false)), (false, Some(Turn::Pause)));
     }
 
     #[test]

@@ -58,8 +58,11 @@ pub enum ToClientWord {
     WebSocketMessage,
     /// `ToClientWebSocketClose`: closes the route.
     WebSocketClose,
-    /// `ToClientCredit`, private to `underpass.1`.
-    Credit,
+    /// `ToClientCredit`, private to `underpass.1` and, with a total of 0, to relays that restored a route.
+    Credit {
+        /// All that was granted, bytes.
+        total: u32,
+    },
 }
 
 /// What a relay knows of a message toward a gateway.
@@ -225,10 +228,7 @@ impl ToClientWord {
                 skip_code_and_reason(reader)?;
                 ToClientWord::WebSocketClose
             }
-            ToClientTag::Credit => {
-                reader.u32()?; // total
-                ToClientWord::Credit
-            }
+            ToClientTag::Credit => ToClientWord::Credit { total: reader.u32()? },
         })
     }
 }
@@ -281,7 +281,7 @@ impl From<&to_client::Kind> for ToClientWord {
             Kind::WebSocketOpen(open) => ToClientWord::WebSocketOpen { actor_id: open.actor_id.clone() },
             Kind::WebSocketMessage(_) => ToClientWord::WebSocketMessage,
             Kind::WebSocketClose(_) => ToClientWord::WebSocketClose,
-            Kind::Credit(_) => ToClientWord::Credit,
+            Kind::Credit(credit) => ToClientWord::Credit { total: credit.total },
         }
     }
 }

@@ -81,6 +81,11 @@ impl Edge {
         self.version >= Version::V4
     }
 
+    /// Whether WebSockets of the runner can hibernate. An actor of an older one cannot be told which slept with it.
+    pub fn hibernates(&self) -> bool {
+        self.version >= Version::V3
+    }
+
     /// How many requests the edge remembers: none unless one is open, and none above version 2.
     pub fn requests(&self) -> usize {
         self.memory.requests()
@@ -142,7 +147,8 @@ impl Edge {
     /// # Errors
     /// The bytes are malformed, or name a gateway that is none.
     pub fn from_bus(&self, frame: Frame) -> Result<FromBus, EdgeError> {
-        let message = carry::from_bus(frame, self.dialect)?;
+        // The private words are between gateways and relays, whatever the runner's connection chose.
+        let message = carry::from_bus(frame, Dialect::Underpass)?;
         if message.names_zero() { Err(Untranslatable::ZeroGatewayId.into()) } else { Ok(message) }
     }
 
@@ -183,8 +189,7 @@ impl Edge {
         else {
             unreachable!("a union stays the same, and the version was asked for");
         };
-        // An actor of a runner below version 3 cannot be told which sockets slept with it.
-        if self.version < Version::V3
+        if !self.hibernates()
             && let ToServer::TunnelMessage(message) = &mut message
             && let to_server::Kind::WebSocketOpen(open) = &mut message.message_kind
         {

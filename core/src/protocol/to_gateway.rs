@@ -145,7 +145,8 @@ pub struct RouteOpen {
 }
 
 /// `ToGatewayRestored`. Private. The first message of the runner that follows it bears number 0, and in both directions
-/// credit is full. A gateway that has no such WebSocket aborts the route.
+/// credit is full. A gateway that has no such WebSocket aborts the route; any other says first a `ToClientCredit` of 0, and
+/// what the relay hears for the route before that is of an earlier life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Restored {

@@ -60,7 +60,7 @@ impl Relay {
             | ToClientWord::RequestAbort
             | ToClientWord::WebSocketMessage
             | ToClientWord::WebSocketClose
-            | ToClientWord::Credit => return,
+            | ToClientWord::Credit { .. } => return,
         }
         if message_id.gateway_id != GatewayId::ZERO {
             self.tell_refused(RouteId::new(number, message_id), RefusedReason::ConnectionEnded);
@@ -80,17 +80,28 @@ impl Relay {
                 self.open_route(id, opening, now);
             }
             ToClientWord::RequestChunk { .. } | ToClientWord::WebSocketMessage => {
-                if self.is_open(id) {
+                if !self.is_of_an_earlier_life(id, false) && self.is_open(id) {
                     self.send_bounded(id, frame, Some(message_id.message_index), now);
                 }
             }
-            ToClientWord::Credit => {
-                if self.is_open(id) {
-                    self.send_bounded(id, frame, None, now);
-                }
-            }
+            ToClientWord::Credit { total } => self.credit(id, total, frame, now),
             ToClientWord::RequestAbort => self.end_at_runner(id, RouteKind::Http, message_id, frame, now),
             ToClientWord::WebSocketClose => self.end_at_runner(id, RouteKind::WebSocket, message_id, frame, now),
+        }
+    }
+
+    /// Credit for a runner that has a word for it; or a gateway's first word over a route that was restored, which
+    /// tells its relay enough.
+    fn credit(&mut self, id: RouteId, total: u32, frame: Frame, now: Time) {
+        let is_first_word = total == 0 && self.routes.restored(id).is_some();
+        if self.is_of_an_earlier_life(id, total == 0) || !self.is_open(id) {
+            return;
+        }
+        let Some(connection) = self.connections.get(&id.connection) else { return };
+        match (connection.edge.dialect(), is_first_word) {
+            (Dialect::Underpass, _) => self.send_bounded(id, frame, None, now),
+            (Dialect::Published, true) => {}
+            (Dialect::Published, false) => self.counted.malformed += 1,
         }
     }
 
@@ -286,15 +297,19 @@ impl Relay {
         self.heard(number, now);
     }
 
-    /// A piece of an answer: carried to the gateway that asked, and to nobody if none did.
-    pub(super) fn carry_to_gateway(&mut self, number: u64, carried: Carried<ToServerWord>, now: Time) {
-        let Carried { message_id, word, frame } = carried;
+    /// A piece of an answer, in so many bytes: carried to the gateway that asked, and to nobody if none did.
+    pub(super) fn carry_to_gateway(&mut self, number: u64, carried: Carried<ToServerWord>, bytes: usize, now: Time) {
+        let message_id = carried.message_id;
         let id = RouteId::new(number, message_id);
         match self.routes.standing(id) {
             Standing::Open => {}
+            // What was handled before its route was closed was handled: the gateway need not say it again.
+            Standing::Closed if carried.word == ToServerWord::WebSocketMessageAck => {}
             Standing::Closed => return self.counted.late += 1,
+            Standing::Unknown if self.may_be_restored(number) => return self.hold(number, carried, bytes),
             Standing::Unknown => return self.unrouted(number, Some(message_id)),
         }
+        let Carried { word, frame, .. } = carried;
         let numbered = match word {
             ToServerWord::Credit => false,
             ToServerWord::ResponseStart { .. }
@@ -307,6 +322,9 @@ impl Relay {
         };
         if numbered {
             self.routes.answered(id, message_id.message_index);
+        }
+        if let ToServerWord::WebSocketOpen { can_hibernate: true } = word {
+            self.routes.can_hibernate(id);
         }
         let ends = match word {
             ToServerWord::ResponseStart { stream } => !stream,
@@ -324,9 +342,9 @@ impl Relay {
         self.publish(number, message_id.gateway_id, frame);
     }
 
-    /// Whether a route is open; counts what comes for one that is not.
+    /// A gateway speaks over a route. Whether it is open; counts what comes for one that is not.
     fn is_open(&mut self, id: RouteId) -> bool {
-        match self.routes.standing(id) {
+        match self.routes.spoken_to(id) {
             Standing::Open => true,
             Standing::Closed => {
                 self.counted.late += 1;
@@ -340,7 +358,7 @@ impl Relay {
     }
 
     /// A runner answered what it was not asked.
-    fn unrouted(&mut self, number: u64, message_id: Option<MessageId>) {
+    pub(super) fn unrouted(&mut self, number: u64, message_id: Option<MessageId>) {
         self.counted.unrouted += 1;
         if self.config.close_over_unrouted {
             self.give_up(number, Notice::Unrouted(message_id), Close::new(1008, "relay.unrouted"));

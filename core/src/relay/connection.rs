@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::hibernation::Held;
 use super::kv::Calls;
 use super::routes::{Open, RouteId};
 use crate::frame::Frame;
@@ -20,6 +21,8 @@ pub(super) struct Connection {
     pub(super) hosting: Hosting,
     /// What it said that must wait until it is greeted.
     pub(super) early: Early,
+    /// What it said on WebSockets that may be restored.
+    pub(super) held: Held,
     /// Whether it takes bodies in pieces.
     pub(super) streams: bool,
     /// Whether people were told that acknowledgements of its are ignored.
@@ -106,6 +109,7 @@ impl Connection {
             session: Session::AwaitingInit { deadline: init },
             hosting: Hosting::Nothing,
             early: Early::default(),
+            held: Held::default(),
             streams: false,
             acknowledged: false,
             ping: None,

@@ -196,7 +196,11 @@ impl Relay {
             return false;
         }
         for id in self.routes.of_connection(&connection.routes) {
-            self.abort_route(id, Cause::Draining, now);
+            if self.routes.hibernates(id) {
+                self.put_to_sleep(id, Cause::Draining, now);
+            } else {
+                self.abort_route(id, Cause::Draining, now);
+            }
         }
         self.close(number, draining());
         true

@@ -8,7 +8,7 @@ use crate::bus::{ConnectionId, Publication, PublishError, Rejected, Subject};
 use crate::failure::FailureCode;
 use crate::frame::Frame;
 use crate::http::Close;
-use crate::protocol::to_gateway::{Refused, RefusedReason};
+use crate::protocol::to_gateway::{Refused, RefusedReason, Restored};
 use crate::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage, to_client, to_server};
 use crate::protocol::{Dialect, GatewayId, MessageId, MessageIndex, ToClient, ToGateway};
 use crate::time::Time;
@@ -38,7 +38,7 @@ pub(super) enum End {
 
 impl Cause {
     /// What the runner's end of a WebSocket is told.
-    fn close(self) -> Close {
+    pub(super) fn close(self) -> Close {
         let failure = match self {
             Cause::Overloaded => FailureCode::Overloaded,
             Cause::BusLost => FailureCode::BusLost,
@@ -72,6 +72,17 @@ pub(super) fn end_message(id: RouteId, kind: RouteKind, message_index: MessageIn
         RouteKind::WebSocket => to_client::Kind::WebSocketClose(close.into_wire()),
     };
     ToClient::TunnelMessage(ToClientTunnelMessage { message_id, message_kind })
+}
+
+/// What tells a gateway that a WebSocket sleeps, if it can hibernate.
+pub(super) fn asleep(id: RouteId, message_index: MessageIndex, why: Cause) -> ToGateway {
+    let RouteId { gateway_id, request_id, .. } = id;
+    let close = why.close().into_wire();
+    let close = to_server::WebSocketClose { code: close.code, reason: close.reason, hibernate: true };
+    ToGateway::TunnelMessage(ToServerTunnelMessage {
+        message_id: MessageId { gateway_id, request_id, message_index },
+        message_kind: to_server::Kind::WebSocketClose(close),
+    })
 }
 
 impl Relay {
@@ -122,6 +133,7 @@ impl Relay {
                 message_kind: to_server::Kind::ResponseAbort,
             }),
             Word::Refused(reason) => ToGateway::Refused(Refused { gateway_id, request_id, reason }),
+            Word::Asleep(message_index) => asleep(id, message_index, Cause::ActorStopped),
         };
         self.tell_gateway(connection, gateway_id, &message);
     }
@@ -173,8 +185,17 @@ impl Relay {
         match message {
             Ok(ToGateway::TunnelMessage(ToServerTunnelMessage { message_id, message_kind })) => {
                 let id = RouteId::new(connection.number, message_id);
-                if message_kind == to_server::Kind::ResponseAbort && self.routes.standing(id) != Standing::Open {
+                let is_open = self.routes.standing(id) == Standing::Open;
+                if message_kind == to_server::Kind::ResponseAbort && !is_open {
                     return self.word_refused(id, Word::Abort, now);
+                }
+                if let to_server::Kind::WebSocketClose(to_server::WebSocketClose { hibernate: true, .. }) = message_kind
+                {
+                    // If it is open, it is awake again, and its gateway was told so.
+                    if !is_open {
+                        self.word_refused(id, Word::Asleep(message_id.message_index), now);
+                    }
+                    return;
                 }
                 self.abort_at_runner(id, Cause::BusLost, now);
                 if !self.endings.contains(id) {
@@ -185,10 +206,11 @@ impl Relay {
                 let id = RouteId { connection: connection.number, gateway_id, request_id };
                 self.word_refused(id, Word::Refused(reason), now);
             }
+            Ok(ToGateway::Restored(Restored { gateway_id, request_id, .. })) => {
+                self.restored_refused(connection.number, gateway_id, request_id, now);
+            }
             // The gateway's next ping makes up for each.
-            Ok(
-                ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_) | ToGateway::Restored(_),
-            ) => {}
+            Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) => {}
             // It was made here.
             Err(_) => {}
         }

@@ -8,7 +8,7 @@ use super::Relay;
 use super::routes::RouteId;
 use crate::machine::deadline::{Armed, Deadlines};
 use crate::protocol::to_gateway::RefusedReason;
-use crate::protocol::{GatewayId, RequestId};
+use crate::protocol::{GatewayId, MessageIndex, RequestId};
 use crate::time::Time;
 
 /// What a gateway is to be told of a request.
@@ -18,6 +18,8 @@ pub(super) enum Word {
     Abort,
     /// It was not carried to its runner.
     Refused(RefusedReason),
+    /// It is a WebSocket that sleeps, if it can hibernate. The number that says so.
+    Asleep(MessageIndex),
 }
 
 /// The ends that a relay has yet to tell.
@@ -126,6 +128,19 @@ impl Endings {
             }
         }
         None
+    }
+
+    /// What is still to be told of a request.
+    pub(super) fn word(&self, id: RouteId) -> Option<Word> {
+        self.endings.get(&id).map(|ending| ending.word)
+    }
+
+    /// A WebSocket is awake again on its connection: that it slept is told no more.
+    pub(super) fn woke(&mut self, id: RouteId) {
+        match self.word(id) {
+            Some(Word::Asleep(_)) => self.forget(id),
+            Some(Word::Abort | Word::Refused(_)) | None => {}
+        }
     }
 
     /// Nobody listens there: there is nobody to tell.

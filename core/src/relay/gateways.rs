@@ -6,7 +6,6 @@ use super::ending::Word;
 use super::notice::Notice;
 use super::routes::{RouteId, Standing, StrandRoutes};
 use super::{Action, Relay};
-use crate::bus::ConnectionId;
 use crate::protocol::{GatewayId, ToGateway, to_gateway, to_runner};
 use crate::time::Time;
 
@@ -34,13 +33,21 @@ impl Relay {
         self.tell_gateway(number, gateway_id, &ToGateway::Pong(to_gateway::Pong { request_id, ts }));
         let id = RouteId { connection: number, gateway_id, request_id };
         match self.routes.standing(id) {
-            Standing::Open => {}
-            Standing::Closed | Standing::Unknown => self.tell_end(id, Word::Abort),
+            Standing::Open => {
+                if let Some(generation) = self.routes.restored(id) {
+                    self.tell_restored(id, generation);
+                }
+            }
+            Standing::Closed | Standing::Unknown => {
+                let word = self.endings.word(id).unwrap_or(Word::Abort);
+                self.tell_end(id, word);
+            }
         }
-        if let Some(request_id) = self.routes.name(number, gateway_id) {
-            let connection = ConnectionId { relay: self.id, number }.into();
-            let route = to_gateway::RouteOpen { gateway_id, request_id, connection };
-            self.tell_gateway(number, gateway_id, &ToGateway::RouteOpen(route));
+        if let Some(named) = self.routes.name(number, gateway_id) {
+            let named = RouteId { request_id: named, ..id };
+            if named != id || self.routes.restored(id).is_none() {
+                self.tell_of_route(named);
+            }
         }
     }
 

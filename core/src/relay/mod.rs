@@ -10,6 +10,7 @@ mod end;
 mod ending;
 mod event;
 mod gateways;
+mod hibernation;
 mod kv;
 mod notice;
 mod pings;
@@ -23,7 +24,7 @@ mod strands;
 mod supervise;
 mod tombstones;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
@@ -37,6 +38,7 @@ use self::ageing::Ageing;
 use self::connection::{Connection, Session};
 use self::drain::Drain;
 use self::ending::Endings;
+use self::hibernation::Untold;
 use self::kv::Stores;
 use self::pools::Pools;
 use self::registration::Registration;
@@ -62,6 +64,10 @@ pub struct Relay {
     registrations: HashMap<u64, Registration>,
     routes: Routes,
     endings: Endings,
+    /// Restored routes whose gateways are told again.
+    untold: Untold,
+    /// Connections of which something is held that was said on WebSockets which may be restored.
+    holding: BTreeSet<u64>,
     stores: Stores,
     deadlines: Deadlines<Deadline, u64>,
     actions: VecDeque<Action>,
@@ -75,6 +81,13 @@ pub struct Relay {
     ageing: Ageing,
     /// The gauges in it are filled in when it is asked for.
     counted: Stats,
+}
+
+/// How many WebSockets a start's command can name: what else it says is short, and no version has more bytes for one.
+fn most_restored(config: &Config) -> usize {
+    const REST: usize = 4_096;
+    const SOCKET: usize = 40;
+    config.max_frame.saturating_sub(REST.saturating_add(config.supervisor.max_actor_id.saturating_mul(4))) / SOCKET
 }
 
 /// The named deadlines of a connection.
@@ -104,6 +117,7 @@ impl Relay {
         const RESPONSE_OVERHEAD: usize = 64;
         config.validate()?;
         config.kv.max_answer = config.kv.max_answer.min(config.max_frame.saturating_sub(RESPONSE_OVERHEAD));
+        config.supervisor.max_restored = config.supervisor.max_restored.min(most_restored(&config));
         let supervisor = Supervisor::new(config.supervisor.clone(), id, now)?;
         let mut wall = WallClock::default();
         wall.set(now, 0);
@@ -117,6 +131,7 @@ impl Relay {
         ]);
         let routes = Routes::new(config.tombstone, config.max_tombstones, config.gateway_silent);
         let endings = Endings::new(config.abort_again, config.abort_give_up, config.max_ending);
+        let untold = Untold::new(config.abort_again);
         Ok(Relay {
             supervisor,
             actor_changes: 0,
@@ -132,6 +147,8 @@ impl Relay {
             registrations: HashMap::new(),
             routes,
             endings,
+            untold,
+            holding: BTreeSet::new(),
             deadlines,
             actions: VecDeque::new(),
             drain: Drain::Serving,
@@ -148,6 +165,7 @@ impl Relay {
         self.routes.tick(now);
         self.lose_silent_gateways(now);
         self.tell_again(now);
+        self.tell_restored_again(now);
         self.give_up_stores(now);
         self.forget_runners(now);
         while let Some((deadline, number)) = self.deadlines.pop_due(now) {
@@ -188,6 +206,7 @@ impl Relay {
         self.go_on_draining(now);
         // What a drain ended is the end of actors' routes, too.
         self.supervise(now);
+        self.judge_held(now);
     }
 
     /// Closes a connection, and tells people why.
@@ -270,6 +289,7 @@ impl Machine for Relay {
             self.deadlines.next_due(),
             self.routes.next_due(),
             self.endings.next_due(),
+            self.untold.next_due(),
             self.stores.next_due(),
             self.ageing.next_due(),
             self.drain.next_due(),
@@ -291,10 +311,11 @@ impl Machine for Relay {
             deadlines: self.deadlines.len()
                 + self.routes.deadlines()
                 + self.endings.deadlines()
+                + self.untold.len()
                 + self.stores.len()
                 + self.ageing.deadlines()
                 + self.drain.deadlines(),
-            buffered: connections().map(|connection| connection.backlog.held() + connection.early.held()).sum(),
+            buffered: connections().map(|it| it.backlog.held() + it.early.held() + it.held.held()).sum(),
             kv_open: connections().map(|connection| connection.calls.open()).sum(),
             kv_waiting: connections().map(|connection| connection.calls.held()).sum(),
             supervisor: self.supervisor.stats(),

@@ -73,14 +73,36 @@ struct Route {
     actor: Option<usize>,
     /// Bytes of it that wait for its connection's outbox.
     held: usize,
-    /// The number behind that of the last message that was carried to the runner.
-    next: MessageIndex,
+    /// Whether it is a WebSocket that can hibernate.
+    hibernates: bool,
+    /// The life with which it was restored, until its gateway has spoken over it.
+    restored: Option<u32>,
+    /// The number behind that of the last message that was carried to the runner; none: it was restored, and none was.
+    next: Option<MessageIndex>,
     /// The number behind that of the last message that was carried to the gateway.
     next_answer: MessageIndex,
     /// In the ring of its strand.
     links: Links,
     /// In the ring of its actor, while it is open and if its actor has state.
     of_actor: Links,
+}
+
+impl Route {
+    fn new(id: RouteId, kind: RouteKind, strand: usize, actor: Option<usize>) -> Self {
+        Route {
+            id,
+            kind,
+            strand,
+            actor,
+            held: 0,
+            hibernates: false,
+            restored: None,
+            next: Some(0),
+            next_answer: 0,
+            links: Links::default(),
+            of_actor: Links::default(),
+        }
+    }
 }
 
 const OF_STRAND: LinksOf<Route> = |route| &mut route.links;
@@ -134,8 +156,20 @@ impl Routes {
         let strand = self.strands.find_or_insert(id.connection, id.gateway_id, &mut open.strands);
         self.strands.heard(strand, now);
         let actor = actor_id.map(|actor_id| self.actors.join(id.connection, actor_id, kind));
-        let (links, of_actor) = (Links::default(), Links::default());
-        let route = Route { id, kind, strand, actor, held: 0, next: 0, next_answer: 0, links, of_actor };
+        self.insert(Route::new(id, kind, strand, actor), open);
+    }
+
+    /// Opens a route for a WebSocket that slept, with a life of its actor. Its gateway has yet to speak.
+    pub(super) fn restore(&mut self, id: RouteId, actor_id: &ByteString, generation: u32, open: &mut Open, now: Time) {
+        let strand = self.strands.find_or_insert(id.connection, id.gateway_id, &mut open.strands);
+        self.strands.awaits(strand, now);
+        let actor = Some(self.actors.join(id.connection, actor_id, RouteKind::WebSocket));
+        let route = Route::new(id, RouteKind::WebSocket, strand, actor);
+        self.insert(Route { hibernates: true, restored: Some(generation), next: None, ..route }, open);
+    }
+
+    fn insert(&mut self, route: Route, open: &mut Open) {
+        let Route { id, strand, actor, .. } = route;
         let route = self.routes.insert(route);
         if let Some(actor) = actor {
             ring::join(&mut self.routes, OF_ACTOR, &mut self.actors.get_mut(actor).routes, route);
@@ -248,16 +282,42 @@ impl Routes {
         StrandRoutes { connection, gateway_id, routes }
     }
 
+    /// A gateway speaks over a route: from now on it knows of it.
+    pub(super) fn spoken_to(&mut self, id: RouteId) -> Standing {
+        match self.places.get(&id) {
+            Some(place) => self.routes[*place].restored = None,
+            None => return self.standing(id),
+        }
+        Standing::Open
+    }
+
+    /// The life with which an open route was restored, if its gateway has not spoken over it since.
+    pub(super) fn restored(&self, id: RouteId) -> Option<u32> {
+        self.routes[*self.places.get(&id)?].restored
+    }
+
+    /// The runner took a WebSocket that can hibernate.
+    pub(super) fn can_hibernate(&mut self, id: RouteId) {
+        if let Some(place) = self.places.get(&id) {
+            self.routes[*place].hibernates = true;
+        }
+    }
+
+    /// Whether an open route is of a WebSocket that can hibernate.
+    pub(super) fn hibernates(&self, id: RouteId) -> bool {
+        self.places.get(&id).is_some_and(|place| self.routes[*place].hibernates)
+    }
+
     /// What an open route is for, and the number that the next message to the runner has.
     pub(super) fn next(&self, id: RouteId) -> Option<(RouteKind, MessageIndex)> {
         let Route { kind, next, .. } = &self.routes[*self.places.get(&id)?];
-        Some((*kind, *next))
+        Some((*kind, next.unwrap_or_default()))
     }
 
     /// A message of an open route was carried to the runner.
     pub(super) fn carried(&mut self, id: RouteId, number: MessageIndex) {
         if let Some(place) = self.places.get(&id) {
-            advance(&mut self.routes[*place].next, number);
+            advance(self.routes[*place].next.get_or_insert(number), number);
         }
     }
 

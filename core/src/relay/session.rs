@@ -49,7 +49,7 @@ impl Relay {
             (
                 FromRunner::Tunnel(carried),
                 Session::Registering | Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
-            ) => self.carry_to_gateway(number, carried, now),
+            ) => self.carry_to_gateway(number, carried, bytes, now),
             (FromRunner::Init(init), Session::AwaitingInit { .. }) => self.init(number, init),
             (FromRunner::Pong(_), Session::Settling) => {
                 connection.session = Session::Ready;
@@ -358,6 +358,7 @@ impl Relay {
         }
         connection.backlog.clear();
         connection.early.take();
+        connection.held.take_all();
         if connection.hosts() {
             connection.hosting = Hosting::Nothing;
             self.left.push(number);

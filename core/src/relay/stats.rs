@@ -35,6 +35,13 @@ pub struct Stats {
     pub opened: u64,
     /// How they ended.
     pub ends: Ends,
+    /// WebSockets that slept and were opened again, since their actors ran. They are not among those opened.
+    pub restored: u64,
+    /// WebSockets that slept and were closed instead: their runner has as many requests open as it may, or its frames
+    /// have no room to name more.
+    pub not_restored: u64,
+    /// How often a gateway was told again of a WebSocket that is awake, since the bus had refused to.
+    pub restored_retried: u64,
     /// Frames carried to runners.
     pub to_runners: u64,
     /// Frames carried to gateways.

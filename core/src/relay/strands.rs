@@ -106,6 +106,13 @@ impl Strands {
         self.strands[strand].silent = Some(self.silent.arm(Silent, strand, now));
     }
 
+    /// The gateway of a strand is to say something, if it is not to already.
+    pub(super) fn awaits(&mut self, strand: usize, now: Time) {
+        if self.strands[strand].silent.is_none() {
+            self.strands[strand].silent = Some(self.silent.arm(Silent, strand, now));
+        }
+    }
+
     /// The next strand whose gateway has been silent for too long.
     pub(super) fn pop_silent(&mut self, now: Time) -> Option<usize> {
         let (Silent, strand) = self.silent.pop_due(now)?;

@@ -2,14 +2,13 @@
 
 use super::actors::Finished;
 use super::connection::Hosting;
-use super::end::{Cause, End};
+use super::end::{Cause, End, asleep};
 use super::pools::PoolKind;
 use super::routes::{RouteId, RouteKind};
 use super::{Action, Relay};
 use crate::directory::{ActorKey, Revision};
 use crate::protocol::ToClient;
-use crate::protocol::tunnel::{ToServerTunnelMessage, to_server};
-use crate::protocol::{MessageId, ToGateway};
+use crate::protocol::to_client::HibernatingRequest;
 use crate::supervisor::{self, Greeted};
 use crate::time::Time;
 
@@ -32,7 +31,8 @@ impl Relay {
         }
         connection.hosting = Hosting::Greeted;
         let (id, key, slots) = (registration.runner_id(), registration.key.clone(), registration.slots());
-        let greeted = Greeted { connection: number, id, key, slots, revision };
+        let hibernates = connection.edge.hibernates();
+        let greeted = Greeted { connection: number, id, key, slots, hibernates, revision };
         self.tell_supervisor(supervisor::Event::Greeted(greeted), now);
     }
 
@@ -88,6 +88,12 @@ impl Relay {
                 self.actions.push_back(Action::Actor(change));
             }
             supervisor::Action::Registered { actor } => self.actions.push_back(Action::Registered { actor }),
+            supervisor::Action::Restore { connection, actor, generation, sockets, left_out } => {
+                self.restore(connection, &actor, generation, sockets, now);
+                for HibernatingRequest { gateway_id, request_id } in left_out {
+                    self.leave_out(RouteId { connection, gateway_id, request_id }, generation, now);
+                }
+            }
             supervisor::Action::FinishRoutes { connection, actor, generation } => {
                 if self.routes.finish(connection, &actor.actor_id, generation) {
                     self.end_sockets(connection, actor, generation, now);
@@ -112,21 +118,15 @@ impl Relay {
     /// its actor's stop.
     fn end_sockets(&mut self, connection: u64, actor: ActorKey, generation: u32, now: Time) {
         for id in self.routes.of_actor(connection, &actor.actor_id) {
-            self.end_socket(id, now);
+            self.put_to_sleep(id, Cause::ActorStopped, now);
         }
         self.pass_on(connection, supervisor::Event::RoutesEnded { actor, generation }, now);
     }
 
-    fn end_socket(&mut self, id: RouteId, now: Time) {
-        let RouteId { connection, gateway_id, request_id } = id;
+    /// Closes a WebSocket here. At its gateway it hibernates, if it can; its runner hears nothing.
+    pub(super) fn put_to_sleep(&mut self, id: RouteId, why: Cause, now: Time) {
         let Some(message_index) = self.routes.next_answer(id) else { return };
-        let close =
-            to_server::WebSocketClose { code: Some(1001), reason: Some("actor.stopped".into()), hibernate: true };
-        let message = ToGateway::TunnelMessage(ToServerTunnelMessage {
-            message_id: MessageId { gateway_id, request_id, message_index },
-            message_kind: to_server::Kind::WebSocketClose(close),
-        });
-        self.close_route(id, End::Aborted(Cause::ActorStopped), now);
-        self.tell_gateway(connection, gateway_id, &message);
+        self.close_route(id, End::Aborted(why), now);
+        self.tell_gateway(id.connection, id.gateway_id, &asleep(id, message_index, why));
     }
 }

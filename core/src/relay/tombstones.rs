@@ -3,15 +3,17 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 
 use super::routes::RouteId;
 use crate::time::Time;
 
-/// They fall due in the order in which they were laid, and none is taken away before: a queue is enough.
+/// They fall due in the order in which they were laid, and none is taken away before: a queue is enough. One that is
+/// laid again, after its route was restored, is in it twice.
 #[derive(Debug)]
 pub(super) struct Tombstones {
-    stands: HashSet<RouteId>,
+    /// Until when each stands.
+    stands: HashMap<RouteId, Time>,
     laid: VecDeque<(RouteId, Time)>,
     stand: Duration,
     most: usize,
@@ -19,22 +21,23 @@ pub(super) struct Tombstones {
 
 impl Tombstones {
     pub(super) fn new(stand: Duration, most: usize) -> Self {
-        Tombstones { stands: HashSet::new(), laid: VecDeque::new(), stand, most }
+        Tombstones { stands: HashMap::new(), laid: VecDeque::new(), stand, most }
     }
 
-    /// Lays one where none is.
+    /// Lays one.
     pub(super) fn lay(&mut self, id: RouteId, now: Time) {
-        if self.most == 0 || !self.stands.insert(id) {
+        let due = now + self.stand;
+        if self.most == 0 || self.stands.insert(id, due) == Some(due) {
             return;
         }
-        self.laid.push_back((id, now + self.stand));
+        self.laid.push_back((id, due));
         if self.laid.len() > self.most {
             self.take_oldest();
         }
     }
 
     pub(super) fn contains(&self, id: RouteId) -> bool {
-        self.stands.contains(&id)
+        self.stands.contains_key(&id)
     }
 
     pub(super) fn tick(&mut self, now: Time) {
@@ -52,7 +55,9 @@ impl Tombstones {
     }
 
     fn take_oldest(&mut self) {
-        if let Some((id, _)) = self.laid.pop_front() {
+        if let Some((id, due)) = self.laid.pop_front()
+            && self.stands.get(&id) == Some(&due)
+        {
             self.stands.remove(&id);
         }
     }

@@ -8,6 +8,9 @@ use crate::error::ConfigError;
 use crate::frame::FRAME_OVERHEAD;
 use crate::machine::flow::MOST_CREDIT;
 
+/// The most messages that may wait for an acknowledgement: half of what a gateway may keep for one.
+const MOST_ACK_EVERY: u16 = 16_384;
+
 /// Who a runner is, what it can do, its limits and deadlines. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -56,6 +59,27 @@ pub struct Config {
     pub drain_idle: Duration,
     /// How long a runner that drains lets what is open go on; then it ends with `draining`. None: until its end.
     pub drain_limit: Option<Duration>,
+    /// Actors at once, of a runner with state; more crash.
+    pub max_actors: usize,
+    /// How long an actor may take to stop; then it counts as crashed.
+    pub actor_stop: Duration,
+    /// How long the end of an actor's life is kept in mind, and told again on the next connection, after it was told.
+    pub forget: Duration,
+    /// How long the gateway of a WebSocket that can hibernate may say nothing, when the WebSocket's connection has
+    /// ended, or its actor has started, and the relay knows of its actor here; then the WebSocket is closed 1012.
+    pub gateway_silent: Duration,
+    /// So many messages of a WebSocket that were handled are acknowledged at once; at most 16,384.
+    pub ack_every: u16,
+    /// When so many bytes of a WebSocket's messages have come, what was handled is acknowledged at once.
+    pub ack_bytes: usize,
+    /// The longest that an acknowledgement waits for others to be sent with.
+    pub ack_within: Duration,
+    /// Calls on stores that are open at once; more are answered with an error.
+    pub max_kv_calls: usize,
+    /// Bytes of the calls that are open; more are answered with an error.
+    pub max_kv_bytes: usize,
+    /// How long a store may take to answer; then the call is answered with an error.
+    pub kv_answer: Duration,
 }
 
 impl Default for Config {
@@ -82,6 +106,16 @@ impl Default for Config {
             leave_idle: Duration::from_secs(1),
             drain_idle: Duration::from_secs(1),
             drain_limit: None,
+            max_actors: 20_000,
+            actor_stop: Duration::from_secs(1_800),
+            forget: Duration::from_secs(60),
+            gateway_silent: Duration::from_secs(30),
+            ack_every: 64,
+            ack_bytes: 64 * 1024,
+            ack_within: Duration::from_millis(100),
+            max_kv_calls: 4_096,
+            max_kv_bytes: 16 * 1024 * 1024,
+            kv_answer: Duration::from_secs(30),
         }
     }
 }
@@ -102,6 +136,10 @@ impl Config {
             ("dial", self.dial.as_micros() as usize),
             ("init", self.init.as_micros() as usize),
             ("relay_silent", self.relay_silent.as_micros() as usize),
+            ("max_actors", self.max_actors),
+            ("ack_every", usize::from(self.ack_every)),
+            ("max_kv_calls", self.max_kv_calls),
+            ("max_kv_bytes", self.max_kv_bytes),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));
@@ -109,6 +147,9 @@ impl Config {
         }
         if self.credit > MOST_CREDIT {
             return Err(ConfigError::TooLarge { setting: "credit", most: u64::from(MOST_CREDIT) });
+        }
+        if self.ack_every > MOST_ACK_EVERY {
+            return Err(ConfigError::TooLarge { setting: "ack_every", most: u64::from(MOST_ACK_EVERY) });
         }
         if self.backoff_first > self.backoff_most {
             return Err(ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });

@@ -20,13 +20,15 @@ impl Runner {
         }
         let until = self.config.drain_limit.map(|limit| now + limit);
         self.purpose = Purpose::Draining { closing_sockets: false, until, leave_at: None };
+        // Its actors are about to end.
+        self.send_acks();
         for place in 0..self.links.len() {
             let link = &self.links[place];
             let connection = link.connection;
             if link.is_taken_in() {
                 self.tell_relay(connection, &ToServer::Stopping);
             } else {
-                self.hang_up(connection, goodbye());
+                self.hang_up(connection, goodbye(), now);
             }
         }
     }
@@ -35,25 +37,38 @@ impl Runner {
     pub(super) fn go_on_draining(&mut self, now: Time) {
         let Purpose::Draining { closing_sockets, until, .. } = &mut self.purpose else { return };
         let is_over = until.is_some_and(|until| until <= now);
-        if is_over && self.requests.len() > 0 {
+        if is_over && (self.requests.len() > 0 || self.actors.living() > 0) {
             self.counted.timeouts.drain_limit += 1;
             let keys: Vec<RequestKey> = self.requests.keys().collect();
             for key in keys {
-                self.abort(key, FailureCode::Draining);
+                // What can hibernate sleeps with its actor.
+                if self.requests.get(key).is_some_and(|request| request.hibernation.is_none()) {
+                    self.abort(key, FailureCode::Draining);
+                }
             }
-        } else if self.exchanges == 0 && !*closing_sockets {
+        } else if self.exchanges == 0 && !*closing_sockets && self.config.stateless {
             *closing_sockets = true;
             self.close_sockets();
         }
         let nothing_can_come = is_over || !self.links.iter().any(Link::is_taken_in);
-        if self.was_idle_long_enough(now) || (self.requests.len() == 0 && nothing_can_come) {
-            self.stop(StopReason::Drained);
+        if nothing_can_come {
+            self.stop_all(now);
         }
+        if is_over {
+            self.forget_lives();
+        }
+        if self.was_idle_long_enough(now) || (self.is_empty() && nothing_can_come) {
+            self.stop(StopReason::Drained, now);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.requests.len() == 0 && self.actors.living() == 0
     }
 
     /// Whether nothing was open for a while: the relay may have sent a request before it heard of the drain.
     fn was_idle_long_enough(&mut self, now: Time) -> bool {
-        let is_idle = self.requests.len() == 0;
+        let is_idle = self.is_empty();
         let idle_until = now + self.config.drain_idle;
         match &mut self.purpose {
             Purpose::Draining { leave_at, .. } => {
@@ -84,26 +99,29 @@ impl Runner {
                 }
                 // It closes as soon as it can.
                 State::ClosingWebSocket => {}
-                // There are none of those any more.
-                State::AwaitingResponse | State::Collecting { .. } | State::Responding => {}
+                // There are none of those any more, or never were.
+                State::Restoring | State::AwaitingResponse | State::Collecting { .. } | State::Responding => {}
             }
         }
     }
 
     /// Leaves all connections; when they have ended, this runner is done.
-    pub(super) fn stop(&mut self, reason: StopReason) {
+    pub(super) fn stop(&mut self, reason: StopReason, now: Time) {
         self.purpose = Purpose::Stopping(reason);
         for place in 0..self.links.len() {
-            self.hang_up(self.links[place].connection, goodbye());
+            self.hang_up(self.links[place].connection, goodbye(), now);
         }
+        self.stop_all(now);
+        self.end_calls();
     }
 
-    /// Says that it is done, once the last connection has ended.
+    /// Says that it is done, once the last connection has ended, and the last actor.
     pub(super) fn finish_stopping(&mut self) {
         let Purpose::Stopping(reason) = &self.purpose else { return };
-        if self.links.is_empty() {
+        if self.links.is_empty() && self.actors.living() == 0 {
             self.actions.push_back(Action::Stopped(reason.clone()));
             self.purpose = Purpose::Stopped;
+            self.forget_all_ended();
         }
     }
 
@@ -131,7 +149,7 @@ impl Runner {
         old.leave_at = may_leave.then(|| old.leave_at.unwrap_or(idle_until));
         if old.leave_at.is_some_and(|leave_at| leave_at <= now) {
             let connection = old.connection;
-            self.hang_up(connection, Close::new(1000, "runner.moved"));
+            self.hang_up(connection, Close::new(1000, "runner.moved"), now);
         }
     }
 }

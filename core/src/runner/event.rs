@@ -3,14 +3,17 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use super::names::{ActorLife, Sleeping, SocketId};
 use crate::frame::Frame;
 use crate::http::{Body, Close, Message, RequestHead, ResponseHead};
 use crate::machine::RequestKey;
-use crate::protocol::Dialect;
+use crate::protocol::kv::{KvRequestData, KvResponseData};
+use crate::protocol::to_client::ActorConfig;
+use crate::protocol::{Dialect, MessageIndex};
 
 /// What can happen to a runner.
 ///
-/// What is said of a request or a connection that has ended is ignored.
+/// What is said of a request, a connection or an actor's life that has ended is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Time has passed.
@@ -83,6 +86,26 @@ pub enum Event {
     WebSocketAccept {
         /// Whose.
         key: RequestKey,
+        /// Whether it goes on when its actor sleeps, moves, or its runner's connection ends. Of each of its messages
+        /// [`Handled`](Event::Handled) must be said then. It counts where the runner has state and its relay speaks
+        /// `underpass.1`; elsewhere the WebSocket is one that ends with its connection.
+        can_hibernate: bool,
+    },
+    /// The handler goes on with a WebSocket that slept: one of [`Action::StartActor`]. To be said before
+    /// [`ActorRunning`](Event::ActorRunning); what is not restored by then is closed 1011 `ws.not_restored`.
+    WebSocketRestore {
+        /// Whose.
+        key: RequestKey,
+        /// The number of the last message that was handled, as the handler saved it; 0 if there was none.
+        last: MessageIndex,
+    },
+    /// The handler has handled all messages of a WebSocket that can hibernate up to this one, and has saved that it
+    /// did: they are acknowledged, a little later and together, and do not come again.
+    Handled {
+        /// Whose.
+        key: RequestKey,
+        /// The last one's, as [`Action::WebSocketMessage`] said.
+        number: MessageIndex,
     },
     /// The handler sends a WebSocket message.
     WebSocketMessage {
@@ -106,14 +129,55 @@ pub enum Event {
         /// How many.
         bytes: usize,
     },
+    /// The actor has started: its requests may come.
+    ActorRunning {
+        /// Which.
+        actor: ActorLife,
+    },
+    /// The actor is no more, whether it was told to stop or not: nothing of it may go on. Its requests must not be
+    /// answered behind this.
+    ActorStopped {
+        /// Which.
+        actor: ActorLife,
+        /// What went wrong, for people: then it has crashed, and is started again after a while if it was not to stop.
+        error: Option<ByteString>,
+    },
+    /// The actor would like to sleep until it is needed: it is told to stop when its HTTP exchanges have ended.
+    ActorSleep {
+        /// Which.
+        actor: ActorLife,
+    },
+    /// The actor would like to stop for good: as [`ActorSleep`](Event::ActorSleep), and its alarm is forgotten.
+    ActorDestroy {
+        /// Which.
+        actor: ActorLife,
+    },
+    /// The actor wants to be woken then.
+    ActorAlarm {
+        /// Which.
+        actor: ActorLife,
+        /// Milliseconds since the Unix epoch; none clears it.
+        at: Option<i64>,
+    },
+    /// The actor calls its key-value store, from its start until it has stopped. Each call is answered once, with
+    /// [`Action::KvAnswered`].
+    Kv {
+        /// Whose store.
+        actor: ActorLife,
+        /// Repeated in the answer.
+        number: u64,
+        /// What to do. It may be done more than once, if a connection ends before it was answered.
+        call: KvRequestData,
+    },
     /// Finish what is open, take nothing new, go.
     Drain,
 }
 
 /// What a runner can want done.
 ///
-/// Of each request that it hands to the handler, at most one [`Aborted`](Action::Aborted) or
-/// [`WebSocketClose`](Action::WebSocketClose) follows, and then nothing more.
+/// Of each request that it hands to the handler, at most one [`Aborted`](Action::Aborted),
+/// [`WebSocketClose`](Action::WebSocketClose) or [`WebSocketAsleep`](Action::WebSocketAsleep) follows, and then nothing
+/// more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Open a WebSocket to a relay, and say [`Event::Connected`], [`Event::DialRefused`] or [`Event::Disconnected`].
@@ -176,13 +240,23 @@ pub enum Action {
         actor_id: ByteString,
         /// Path and fields of the opening; the method is GET.
         head: RequestHead,
+        /// By what it is known when it has slept: to be saved, with whatever else the handler needs then.
+        socket: SocketId,
     },
     /// A WebSocket message for the handler.
     WebSocketMessage {
         /// Whose.
         key: RequestKey,
+        /// Its number: one more than that of the message before, and the first has 1. It wraps.
+        number: MessageIndex,
         /// What.
         message: Message,
+    },
+    /// The actor of a WebSocket that can hibernate stops: its client's socket sleeps, and is handed to the actor's next
+    /// life, perhaps elsewhere. Messages that were not said to be handled come again then.
+    WebSocketAsleep {
+        /// Whose.
+        key: RequestKey,
     },
     /// The client closed its WebSocket, or the way to it broke.
     WebSocketClose {
@@ -201,6 +275,28 @@ pub enum Action {
     ResumeSource {
         /// Whose.
         key: RequestKey,
+    },
+    /// Start an actor, and say [`Event::ActorRunning`], or [`Event::ActorStopped`] if it can't be. Another life of the
+    /// same actor has ended before.
+    StartActor {
+        /// Which.
+        actor: ActorLife,
+        /// What it is.
+        config: ActorConfig,
+        /// Its WebSockets that slept. Those that are to go on are to be restored.
+        sockets: Vec<Sleeping>,
+    },
+    /// Stop an actor, and say [`Event::ActorStopped`]. Its WebSockets have been told already.
+    StopActor {
+        /// Which.
+        actor: ActorLife,
+    },
+    /// An actor's key-value store answered; or a call can't be answered: an error says why.
+    KvAnswered {
+        /// The call's.
+        number: u64,
+        /// What it answered.
+        answer: KvResponseData,
     },
     /// This runner is done and will not dial again.
     Stopped(StopReason),

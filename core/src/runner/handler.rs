@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::link::Link;
-use super::request::State;
+use super::request::{Request, State};
 use super::{Action, Ended, Runner};
 use crate::error::ApiMisuse;
 use crate::failure::FailureCode;
@@ -12,19 +12,20 @@ use crate::machine::RequestKey;
 use crate::machine::flow::Piece;
 use crate::protocol::Dialect;
 use crate::protocol::tunnel::to_server::{Kind, ResponseStart, WebSocketClose, WebSocketOpen};
+use crate::time::Time;
 
 impl Runner {
     pub(super) fn response_start(&mut self, key: RequestKey, head: ResponseHead, body: Body) -> Result<(), ApiMisuse> {
         let max_chunk = self.config.max_chunk;
-        let Some(connection) = self.requests.get(key).map(|request| request.id.connection) else { return Ok(()) };
-        let streams = self.link(connection).and_then(Link::dialect) == Some(Dialect::Underpass);
+        let link = self.requests.get(key).and_then(Request::connection).and_then(|connection| self.link(connection));
+        let streams = link.and_then(Link::dialect) == Some(Dialect::Underpass);
         let Some(request) = self.requests.get_mut(key) else { return Ok(()) };
         match request.state {
             State::AwaitingResponse => {}
             State::Collecting { .. } | State::Responding => {
                 return Err(ApiMisuse::OutOfTurn("a second answer to a request"));
             }
-            State::AwaitingWebSocket | State::OpenWebSocket | State::ClosingWebSocket => {
+            State::Restoring | State::AwaitingWebSocket | State::OpenWebSocket | State::ClosingWebSocket => {
                 return Err(ApiMisuse::OutOfTurn("an HTTP answer to a WebSocket"));
             }
         }
@@ -87,7 +88,7 @@ impl Runner {
                 Ok(())
             }
             State::AwaitingResponse => Err(ApiMisuse::OutOfTurn("a chunk before its answer began")),
-            State::AwaitingWebSocket | State::OpenWebSocket | State::ClosingWebSocket => {
+            State::Restoring | State::AwaitingWebSocket | State::OpenWebSocket | State::ClosingWebSocket => {
                 Err(ApiMisuse::OutOfTurn("a chunk of a body for a WebSocket"))
             }
         }
@@ -100,7 +101,7 @@ impl Runner {
             State::AwaitingResponse | State::Collecting { .. } | State::Responding => {
                 self.send(key, Kind::ResponseAbort);
             }
-            State::AwaitingWebSocket | State::OpenWebSocket => {
+            State::Restoring | State::AwaitingWebSocket | State::OpenWebSocket => {
                 self.send_close(key, Close { code: Some(1011), reason: Some("runner_failed".into()) });
             }
             // It has closed, and what it sent before still goes.
@@ -109,14 +110,26 @@ impl Runner {
         self.end(key, Ended::Failed(FailureCode::RunnerFailed));
     }
 
-    pub(super) fn websocket_accept(&mut self, key: RequestKey) -> Result<(), ApiMisuse> {
+    pub(super) fn websocket_accept(
+        &mut self,
+        key: RequestKey,
+        can_hibernate: bool,
+        now: Time,
+    ) -> Result<(), ApiMisuse> {
+        let can_hibernate = can_hibernate && self.may_hibernate(key);
         let Some(request) = self.requests.get_mut(key) else { return Ok(()) };
         match request.state {
             State::AwaitingWebSocket => {
                 request.state = State::OpenWebSocket;
-                self.send(key, Kind::WebSocketOpen(WebSocketOpen { can_hibernate: false }));
+                if can_hibernate {
+                    request.hibernation = Some(Box::default());
+                    self.sleepers.insert(request.socket, key);
+                }
+                self.send(key, Kind::WebSocketOpen(WebSocketOpen { can_hibernate }));
+                self.move_socket_if_left(key, now);
                 Ok(())
             }
+            State::Restoring => Err(ApiMisuse::OutOfTurn("a WebSocket taken that slept")),
             State::OpenWebSocket | State::ClosingWebSocket => Err(ApiMisuse::OutOfTurn("a WebSocket taken twice")),
             State::AwaitingResponse | State::Collecting { .. } | State::Responding => {
                 Err(ApiMisuse::OutOfTurn("an HTTP exchange taken as a WebSocket"))
@@ -139,7 +152,9 @@ impl Runner {
                 self.flush_bounded(key);
                 Ok(())
             }
-            State::AwaitingWebSocket => Err(ApiMisuse::OutOfTurn("a message before its WebSocket was taken")),
+            State::Restoring | State::AwaitingWebSocket => {
+                Err(ApiMisuse::OutOfTurn("a message before its WebSocket was taken"))
+            }
             State::ClosingWebSocket => Err(ApiMisuse::OutOfTurn("a message behind the close of its WebSocket")),
             State::AwaitingResponse | State::Collecting { .. } | State::Responding => {
                 Err(ApiMisuse::OutOfTurn("a message for an HTTP exchange"))
@@ -150,7 +165,7 @@ impl Runner {
     pub(super) fn websocket_close(&mut self, key: RequestKey, close: Close) -> Result<(), ApiMisuse> {
         let Some(request) = self.requests.get_mut(key) else { return Ok(()) };
         match request.state {
-            State::OpenWebSocket => {
+            State::Restoring | State::OpenWebSocket => {
                 request.out.offer(Piece::Close(close));
                 request.state = State::ClosingWebSocket;
                 self.flush(key);

@@ -9,6 +9,7 @@ use crate::error::ApiMisuse;
 use crate::handshake::abilities;
 use crate::http::Close;
 use crate::machine::RequestKey;
+use crate::protocol::to_client::Init as Greeting;
 use crate::protocol::to_server::{Init, Pong};
 use crate::protocol::{Dialect, ToClient, ToServer};
 use crate::time::Time;
@@ -84,6 +85,15 @@ impl Link {
         }
     }
 
+    /// Whether the relay knows which actors this runner has, so that it lets them call their stores.
+    pub(super) fn takes_calls(&self) -> bool {
+        match self.stage {
+            Stage::Settling { ponged, .. } => ponged,
+            Stage::Ready { .. } => true,
+            Stage::Dialling { .. } | Stage::Greeting { .. } | Stage::GivingUp | Stage::Leaving => false,
+        }
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         match self.stage {
             Stage::Ready { .. } => true,
@@ -150,28 +160,31 @@ impl Runner {
     /// A message of the relay that is not a piece of a request, on a connection over which frames can go.
     pub(super) fn control(&mut self, connection: u64, message: ToClient, now: Time) {
         match message {
-            ToClient::Init(init) => self.greeted(connection, init.runner_id, now),
+            ToClient::Init(init) => self.greeted(connection, init, now),
             ToClient::Ping(ping) => {
                 self.tell_relay(connection, &ToServer::Pong(Pong { ts: ping.ts }));
-                self.pinged(connection);
+                self.pinged(connection, now);
                 self.grant_again(connection);
             }
             ToClient::Draining => self.relay_drains(connection, now),
-            // This runner's actors keep nothing: it is sent no commands, reports no events and calls no store.
-            ToClient::Commands(_) | ToClient::AckEvents(_) | ToClient::KvResponse(_) => {}
+            ToClient::Commands(commands) => self.commands(connection, commands, now),
+            ToClient::AckEvents(acknowledged) => self.events_acknowledged(acknowledged),
+            ToClient::KvResponse(response) => self.kv_answered(connection, response),
             // Those are taken elsewhere.
             ToClient::TunnelMessage(_) => {}
         }
     }
 
-    fn greeted(&mut self, connection: u64, runner_id: ByteString, now: Time) {
+    fn greeted(&mut self, connection: u64, init: Greeting, now: Time) {
+        let Greeting { runner_id, metadata } = init;
         let until = now + self.config.relay_silent;
         let Some(link) = self.link_mut(connection) else { return };
         match link.stage {
             Stage::Greeting { dialect, .. } => {
-                link.stage = Stage::Settling { dialect, until, ponged: false, runner_id };
+                link.stage = Stage::Settling { dialect, until, ponged: false, runner_id: runner_id.clone() };
                 self.was_taken_in = true;
                 self.backoff = self.config.backoff_first;
+                self.taken_in(&runner_id, metadata, now);
             }
             // Greeted twice; the first holds.
             Stage::Settling { .. } | Stage::Ready { .. } => {}
@@ -182,7 +195,7 @@ impl Runner {
 
     /// The first pong makes a runner ready at its relay, which says so to the gateways; the ping after that comes when
     /// it has.
-    fn pinged(&mut self, connection: u64) {
+    fn pinged(&mut self, connection: u64, now: Time) {
         let moves = self.links.iter().any(|link| link.connection < connection && link.relay_drains);
         let Some(link) = self.link_mut(connection) else { return };
         let Stage::Settling { dialect, until, ponged, runner_id } = &mut link.stage else { return };
@@ -191,8 +204,11 @@ impl Runner {
             link.stage = Stage::Ready { dialect: *dialect, until: *until };
             self.counted.moves += u64::from(moves);
             self.actions.push_back(Action::Ready { runner_id });
+            self.move_sockets(now);
         } else {
             *ponged = true;
+            // With that pong, the relay knows which actors are here.
+            self.send_calls_again();
         }
     }
 
@@ -222,7 +238,7 @@ impl Runner {
         self.disconnected(connection, None, now);
         // A relay that never took this runner in will not do so later; one that did may have been set up anew.
         if matches!(status, 400 | 401 | 403 | 404) && !self.was_taken_in && self.purpose == Purpose::Serving {
-            self.stop(StopReason::Refused { code: status, message });
+            self.stop(StopReason::Refused { code: status, message }, now);
         }
         Ok(())
     }
@@ -230,8 +246,8 @@ impl Runner {
     /// Dialling failed, or the connection ended.
     pub(super) fn disconnected(&mut self, connection: u64, close: Option<Close>, now: Time) {
         let Some(place) = self.links.iter().position(|link| link.connection == connection) else { return };
-        self.abort_all(connection);
         let link = self.links.remove(place);
+        self.abort_all(connection, now);
         if close.is_none() {
             self.note_unanswered(&link.stage);
         }
@@ -246,9 +262,9 @@ impl Runner {
         let reason = close.as_ref().and_then(|close| close.reason.as_deref()).unwrap_or_default();
         let code = close.as_ref().and_then(|close| close.code);
         if reason.starts_with("ws.eviction") && !self.may_have_evicted_itself(connection) {
-            self.stop(StopReason::Evicted(close.unwrap_or_default()));
+            self.stop(StopReason::Evicted(close.unwrap_or_default()), now);
         } else if code == Some(1008) && !self.was_taken_in {
-            self.stop(StopReason::Refused { code: 1008, message: reason.into() });
+            self.stop(StopReason::Refused { code: 1008, message: reason.into() }, now);
         }
     }
 
@@ -288,7 +304,7 @@ impl Runner {
     }
 
     /// Leaves a connection, if that has not been done: its requests end, and it is closed.
-    pub(super) fn hang_up(&mut self, connection: u64, close: Close) {
+    pub(super) fn hang_up(&mut self, connection: u64, close: Close, now: Time) {
         let Some(stage) = self.link(connection).map(|link| link.stage.clone()) else { return };
         self.note_unanswered(&stage);
         let Some(link) = self.link_mut(connection) else { return };
@@ -298,7 +314,7 @@ impl Runner {
             Stage::GivingUp | Stage::Leaving => return,
         };
         link.leave_at = None;
-        self.abort_all(connection);
+        self.abort_all(connection, now);
         self.actions.push_back(Action::Disconnect { connection, close });
     }
 
@@ -307,7 +323,7 @@ impl Runner {
         if self.link(connection).is_some_and(Link::is_kept) {
             self.put_off_dialling(now);
         }
-        self.hang_up(connection, close);
+        self.hang_up(connection, close, now);
     }
 
     /// What has waited too long is left.

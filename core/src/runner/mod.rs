@@ -1,10 +1,15 @@
 //! The runner: dials out to a relay and hands what comes to the user's handlers.
 
+mod actors;
+mod calls;
 mod config;
 mod drain;
+mod due;
 mod event;
 mod handler;
+mod hibernation;
 mod link;
+mod names;
 mod request;
 mod stats;
 mod tunnel;
@@ -17,8 +22,13 @@ use hashbrown::HashMap;
 
 pub use config::Config;
 pub use event::{Action, Event, StopReason};
+pub use names::{ActorLife, Sleeping, SocketId};
 pub use stats::{Failures, Stats, Timeouts};
 
+use self::actors::{Absence, Actors};
+use self::calls::Calls;
+use self::due::{Deadline, Owner};
+use self::hibernation::Acks;
 use self::link::Link;
 use self::request::{Request, WireId};
 use crate::directory::Abilities;
@@ -27,10 +37,12 @@ use crate::failure::FailureCode;
 use crate::frame::Frame;
 use crate::handshake::Hello;
 use crate::http::Close;
+use crate::machine::deadline::Deadlines;
 use crate::machine::flow::{Piece, Turn};
 use crate::machine::random::Random;
 use crate::machine::table::Table;
 use crate::machine::{Machine, RequestKey};
+use crate::protocol::to_server::{ActorIntent, Event as ActorEvent};
 use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Credit, Kind, ResponseChunk, WebSocketClose};
 use crate::protocol::{Dialect, ToClient, ToServer};
@@ -58,7 +70,15 @@ pub struct Runner {
     dial_at: Time,
     backoff: Duration,
     requests: Table<Request>,
+    /// Those that are on a connection.
     by_id: HashMap<WireId, RequestKey>,
+    /// The WebSockets that can hibernate.
+    sleepers: HashMap<SocketId, RequestKey>,
+    actors: Actors,
+    absence: Absence,
+    calls: Calls,
+    acks: Acks,
+    deadlines: Deadlines<Deadline, Owner>,
     /// How many of the requests are HTTP exchanges.
     exchanges: usize,
     actions: VecDeque<Action>,
@@ -91,6 +111,7 @@ enum Ended {
     Answered,
     Aborted,
     Lost,
+    Asleep,
     Failed(FailureCode),
 }
 
@@ -104,6 +125,7 @@ impl Runner {
         config.validate()?;
         let mut runner = Runner {
             backoff: config.backoff_first,
+            deadlines: due::deadlines(&config),
             config,
             key,
             random: Random::new(seed),
@@ -115,6 +137,11 @@ impl Runner {
             dial_at: now,
             requests: Table::new(),
             by_id: HashMap::new(),
+            sleepers: HashMap::new(),
+            actors: Actors::default(),
+            absence: Absence::default(),
+            calls: Calls::default(),
+            acks: Acks::default(),
             exchanges: 0,
             actions: VecDeque::new(),
             counted: Stats::default(),
@@ -151,7 +178,7 @@ impl Runner {
         let Some(dialect) = self.link(connection).and_then(Link::dialect) else { return };
         self.heard(connection, now);
         match ToClient::decode(frame, dialect) {
-            Ok(ToClient::TunnelMessage(message)) => self.tunnel_message(connection, message, dialect),
+            Ok(ToClient::TunnelMessage(message)) => self.tunnel_message(connection, message, dialect, now),
             Ok(message) => self.control(connection, message, now),
             Err(error) => {
                 self.counted.malformed += 1;
@@ -160,9 +187,10 @@ impl Runner {
         }
     }
 
-    /// Sends a message of a request, on the connection that the request came on.
+    /// Sends a message of a request, on the connection that the request is on.
     fn send(&mut self, key: RequestKey, message_kind: Kind) {
         let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(connection) = request.connection() else { return };
         let message_index = match &message_kind {
             Kind::Credit(_) => 0,
             Kind::ResponseStart(_)
@@ -173,15 +201,15 @@ impl Runner {
             | Kind::WebSocketMessageAck(_)
             | Kind::WebSocketClose(_) => request.out.number(),
         };
-        let id = request.id;
-        let message = ToServerTunnelMessage { message_id: id.message(message_index), message_kind };
-        self.tell_relay(id.connection, &ToServer::TunnelMessage(message));
+        let message = ToServerTunnelMessage { message_id: request.socket.message(message_index), message_kind };
+        self.tell_relay(connection, &ToServer::TunnelMessage(message));
     }
 
     /// Sends what may be sent of what waits toward the gateway, and tells the handler's pace.
     fn flush(&mut self, key: RequestKey) {
-        let Some(connection) = self.requests.get(key).map(|request| request.id.connection) else { return };
-        let blocked = self.link(connection).is_some_and(|link| link.blocked);
+        let Some(connection) = self.requests.get(key).map(Request::connection) else { return };
+        // What is attached to no connection waits.
+        let blocked = connection.is_none_or(|connection| self.link(connection).is_some_and(|link| link.blocked));
         while let Some(piece) = self.requests.get_mut(key).and_then(|request| request.out.pop(blocked)) {
             let kind = match piece {
                 Piece::Chunk { bytes, finish } => Kind::ResponseChunk(ResponseChunk { body: bytes, finish }),
@@ -201,7 +229,7 @@ impl Runner {
             Some(Turn::Resume) => self.actions.push_back(Action::ResumeSource { key }),
             None => {}
         }
-        if blocked && !request.waits {
+        if let Some(connection) = connection.filter(|_| blocked && !request.waits) {
             request.waits = true;
             if let Some(link) = self.link_mut(connection) {
                 link.waiting.push_back(key);
@@ -221,18 +249,27 @@ impl Runner {
         let Some(link) = self.link_mut(connection) else { return };
         link.blocked = false;
         while let Some(key) = self.link_mut(connection).and_then(|link| link.waiting.pop_front()) {
-            if let Some(request) = self.requests.get_mut(key) {
+            if let Some(request) = self.requests.get_mut(key).filter(|request| request.connection() == Some(connection))
+            {
                 request.waits = false;
                 self.flush(key);
             }
         }
+        self.send_calls();
     }
 
     fn consumed(&mut self, key: RequestKey, bytes: usize) {
         let Some(request) = self.requests.get_mut(key) else { return };
-        let Some(total) = request.inward.consumed(bytes) else { return };
-        let (connection, is_first) = (request.id.connection, !request.was_granted);
-        request.was_granted = true;
+        if let Some(total) = request.inward.consumed(bytes) {
+            self.grant(key, total);
+        }
+    }
+
+    /// Tells a gateway what its client may send in all.
+    fn grant(&mut self, key: RequestKey, total: u32) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(connection) = request.connection() else { return };
+        let is_first = !core::mem::replace(&mut request.was_granted, true);
         self.send(key, Kind::Credit(Credit { total }));
         if is_first {
             self.list_granted(connection, key);
@@ -244,7 +281,8 @@ impl Runner {
     fn list_granted(&mut self, connection: u64, key: RequestKey) {
         let Some(link) = self.links.iter_mut().find(|link| link.connection == connection) else { return };
         if link.granted.len() > 2 * link.open {
-            link.granted.retain(|key| self.requests.get(*key).is_some());
+            let is_here = |request: &Request| request.connection() == Some(connection);
+            link.granted.retain(|key| self.requests.get(*key).is_some_and(is_here));
         }
         link.granted.push_back(key);
     }
@@ -252,7 +290,8 @@ impl Runner {
     /// Tells again the credit total of one request of a connection, in turn: a grant can get lost.
     fn grant_again(&mut self, connection: u64) {
         while let Some(key) = self.link_mut(connection).and_then(|link| link.granted.pop_front()) {
-            let Some(total) = self.requests.get(key).and_then(|request| request.inward.told()) else { continue };
+            let request = self.requests.get(key).filter(|request| request.connection() == Some(connection));
+            let Some(total) = request.and_then(|request| request.inward.told()) else { continue };
             if let Some(link) = self.link_mut(connection) {
                 link.granted.push_back(key);
             }
@@ -261,18 +300,22 @@ impl Runner {
     }
 
     fn end(&mut self, key: RequestKey, ended: Ended) {
+        self.leave_place(key);
         let Some(request) = self.requests.remove(key) else { return };
-        self.by_id.remove(&request.id);
         if !request.state.is_websocket() {
             self.exchanges -= 1;
         }
-        if let Some(link) = self.link_mut(request.id.connection) {
-            link.open -= 1;
+        if request.hibernation.is_some() {
+            self.sleepers.remove(&request.socket);
+        }
+        if let Some(life) = request.actor.and_then(|actor| self.actors.life_mut(actor)) {
+            life.requests.remove(&key);
         }
         match ended {
             Ended::Answered => self.counted.answered += 1,
             Ended::Aborted => self.counted.aborted += 1,
             Ended::Lost => self.counted.lost += 1,
+            Ended::Asleep => self.counted.asleep += 1,
             Ended::Failed(code) => {
                 self.counted.failed += 1;
                 self.counted.failures.count(code);
@@ -284,14 +327,15 @@ impl Runner {
         }
     }
 
-    /// A connection is gone, and its requests with it.
-    fn abort_all(&mut self, connection: u64) {
-        let came_on_it =
-            |key: &RequestKey| self.requests.get(*key).is_some_and(|request| request.id.connection == connection);
-        let keys: Vec<RequestKey> = self.requests.keys().filter(came_on_it).collect();
-        for key in keys {
-            self.tell_handler(key, Close::abnormal());
-            self.end(key, Ended::Lost);
+    /// A connection is gone, and its requests with it, but for the WebSockets that can hibernate.
+    fn abort_all(&mut self, connection: u64, now: Time) {
+        for key in self.keys_on(connection) {
+            if self.requests.get(key).is_some_and(|request| request.hibernation.is_some()) {
+                self.detach(key, now);
+            } else {
+                self.tell_handler(key, Close::abnormal());
+                self.end(key, Ended::Lost);
+            }
         }
     }
 
@@ -299,17 +343,21 @@ impl Runner {
     fn settle(&mut self, now: Time) {
         self.leave_draining_relay(now);
         self.look_at_links(now);
+        self.look_at_deadlines(now);
         self.go_on_draining(now);
+        self.look_at_absence(now);
         self.finish_stopping();
     }
 
-    /// All deadlines that are armed.
-    fn deadlines(&self) -> impl Iterator<Item = Time> {
+    /// All that is waited for once at a time.
+    fn waits(&self) -> impl Iterator<Item = Time> {
         let drain = match self.purpose {
             Purpose::Draining { until, leave_at, .. } => [until, leave_at],
             Purpose::Serving | Purpose::Stopping(_) | Purpose::Stopped => [None, None],
         };
-        self.links.iter().filter_map(Link::next_due).chain(self.next_dial()).chain(drain.into_iter().flatten())
+        let actors = [self.acks.due, self.absence.lost_at];
+        let waits = drain.into_iter().chain(actors).flatten();
+        self.links.iter().filter_map(Link::next_due).chain(self.next_dial()).chain(waits)
     }
 }
 
@@ -332,7 +380,15 @@ impl Machine for Runner {
             Event::ResponseStart { key, head, body } => self.response_start(key, head, body)?,
             Event::ResponseChunk { key, bytes, finish } => self.response_chunk(key, bytes, finish)?,
             Event::HandlerFailed { key } => self.handler_failed(key),
-            Event::WebSocketAccept { key } => self.websocket_accept(key)?,
+            Event::WebSocketAccept { key, can_hibernate } => self.websocket_accept(key, can_hibernate, now)?,
+            Event::WebSocketRestore { key, last } => self.websocket_restore(key, last)?,
+            Event::Handled { key, number } => self.handled(key, number, now)?,
+            Event::ActorRunning { actor } => self.actor_running(&actor, now)?,
+            Event::ActorStopped { actor, error } => self.actor_stopped(&actor, error, now),
+            Event::ActorSleep { actor } => self.actor_wishes(&actor, ActorIntent::Sleep),
+            Event::ActorDestroy { actor } => self.actor_wishes(&actor, ActorIntent::Stop),
+            Event::ActorAlarm { actor, at } => self.actor_says(&actor, ActorEvent::ActorSetAlarm { alarm_ts: at }),
+            Event::Kv { actor, number, call } => self.kv(&actor, number, call, now),
             Event::WebSocketMessage { key, message } => self.websocket_message(key, message)?,
             Event::WebSocketClose { key, close } => self.websocket_close(key, close)?,
             Event::Consumed { key, bytes } => self.consumed(key, bytes),
@@ -347,18 +403,24 @@ impl Machine for Runner {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        if self.actions.is_empty() { self.deadlines().min() } else { Some(Time::ZERO) }
+        if self.actions.is_empty() { self.waits().chain(self.deadlines.next_due()).min() } else { Some(Time::ZERO) }
     }
 
     fn stats(&self) -> Stats {
+        let is_detached =
+            |key: &RequestKey| self.requests.get(*key).is_some_and(|request| request.connection().is_none());
         let held = |key| self.requests.get(key).map_or(0, |request| request.out.held() + request.inward.held());
         Stats {
             ready: self.links.iter().any(Link::is_ready),
             dials_again: self.next_dial().is_some(),
             connections: self.links.len(),
             open: self.requests.len(),
-            deadlines: self.deadlines().count(),
-            buffered: self.requests.keys().map(held).sum(),
+            actors: self.actors.living(),
+            ended_actors: self.actors.ended(),
+            detached_sockets: self.requests.keys().filter(is_detached).count(),
+            kv_open: self.calls.len(),
+            deadlines: self.waits().count() + self.deadlines.len(),
+            buffered: self.requests.keys().map(held).sum::<usize>() + self.calls.bytes(),
             ..self.counted.clone()
         }
     }

@@ -2,11 +2,15 @@
 
 use bytes::BytesMut;
 
+use super::actors::ActorSlot;
+use super::hibernation::Hibernation;
+use super::names::SocketId;
 use crate::http::ResponseHead;
+use crate::machine::deadline::Armed;
 use crate::machine::flow::{Inflow, Outflow};
 use crate::protocol::{GatewayId, MessageId, MessageIndex, RequestId};
 
-/// What a request is known by: the connection that it came on, and its ids there.
+/// What a request is known by on a connection: its ids there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct WireId {
     pub(super) connection: u64,
@@ -22,6 +26,21 @@ impl WireId {
 
     /// The request's message with a number.
     pub(super) fn message(self, message_index: MessageIndex) -> MessageId {
+        self.socket().message(message_index)
+    }
+
+    /// The same on whatever connection.
+    pub(super) fn socket(self) -> SocketId {
+        SocketId { gateway_id: self.gateway_id, request_id: self.request_id }
+    }
+}
+
+impl SocketId {
+    pub(super) fn on(self, connection: u64) -> WireId {
+        WireId { connection, gateway_id: self.gateway_id, request_id: self.request_id }
+    }
+
+    pub(super) fn message(self, message_index: MessageIndex) -> MessageId {
         MessageId { gateway_id: self.gateway_id, request_id: self.request_id, message_index }
     }
 }
@@ -29,7 +48,8 @@ impl WireId {
 /// A request that is open.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) id: WireId,
+    pub(super) socket: SocketId,
+    pub(super) place: Place,
     pub(super) state: State,
     /// Toward the gateway.
     pub(super) out: Outflow,
@@ -39,6 +59,33 @@ pub(super) struct Request {
     pub(super) waits: bool,
     /// Whether it is among those of which a credit total was told.
     pub(super) was_granted: bool,
+    /// The actor that it is for, if this runner's actors have state.
+    pub(super) actor: Option<ActorSlot>,
+    /// If it is a WebSocket that can hibernate.
+    pub(super) hibernation: Option<Box<Hibernation>>,
+}
+
+/// Where a request is.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// It came on this connection, or was woken there.
+    On(u64),
+    /// It is a WebSocket that can hibernate, and waits for a frame of its gateway.
+    Detached {
+        /// The first connection on which one counts.
+        from: u64,
+        /// When its gateway must have sent one.
+        silent: Option<Armed>,
+    },
+}
+
+impl Request {
+    pub(super) fn connection(&self) -> Option<u64> {
+        match self.place {
+            Place::On(connection) => Some(connection),
+            Place::Detached { .. } => None,
+        }
+    }
 }
 
 /// How far a request has come.
@@ -50,11 +97,13 @@ pub(super) enum State {
     Collecting { head: ResponseHead, body: BytesMut },
     /// The answer has begun.
     Responding,
+    /// The handler was told of a WebSocket that slept, and may go on with it.
+    Restoring,
     /// The handler was asked to take the WebSocket.
     AwaitingWebSocket,
     /// Messages go both ways.
     OpenWebSocket,
-    /// The handler has closed; what it sent before waits for credit or for the outbox.
+    /// The handler has closed; what it sent before waits for credit, for the outbox or for its gateway.
     ClosingWebSocket,
 }
 
@@ -62,7 +111,7 @@ impl State {
     pub(super) fn is_websocket(&self) -> bool {
         match self {
             State::AwaitingResponse | State::Collecting { .. } | State::Responding => false,
-            State::AwaitingWebSocket | State::OpenWebSocket | State::ClosingWebSocket => true,
+            State::Restoring | State::AwaitingWebSocket | State::OpenWebSocket | State::ClosingWebSocket => true,
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Actor {
     pub(super) place: Place,
     /// The runner among whose actors it is.
     pub(super) at: Option<RunnerId>,
+    /// Whether the directory has shown its record since it was away last.
+    pub(super) is_shown: bool,
 }
 
 /// How far the change of a record has come.
@@ -148,9 +150,21 @@ impl Actors {
             change: Change::Idle,
             place: Place::Elsewhere,
             at: None,
+            is_shown: false,
         }));
         self.slots.insert(key, slot);
         slot
+    }
+
+    /// The directory shows nothing for now.
+    pub(super) fn hide(&mut self) {
+        self.actors.iter_mut().for_each(|(_, actor)| actor.is_shown = false);
+    }
+
+    /// Those that the directory has not shown since.
+    pub(super) fn hidden(&self) -> Vec<ActorSlot> {
+        let hidden = self.actors.iter().filter(|(_, actor)| !actor.is_shown);
+        hidden.map(|(slot, _)| ActorSlot(slot)).collect()
     }
 
     pub(super) fn remove(&mut self, slot: ActorSlot) {

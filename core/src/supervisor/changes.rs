@@ -23,6 +23,7 @@ impl Supervisor {
             None => self.actors.insert(seen.key),
         };
         let Some(actor) = self.actors.get_mut(slot) else { return };
+        actor.is_shown = true;
         if actor.known.as_ref().is_some_and(|known| record.revision <= known.revision) {
             return;
         }
@@ -33,6 +34,13 @@ impl Supervisor {
         }
         actor.known = Some(record);
         self.follow(slot, now);
+    }
+
+    /// The directory has shown all that is there: what it has not is gone.
+    pub(super) fn all_actors_shown(&mut self, now: Time) {
+        for slot in self.actors.hidden() {
+            self.actor_vanished(Some(slot), now);
+        }
     }
 
     fn actor_vanished(&mut self, slot: Option<ActorSlot>, now: Time) {

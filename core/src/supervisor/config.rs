@@ -25,6 +25,9 @@ pub struct Config {
     pub max_held_events: usize,
     /// Bytes of such events, of each connection.
     pub max_held_bytes: usize,
+    /// WebSockets that an actor is started with. Those beyond are closed 1013 and counted. A relay lowers it to what its
+    /// frames can name.
+    pub max_restored: usize,
     /// From a start's command to the actor's first event.
     pub actor_start: Duration,
     /// From the stop of an actor that did not start, or of a life that others hold for over, to its end.
@@ -65,6 +68,7 @@ impl Default for Config {
             max_actor_id: 512,
             max_held_events: 20_000,
             max_held_bytes: 16 * 1024 * 1024,
+            max_restored: 65_536,
             actor_start: Duration::from_secs(30),
             unstarted_stop: Duration::from_secs(30),
             actor_stop_threshold: Duration::from_secs(1_800),

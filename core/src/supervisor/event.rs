@@ -18,6 +18,8 @@ pub struct Greeted {
     pub key: RunnerKey,
     /// How many actors it has room for.
     pub slots: u32,
+    /// Whether its WebSockets can hibernate: its version has words for it.
+    pub hibernates: bool,
     /// Of the record that names this connection. What the directory says of the runner up to here is old.
     pub revision: Revision,
 }
@@ -103,7 +105,7 @@ pub enum Action {
     Commands {
         /// On which connection.
         connection: u64,
-        /// What to do. The hibernating requests of a start are still to be filled in.
+        /// What to do.
         commands: Vec<CommandWrapper>,
     },
     /// Send `ToClientAckEvents`.
@@ -120,6 +122,19 @@ pub enum Action {
     Registered {
         /// Which actor's.
         actor: ActorKey,
+    },
+    /// An actor runs: open routes for its WebSockets that slept, and tell their gateways.
+    Restore {
+        /// On which connection.
+        connection: u64,
+        /// Which.
+        actor: ActorKey,
+        /// Its life.
+        generation: u32,
+        /// The sockets that its runner knows of.
+        sockets: Vec<HibernatingRequest>,
+        /// Those that there was no room to start it with: they are to be closed at their gateways.
+        left_out: Vec<HibernatingRequest>,
     },
     /// Open no more routes to an actor. When its exchanges have ended, close its WebSockets with `hibernate: true`, and
     /// say [`Event::RoutesEnded`].

@@ -52,8 +52,12 @@ impl Presence {
 pub(super) struct Here {
     pub(super) connection: u64,
     pub(super) session: Session,
+    /// Whether its WebSockets can hibernate.
+    pub(super) hibernates: bool,
     /// Whether it said goodbye.
     pub(super) stopping: bool,
+    /// The actors whose WebSockets are still to be restored, though their runner may say something on them.
+    pub(super) restoring: BTreeSet<ActorSlot>,
     /// The actors that it announced and that the directory does not give it, with their generations; and when they
     /// are stopped.
     pub(super) strays: BTreeMap<ByteString, u32>,
@@ -79,11 +83,13 @@ pub(super) enum Session {
 }
 
 impl Here {
-    pub(super) fn new(connection: u64) -> Self {
+    pub(super) fn new(connection: u64, hibernates: bool) -> Self {
         Here {
             connection,
             session: Session::Greeted { held: Held::default() },
+            hibernates,
             stopping: false,
+            restoring: BTreeSet::new(),
             strays: BTreeMap::new(),
             stray: None,
             outlived: BTreeMap::new(),

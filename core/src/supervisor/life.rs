@@ -2,6 +2,7 @@
 
 use bytestring::ByteString;
 
+use super::registry::Sockets;
 use crate::directory::{ActorRecord, ActorState, RunnerId};
 use crate::machine::deadline::Armed;
 use crate::protocol::to_server::{ActorIntent, StopCode};
@@ -34,6 +35,8 @@ pub(super) struct Life {
     /// What is waited for at its stage.
     pub(super) deadline: Option<Armed>,
     pub(super) heard: Heard,
+    /// The WebSockets that wake with it.
+    pub(super) sockets: Sockets,
 }
 
 /// How far a life has come.
@@ -149,6 +152,7 @@ impl Life {
             acknowledged: None,
             deadline: None,
             heard: Heard::default(),
+            sockets: Sockets::Unasked,
         }
     }
 
@@ -195,6 +199,7 @@ impl Life {
         self.announced = false;
         self.heard.queued = false;
         self.heard.acknowledged = None;
+        self.sockets = Sockets::Unasked;
         self.deadline.take()
     }
 }

@@ -5,7 +5,7 @@ use super::life::{End, Life, START, STOP, Stage, Then};
 use super::{Action, Deadline, Notice, Owner, Supervisor};
 use crate::directory::{ActorKey, RunnerId};
 use crate::protocol::control::ActorCheckpoint;
-use crate::protocol::to_client::{ActorConfig, Command, CommandWrapper, StartActor};
+use crate::protocol::to_client::{ActorConfig, Command, CommandWrapper, HibernatingRequest, StartActor};
 use crate::protocol::to_server::StopCode;
 use crate::time::Time;
 
@@ -46,6 +46,7 @@ impl Supervisor {
             (Stage::Running, true) => {
                 // One that a record told of runs for as long as is known here.
                 life.since.get_or_insert(now);
+                self.ask(slot, now);
                 self.sync(slot);
             }
             (Stage::Running, false) => self.release(slot, Then::Move, now),
@@ -60,8 +61,9 @@ impl Supervisor {
         let Some(life) = self.actors.get_mut(slot).and_then(|actor| actor.life_mut()) else { return };
         life.stage = stage;
         life.asked = false;
-        let armed = life.deadline.take();
+        let (runner, armed) = (life.runner, life.deadline.take());
         self.cancel(armed);
+        self.restores_no_more(slot, runner);
         self.ask(slot, now);
         self.sync(slot);
     }
@@ -78,20 +80,44 @@ impl Supervisor {
                 return;
             }
         }
-        let Some(life) = self.actors.get_mut(slot).and_then(|actor| actor.life_mut()) else { return };
-        let Some(here) = self.hosts.get(life.runner).and_then(|host| host.here.as_ref()) else { return };
+        let Some(life) = self.actors.get(slot).and_then(|actor| actor.life()) else { return };
+        let Some(here) = self.hosts.get(runner).and_then(|host| host.here.as_ref()) else { return };
         if life.asked || !here.is_settled() {
             return;
         }
+        match life.stage {
+            Stage::Starting | Stage::Running => {
+                if !self.knows_sockets(slot) {
+                    return;
+                }
+            }
+            Stage::Finishing(_) | Stage::Stopping(_) | Stage::Ending(_) => {}
+        }
+        let Some(life) = self.actors.get_mut(slot).and_then(|actor| actor.life_mut()) else { return };
+        let Some(here) = self.hosts.get_mut(runner).and_then(|host| host.here.as_mut()) else { return };
         life.asked = true;
         let connection = here.connection;
         let deadline = match life.stage {
             Stage::Starting => {
-                let commands = vec![start(&key, life)];
+                let sockets = life.sockets.limited_to(self.config.max_restored);
+                if !sockets.is_empty() {
+                    // Its runner may say something on them before it says that the actor runs.
+                    here.restoring.insert(slot);
+                }
+                let commands = vec![start(&key, life, sockets)];
                 self.actions.push_back(Action::Commands { connection, commands });
                 Some(Deadline::Start)
             }
-            Stage::Running => None,
+            Stage::Running => {
+                let (sockets, left_out) = life.sockets.take();
+                here.restoring.remove(&slot);
+                self.counted.sockets_left_out += left_out.len() as u64;
+                if !sockets.is_empty() || !left_out.is_empty() {
+                    let restore = Action::Restore { connection, actor: key, generation, sockets, left_out };
+                    self.actions.push_back(restore);
+                }
+                None
+            }
             Stage::Finishing(_) => {
                 self.actions.push_back(Action::FinishRoutes { connection, actor: key, generation });
                 self.config.finish.map(|_| Deadline::Finish)
@@ -191,11 +217,14 @@ impl Supervisor {
         let Some(actor) = self.actors.get(slot) else { return };
         let Some(life) = actor.life() else { return };
         let (key, runner, generation, stage) = (actor.key.clone(), life.runner, life.generation, life.stage);
+        let asked = life.asked;
         self.counted.superseded += 1;
         self.log(Notice::Superseded(key.clone()));
         let here = self.hosts.get(runner).and_then(|host| host.here.as_ref()).filter(|here| here.is_settled());
         let connection = here.map(|here| here.connection);
         match (connection, stage) {
+            // Its runner has not heard of it.
+            (Some(_), Stage::Starting) if !asked => {}
             (Some(connection), Stage::Starting | Stage::Running | Stage::Finishing(_) | Stage::Stopping(_)) => {
                 let actor_id = key.actor_id.clone();
                 self.actions.push_back(Action::EndRoutes { connection, actor: key, generation });
@@ -241,7 +270,7 @@ impl Supervisor {
     }
 }
 
-fn start(key: &ActorKey, life: &Life) -> CommandWrapper {
+fn start(key: &ActorKey, life: &Life, hibernating_requests: Vec<HibernatingRequest>) -> CommandWrapper {
     let config = ActorConfig {
         name: key.pool.name.clone(),
         key: Some(key.actor_id.clone()),
@@ -250,7 +279,7 @@ fn start(key: &ActorKey, life: &Life) -> CommandWrapper {
     };
     CommandWrapper {
         checkpoint: ActorCheckpoint { actor_id: key.actor_id.clone(), generation: life.generation, index: START },
-        inner: Command::StartActor(Box::new(StartActor { config, hibernating_requests: Vec::new() })),
+        inner: Command::StartActor(Box::new(StartActor { config, hibernating_requests })),
     }
 }
 

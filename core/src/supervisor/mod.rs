@@ -13,6 +13,12 @@
 //! The two commands of a life have the indexes 0 and 1. They are kept in its stage: one that no event, no end and no
 //! `ToServerAckCommands` has acknowledged is sent again when the runner comes back.
 //!
+//! # WebSockets that slept
+//!
+//! Before a start's command the registry is asked which of the actor's WebSockets are still open at gateways; the
+//! command names them, and when the actor runs its relay is told to open their routes. The wait for the registry is no
+//! part of the start's deadline. When a runner comes back the registry is asked for each of its lives that goes on.
+//!
 //! # When a runner goes and comes back
 //!
 //! Its lives stand still while it is away, and until the pong that follows `ToClientInit`; what it says in between is
@@ -34,6 +40,7 @@ mod lives;
 mod notice;
 mod outlived;
 mod placing;
+mod registry;
 pub mod rendezvous;
 mod runners;
 mod sessions;
@@ -53,6 +60,7 @@ use self::alarms::Alarms;
 use self::hosts::{Here, Host, Hosts};
 use self::left_out::LeftOut;
 use self::life::Stage;
+use self::registry::Questions;
 use crate::bus::RelayId;
 use crate::directory::{ActorKey, RunnerId};
 use crate::error::{ApiMisuse, ConfigError};
@@ -72,6 +80,8 @@ pub struct Supervisor {
     actors: Actors,
     hosts: Hosts,
     alarms: Alarms,
+    /// What the registry is asked.
+    questions: Questions,
     deadlines: Deadlines<Deadline, Owner>,
     /// The last step of the back-off.
     last_back_off: u8,
@@ -104,6 +114,8 @@ enum Deadline {
     BackOff(u8),
     /// The directory, which was away, is asked again.
     Directory,
+    /// Its registry, which was away, is asked again.
+    Registry,
     /// A runner that is away must have come back.
     Lost,
     /// The directory must have said something of a runner.
@@ -144,6 +156,7 @@ impl Supervisor {
             (Deadline::Stop, config.actor_stop_threshold),
             (Deadline::Finish, config.finish.unwrap_or_default()),
             (Deadline::Directory, config.directory_retry),
+            (Deadline::Registry, config.directory_retry),
             (Deadline::Lost, config.runner_lost_threshold.saturating_add(config.runner_lost_margin)),
             (Deadline::Unseen, config.runner_unseen),
             (Deadline::Stray, config.stray),
@@ -158,6 +171,7 @@ impl Supervisor {
             actors: Actors::default(),
             hosts: Hosts::default(),
             alarms: Alarms::default(),
+            questions: Questions::default(),
             last_back_off,
             actions: VecDeque::new(),
             shown: false,
@@ -225,6 +239,7 @@ impl Supervisor {
                 (Deadline::Finish, Owner::Actor(slot)) => self.finish_timed_out(slot),
                 (Deadline::BackOff(_), Owner::Actor(slot)) => self.wait(slot, now),
                 (Deadline::Directory, Owner::Actor(slot)) => self.change_again(slot, now),
+                (Deadline::Registry, Owner::Actor(slot)) => self.ask_registry_again(slot, now),
                 (Deadline::Lost, Owner::Runner(id)) => self.lost(id, now),
                 (Deadline::Unseen, Owner::Runner(id)) => {
                     self.counted.runners_unseen += 1;
@@ -240,7 +255,8 @@ impl Supervisor {
                     | Deadline::Stop
                     | Deadline::Finish
                     | Deadline::BackOff(_)
-                    | Deadline::Directory,
+                    | Deadline::Directory
+                    | Deadline::Registry,
                     Owner::Runner(_) | Owner::LeftOut,
                 )
                 | (
@@ -293,8 +309,7 @@ impl Machine for Supervisor {
             Event::Runner(seen) => self.runner_seen(seen, now),
             Event::Actor(seen) => self.actor_seen(seen, now),
             Event::Changed { actor, outcome } => self.changed(&actor, outcome, now),
-            // It does not ask yet.
-            Event::Registered { .. } => {}
+            Event::Registered { actor, sockets } => self.registered(actor, sockets, now),
             Event::DirectoryBack => self.directory_back(now),
             Event::DirectoryAway => self.directory_away(),
             Event::Drain => self.drain(now),
@@ -324,6 +339,7 @@ impl Machine for Supervisor {
             hosted: self.actors.hosted(),
             waiting: self.hosts.waiting(),
             alarms: self.alarms.len(),
+            asking: self.questions.len(),
             held_events,
             held_bytes,
             deadlines: self.deadlines.len(),

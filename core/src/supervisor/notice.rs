@@ -37,4 +37,7 @@ pub enum Notice {
     /// The directory did not take a record; it will be asked again.
     #[error("the directory is away: the record of actor {} is still to be changed", .0.actor_id)]
     DirectoryUnavailable(ActorKey),
+    /// The registry did not answer; it will be asked again.
+    #[error("the directory is away: it is not known which WebSockets of actor {} sleep", .0.actor_id)]
+    RegistryUnavailable(ActorKey),
 }

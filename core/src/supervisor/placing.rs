@@ -194,7 +194,10 @@ impl Supervisor {
                 let pool = actor.key.pool.clone();
                 self.hosts.change_pool(&pool, |pool| pool.waiting.remove(&slot));
             }
-            Place::Hosted(life) => self.cancel(life.deadline),
+            Place::Hosted(life) => {
+                self.cancel(life.deadline);
+                self.restores_no_more(slot, life.runner);
+            }
             Place::Elsewhere | Place::Claiming(_) | Place::Releasing(_) => {}
         }
     }

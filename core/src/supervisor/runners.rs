@@ -140,6 +140,7 @@ impl Supervisor {
     /// The directory does not show changes: nobody ages for it.
     pub(super) fn directory_away(&mut self) {
         self.shown = false;
+        self.actors.hide();
         self.forget_left_out();
         for id in self.hosts.ids() {
             let armed = self.hosts.get_mut(id).and_then(|host| host.presence.take_armed());
@@ -152,6 +153,7 @@ impl Supervisor {
         if core::mem::replace(&mut self.shown, true) {
             return;
         }
+        self.all_actors_shown(now);
         let mut pools: BTreeSet<Pool> = BTreeSet::new();
         for id in self.hosts.ids() {
             let Some(host) = self.hosts.get_mut(id) else { continue };

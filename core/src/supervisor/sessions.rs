@@ -12,7 +12,7 @@ use crate::time::Time;
 impl Supervisor {
     /// A runner of this relay was greeted: what it says now is held until its pong.
     pub(super) fn greeted(&mut self, greeted: Greeted, now: Time) -> Result<(), ApiMisuse> {
-        let Greeted { connection, id, key, slots, revision } = greeted;
+        let Greeted { connection, id, key, slots, hibernates, revision } = greeted;
         if self.hosts.of_connection(connection).is_some() {
             return Err(ApiMisuse::ConnectionInUse(connection));
         }
@@ -21,7 +21,7 @@ impl Supervisor {
         host.slots = slots.min(self.config.max_actors_per_runner);
         host.revision = host.revision.max(Some(revision));
         // The connection that it had before is displaced, if its end is not known yet.
-        let displaced = host.here.replace(Here::new(connection));
+        let displaced = host.here.replace(Here::new(connection, hibernates));
         if let Some(displaced) = displaced {
             self.interrupt(id, displaced);
         }
@@ -106,10 +106,13 @@ impl Supervisor {
     }
 
     fn finish_if_it_runs(&mut self, slot: ActorSlot, now: Time) {
-        match self.actors.get(slot).and_then(|actor| actor.life()).map(|life| life.stage) {
-            Some(Stage::Starting | Stage::Running) => self.finish(slot, Then::Move, now),
+        let life = self.actors.get(slot).and_then(|actor| actor.life());
+        match life.map(|life| (life.stage, life.asked)) {
+            // It was not told to start it.
+            Some((Stage::Starting, false)) => self.release(slot, Then::Move, now),
+            Some((Stage::Starting, true) | (Stage::Running, _)) => self.finish(slot, Then::Move, now),
             // It is to stop already.
-            Some(Stage::Finishing(_) | Stage::Stopping(_) | Stage::Ending(_)) | None => {}
+            Some((Stage::Finishing(_) | Stage::Stopping(_) | Stage::Ending(_), _)) | None => {}
         }
     }
 

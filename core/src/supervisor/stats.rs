@@ -17,6 +17,8 @@ pub struct Stats {
     pub waiting: usize,
     /// Actors whose alarm is set.
     pub alarms: usize,
+    /// Actors whose WebSockets the registry is asked for.
+    pub asking: usize,
     /// Events held until their connection's pong.
     pub held_events: usize,
     /// Their bytes.
@@ -49,6 +51,10 @@ pub struct Stats {
     pub conflicts: u64,
     /// Changes that could not be made because the directory was away.
     pub unavailable: u64,
+    /// Questions that the registry could not answer because the directory was away.
+    pub registry_unavailable: u64,
+    /// WebSockets of actors that had more than one can be started with.
+    pub sockets_left_out: u64,
     /// Events handled.
     pub events: u64,
     /// Events that had been handled before.

@@ -34,6 +34,8 @@ pub enum Signal {
     Continue,
     /// It ends when what is open has ended.
     Terminate,
+    /// As Ctrl-C: the same.
+    Interrupt,
     /// It tells its counters.
     Counters,
 }
@@ -45,6 +47,7 @@ impl Signal {
             Signal::Stop => "-STOP",
             Signal::Continue => "-CONT",
             Signal::Terminate => "-TERM",
+            Signal::Interrupt => "-INT",
             Signal::Counters => "-USR1",
         }
     }

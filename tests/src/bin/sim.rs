@@ -4,6 +4,7 @@
 //! sim --seed N [--trace]        one seed; the same twice
 //! sim --seeds N [--from M]      so many
 //! sim --soak                    a million
+//!     --hibernation             only such seeds as have WebSockets that can hibernate
 //!     --threads N               on so many threads, each with its own seeds (2)
 //!     --timing                  how long it took, and how many events a second those were
 //!     --first                   only which seed fails first, and why; as tests/planted wants it

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use underpass_core::directory::{
-    ActorKey, ActorRecord, ActorSeen, ActorState, Change, ChangeOutcome, Revision, RunnerKey, RunnerRecord, RunnerSeen,
-    Versioned,
+    ActorKey, ActorRecord, ActorSeen, ActorState, Change, ChangeOutcome, DirectoryUnavailable, Revision, RunnerKey,
+    RunnerRecord, RunnerSeen, Versioned,
 };
 use underpass_core::handshake::Hello;
 use underpass_core::protocol::any::{self, Message, Schema, Union};
+use underpass_core::protocol::to_client::HibernatingRequest;
 use underpass_core::protocol::to_server::{self, EventWrapper, Init, Pong};
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, to_client, to_server as answer};
 use underpass_core::protocol::{
@@ -44,6 +45,8 @@ pub struct Hosting {
     revision: u64,
     speaks: BTreeMap<u64, (Version, Memory)>,
     wanted: Vec<Action>,
+    registry: BTreeMap<ActorKey, Vec<HibernatingRequest>>,
+    registry_away: bool,
 }
 
 /// The relay of a story that says how often records are written anew and runners pinged: not while it goes on.
@@ -61,6 +64,8 @@ pub fn hosting_with(config: Config) -> Hosting {
         revision: 0,
         speaks: BTreeMap::new(),
         wanted: Vec::new(),
+        registry: BTreeMap::new(),
+        registry_away: false,
     };
     hosting.input(Event::WallClock { unix_ms: NOON });
     hosting.input(Event::DirectoryBack);
@@ -134,8 +139,11 @@ impl Hosting {
                         let record = self.runners.get(&key).cloned();
                         self.handle(Event::Runner(RunnerSeen { key, record }));
                     }
-                    // Nobody's WebSockets hibernate.
-                    Action::Registered { actor } => self.handle(Event::Registered { actor, sockets: Ok(Vec::new()) }),
+                    Action::Registered { actor } => {
+                        let sockets = self.registry.get(&actor).cloned().unwrap_or_default();
+                        let sockets = if self.registry_away { Err(DirectoryUnavailable) } else { Ok(sockets) };
+                        self.handle(Event::Registered { actor, sockets });
+                    }
                     Action::ShowActors => {
                         for key in self.actors.keys().cloned().collect::<Vec<_>>() {
                             self.show(key);
@@ -168,6 +176,18 @@ impl Hosting {
             self.show(key);
             self.settle();
         }
+        self
+    }
+
+    /// The registry says from now on that these WebSockets of an actor can hibernate.
+    pub fn registers(&mut self, actor_id: &str, sockets: Vec<HibernatingRequest>) -> &mut Self {
+        self.registry.insert(actor(actor_id), sockets);
+        self
+    }
+
+    /// The registry answers no more, or again.
+    pub fn registry_is_away(&mut self, away: bool) -> &mut Self {
+        self.registry_away = away;
         self
     }
 
@@ -268,6 +288,15 @@ impl Hosting {
         assert!(matches!(self.heard(number)[0], Heard::Message(ToClient::Init(_))));
         self.wanted.retain(|action| !matches!(action, Action::Log { .. }));
         self
+    }
+
+    /// The directory shows all actors, and that it is back.
+    #[track_caller]
+    pub fn directory_back(&mut self) -> &mut Self {
+        for key in self.actors.keys().cloned().collect::<Vec<_>>() {
+            self.show(key);
+        }
+        self.input(Event::DirectoryBack)
     }
 
     /// An actor says what happened to it.

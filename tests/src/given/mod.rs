@@ -2,7 +2,10 @@
 
 pub mod actors;
 pub mod gateway;
+pub mod hibernation;
+pub mod hosted;
 pub mod hosting;
 pub mod relay;
+pub mod restoring;
 pub mod runner;
 pub mod supervisor;

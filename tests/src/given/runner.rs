@@ -8,7 +8,7 @@ use underpass_core::http::{Body, Close};
 use underpass_core::protocol::to_client::{Init, Ping, ProtocolMetadata};
 use underpass_core::protocol::tunnel::{to_client, to_server};
 use underpass_core::protocol::{Dialect, MessageId, RequestId, ToClient, ToServer, to_server as control};
-use underpass_core::runner::{Action, Config, Event, StopReason};
+use underpass_core::runner::{Action, Config, Event, SocketId, StopReason};
 use underpass_core::{Machine, RequestKey, Runner, Time};
 
 use crate::story::Story;
@@ -282,7 +282,11 @@ impl Story<Runner> {
         let key = self.is_asked_for_websocket(request);
         let taken = to_server::Kind::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: false });
         let connection = self.connection();
-        self.input(Event::WebSocketAccept { key }).expect([answers_on(connection, of(request, 0), taken)]);
+        self.input(Event::WebSocketAccept { key, can_hibernate: false }).expect([answers_on(
+            connection,
+            of(request, 0),
+            taken,
+        )]);
         key
     }
 
@@ -318,7 +322,9 @@ impl Story<Runner> {
             ([Action::WebSocketOpen { key, .. }], to_client::Kind::WebSocketOpen(open)) => {
                 let mut head = head("GET", "");
                 (head.path, head.headers) = (open.path, open.headers);
-                (*key, Action::WebSocketOpen { key: *key, actor_id: open.actor_id, head })
+                let MessageId { gateway_id, request_id, .. } = of(request, 0);
+                let socket = SocketId { gateway_id, request_id };
+                (*key, Action::WebSocketOpen { key: *key, actor_id: open.actor_id, head, socket })
             }
             (other, _) => panic!("the handler should have been handed a request, not {other:?}"),
         };

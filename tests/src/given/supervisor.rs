@@ -7,14 +7,17 @@ use underpass_core::directory::{
     Abilities, ActorKey, ActorRecord, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerId, RunnerRecord,
     RunnerSeen, RunnerState, Versioned,
 };
+use underpass_core::protocol::RequestId;
 use underpass_core::protocol::control::ActorCheckpoint;
-use underpass_core::protocol::to_client::{AckEvents, ActorConfig, Command, CommandWrapper, StartActor};
+use underpass_core::protocol::to_client::{
+    AckEvents, ActorConfig, Command, CommandWrapper, HibernatingRequest, StartActor,
+};
 use underpass_core::protocol::to_server::{self, AckCommands, ActorIntent, EventWrapper, StopCode, Stopped};
 use underpass_core::supervisor::{Action, Config, Event, Greeted};
 use underpass_core::{Supervisor, Time};
 
 use crate::story::Story;
-use crate::wire::{pool, relay_id, runner_key};
+use crate::wire::{GATEWAY, pool, relay_id, runner_key};
 
 /// The Unix time at which most stories begin, milliseconds.
 pub const NOON: i64 = 1_700_000_000_000;
@@ -103,17 +106,49 @@ pub fn took(connection: u64, actor_id: &str, generation: u32, index: i64) -> Eve
     Event::AckCommands { connection, acknowledged: AckCommands { last_command_checkpoints } }
 }
 
-fn start_command(actor_id: &str, generation: u32) -> CommandWrapper {
+fn start_command(actor_id: &str, generation: u32, hibernating_requests: Vec<HibernatingRequest>) -> CommandWrapper {
     let config = ActorConfig { name: "default".into(), key: Some(actor_id.into()), create_ts: NOON, input: None };
     CommandWrapper {
         checkpoint: checkpoint(actor_id, generation, 0),
-        inner: Command::StartActor(Box::new(StartActor { config, hibernating_requests: Vec::new() })),
+        inner: Command::StartActor(Box::new(StartActor { config, hibernating_requests })),
     }
 }
 
 /// It is to be started.
 pub fn start(connection: u64, actor_id: &str, generation: u32) -> Action {
-    Action::Commands { connection, commands: vec![start_command(actor_id, generation)] }
+    start_with(connection, actor_id, generation, &[])
+}
+
+/// It is to be started, with these of its WebSockets.
+pub fn start_with(connection: u64, actor_id: &str, generation: u32, sockets: &[u8]) -> Action {
+    let sockets = sockets.iter().copied().map(socket).collect();
+    Action::Commands { connection, commands: vec![start_command(actor_id, generation, sockets)] }
+}
+
+/// A WebSocket that can hibernate, by its number.
+pub fn socket(number: u8) -> HibernatingRequest {
+    HibernatingRequest { gateway_id: GATEWAY, request_id: RequestId([number; 4]) }
+}
+
+/// The registry is asked.
+pub fn asks_registry(actor_id: &str) -> Action {
+    Action::Registered { actor: actor(actor_id) }
+}
+
+/// The registry says which of an actor's WebSockets can hibernate.
+pub fn registered(actor_id: &str, sockets: &[u8]) -> Event {
+    Event::Registered { actor: actor(actor_id), sockets: Ok(sockets.iter().copied().map(socket).collect()) }
+}
+
+/// An actor's WebSockets are to be restored, in its first life.
+pub fn restores(connection: u64, actor_id: &str, sockets: &[u8]) -> Action {
+    restores_but(connection, actor_id, sockets, &[])
+}
+
+/// The same, but for some that there was no room to start it with.
+pub fn restores_but(connection: u64, actor_id: &str, sockets: &[u8], left_out: &[u8]) -> Action {
+    let [sockets, left_out] = [sockets, left_out].map(|sockets| sockets.iter().copied().map(socket).collect());
+    Action::Restore { connection, actor: actor(actor_id), generation: 1, sockets, left_out }
 }
 
 /// They are to be stopped.
@@ -211,13 +246,23 @@ pub fn with_actor() -> Story<Supervisor> {
     story
 }
 
-/// That greeting.
+/// That greeting. Its WebSockets cannot hibernate: nobody is asked for them.
 pub fn greeted(connection: u64, number: u64) -> Event {
+    greeting(connection, number, false)
+}
+
+/// The greeting of a runner whose WebSockets can hibernate.
+pub fn greeted_hibernating(connection: u64, number: u64) -> Event {
+    greeting(connection, number, true)
+}
+
+fn greeting(connection: u64, number: u64, hibernates: bool) -> Event {
     Event::Greeted(Greeted {
         connection,
         id: runner_id(number),
         key: runner_key(&format!("r{number}")),
         slots: 2,
+        hibernates,
         revision: Revision(connection),
     })
 }

@@ -9,7 +9,8 @@ use crate::wire::{GATEWAY, abilities, connection, gone, message_id, open, open_w
 use bytes::Bytes;
 use underpass_core::bus::{Publication, Rejected};
 use underpass_core::directory::{
-    Abilities, ActorChange, ActorRecord, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerState, Versioned,
+    Abilities, ActorChange, ActorRecord, ActorSeen, ActorState, ChangeOutcome, DirectoryUnavailable, RegistryChange,
+    Revision, RunnerState, Versioned,
 };
 use underpass_core::http::Body;
 use underpass_core::protocol::tunnel::to_client::Kind;
@@ -36,10 +37,14 @@ pub struct Clients {
     sent: BTreeMap<RequestKey, u32>,
     ended: VecDeque<RequestKey>,
     paused: BTreeSet<RequestKey>,
+    /// WebSockets, and whether they were opened.
+    sockets: BTreeMap<RequestKey, bool>,
     published: VecDeque<Publication>,
     pings: VecDeque<to_runner::Ping>,
     /// Changes of actors' records that have had no outcome.
     asked: VecDeque<ActorChange>,
+    /// Changes of the registry that have had no outcome.
+    registry: VecDeque<RegistryChange>,
     revision: u64,
     ends: [u64; 2],
 }
@@ -73,9 +78,11 @@ impl Clients {
             sent: BTreeMap::new(),
             ended: VecDeque::new(),
             paused: BTreeSet::new(),
+            sockets: BTreeMap::new(),
             published: VecDeque::new(),
             pings: VecDeque::new(),
             asked: VecDeque::new(),
+            registry: VecDeque::new(),
             revision: 0,
             ends: [0; 2],
         }
@@ -92,6 +99,7 @@ impl Clients {
     fn end(&mut self, key: RequestKey) {
         assert!(self.open.remove(&key).is_some(), "a second end of {key:?}");
         self.paused.remove(&key);
+        self.sockets.remove(&key);
         self.answered.remove(&key);
         self.sent.remove(&key);
         self.ended.push_front(key);
@@ -128,9 +136,46 @@ impl Clients {
         })
     }
 
+    /// What makes sense of a WebSocket.
+    fn word_of_socket(&mut self, is_open: bool) -> to_server::Kind {
+        use to_server::Kind::{Credit, WebSocketClose, WebSocketMessage, WebSocketMessageAck, WebSocketOpen};
+        let noise = &mut self.noise;
+        if !is_open {
+            return WebSocketOpen(to_server::WebSocketOpen { can_hibernate: !noise.once_in(4) });
+        }
+        match noise.below(6) {
+            0 => WebSocketClose(to_server::WebSocketClose { code: None, reason: None, hibernate: true }),
+            1 => WebSocketMessage(noise.message().into_wire()),
+            2 => Credit(to_server::Credit { total: noise.below(1_000) as u32 }),
+            _ => WebSocketMessageAck(to_server::WebSocketMessageAck { index: noise.below(6) as u16 }),
+        }
+    }
+
+    /// A relay says that it has a route, over which the numbers begin anew.
+    fn restored(&mut self) -> Option<gateway::Event> {
+        let key = self.key()?;
+        let request_id = self.open.get_mut(&key).map_or(RequestId([9; 4]), |(id, next)| {
+            *next = 0;
+            *id
+        });
+        let generation = (self.now.as_micros() / 1_000_000) as u32 + self.noise.below(3) as u32;
+        let connection = connection(self.noise.pick(&[1, 2, 3, 1, 2, 3, 11, 12, 13, 14])).into();
+        let restored = control::Restored { gateway_id: GATEWAY, request_id, connection, generation };
+        Some(gateway::Event::Received { from: None, frame: ToGateway::Restored(restored).encode_framed() })
+    }
+
     fn event(&mut self) -> Option<gateway::Event> {
         if self.noise.once_in(30) {
             return self.actor_event();
+        }
+        if self.noise.once_in(8)
+            && let Some(change) = self.registry.pop_front()
+        {
+            let outcome = if self.noise.once_in(4) { Err(DirectoryUnavailable) } else { Ok(()) };
+            return Some(gateway::Event::RegistryChanged { change, outcome });
+        }
+        if self.noise.once_in(10) {
+            return self.restored();
         }
         use gateway::Event;
         let noise = &mut self.noise;
@@ -143,7 +188,7 @@ impl Clients {
                 let published = given::gateway::published_abilities();
                 let mut abilities: Abilities = noise.pick(&[abilities(100), abilities(400), published]);
                 // For a while the pool has actors with state.
-                abilities.stateless = !(self.now.as_micros() / 100_000_000).is_multiple_of(8);
+                abilities.stateless = self.now.as_micros() / 100_000_000 % 8 >= 3;
                 let mut record = record(number + move_to, abilities, state);
                 record.id = runner_id(number);
                 if noise.once_in(3) {
@@ -200,7 +245,11 @@ impl Clients {
                     }
                     None => (RequestId([9; 4]), 0),
                 };
-                let kind = self.noise.answer();
+                let socket = key.and_then(|key| self.sockets.get(&key)).copied();
+                let kind = match socket.filter(|_| !self.noise.once_in(12)) {
+                    Some(is_open) => self.word_of_socket(is_open),
+                    None => self.noise.answer(),
+                };
                 let stray = self.noise.once_in(40);
                 let mut message_id = message_id(id, if stray { self.noise.any() as u16 } else { number });
                 if self.noise.once_in(40) {
@@ -223,10 +272,14 @@ impl Clients {
         if self.noise.once_in(8) {
             let body =
                 self.noise.pick(&[Body::None, Body::Stream, Body::Stream, Body::Whole(Bytes::from_static(&[0; 35]))]);
-            let wanted = if self.noise.once_in(2) { open_websocket("/") } else { open("POST", "/", body) };
+            let is_socket = self.noise.once_in(2);
+            let wanted = if is_socket { open_websocket("/") } else { open("POST", "/", body) };
             if let Ok(key) = self.gateway.open(wanted, self.now) {
                 let id = self.gateway.request_name(key).expect("it is open").request_id;
                 self.open.insert(key, (id, 0));
+                if is_socket {
+                    self.sockets.insert(key, false);
+                }
             }
             self.take();
         }
@@ -283,10 +336,19 @@ impl Clients {
                     self.asked.push_back(change);
                     continue;
                 }
-                Action::Registry(_) | Action::Drained => continue,
+                Action::Registry(change) => {
+                    assert!(!self.registry.contains(&change), "{change:?} twice at a time");
+                    self.registry.push_back(change);
+                    continue;
+                }
+                Action::Drained => continue,
                 Action::ResponseStart { key, body, .. } => (key, body != Body::Stream),
                 Action::ResponseChunk { key, finish, .. } => (key, finish),
-                Action::WebSocketOpened { key } | Action::WebSocketMessage { key, .. } => (key, false),
+                Action::WebSocketOpened { key } => {
+                    self.sockets.insert(key, true);
+                    (key, false)
+                }
+                Action::WebSocketMessage { key, .. } => (key, false),
                 Action::WebSocketClose { key, .. } | Action::Failed { key, .. } => (key, true),
                 Action::PauseSource { key } => {
                     assert!(self.open.contains_key(&key), "a pause behind the end of {key:?}");
@@ -335,6 +397,15 @@ impl Clients {
         self.now += Duration::from_secs(3_600);
         self.gateway.handle(gateway::Event::Tick, self.now).expect("a tick is no misuse");
         self.take();
+        while let Some(change) = self.registry.pop_front() {
+            let outcome = Ok(());
+            self.gateway.handle(gateway::Event::RegistryChanged { change, outcome }, self.now).expect("no misuse");
+            self.take();
+        }
+        for ActorChange { key: actor, .. } in std::mem::take(&mut self.asked) {
+            let outcome = ChangeOutcome::Unavailable;
+            self.gateway.handle(gateway::Event::ActorChanged { actor, outcome }, self.now).expect("no misuse");
+        }
         holds_nothing(&self.gateway);
         let stats = self.gateway.stats();
         assert_eq!(stats.opened, stats.answered + stats.client_gone + stats.failed, "{stats:?}");

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use crate::given::hosting::{Hosting, hosting_with, init};
 use crate::given::relay::{start, websocket_open};
+use crate::given::restoring::{close, from_client, from_handler, of_socket};
 use crate::given::supervisor::{alarm, event, running, sleeps, stopped, stops};
 use crate::wire::{message_id, response_start};
 use underpass_core::Machine;
+use underpass_core::bus::{Publication, PublishError, Rejected};
 use underpass_core::protocol::control::ActorCheckpoint;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponseData};
 use underpass_core::protocol::to_server::{AckCommands, Event as OfActor, StopCode};
+use underpass_core::protocol::tunnel::ToServerTunnelMessage;
 use underpass_core::protocol::{MessageId, RequestId, ToServer, Version};
 use underpass_core::relay::{self, Action, Config, Event};
 
@@ -29,6 +32,8 @@ pub struct Runners {
     calls: Vec<(u64, u64)>,
     alarm: i64,
     index: i64,
+    /// The last publication.
+    published: Vec<Publication>,
 }
 
 impl Runners {
@@ -41,7 +46,36 @@ impl Runners {
             ..crate::given::relay::calm()
         };
         let (hosting, open, calls) = (hosting_with(config), Vec::new(), Vec::new());
-        Runners { hosting, noise, last: 0, open, calls, alarm: 1_700_000_000_000, index: 0 }
+        Runners { hosting, noise, last: 0, open, calls, alarm: 1_700_000_000_000, index: 0, published: Vec::new() }
+    }
+
+    /// Something about sockets that can hibernate: what the registry says of them, and what is said on them.
+    fn hibernates(&mut self, number: u64) {
+        let actor = self.noise.pick(&ACTORS);
+        let id = of_socket(self.noise.below(4) as u8, self.noise.below(3) as u16);
+        match self.noise.below(8) {
+            0 | 1 => {
+                let sockets: Vec<u8> = (0..self.noise.below(4)).map(|_| self.noise.below(4) as u8).collect();
+                self.hosting.sleep_at_gateways(actor, &sockets);
+            }
+            2 => {
+                let away = self.noise.once_in(2);
+                self.hosting.registry_is_away(away);
+            }
+            3 => {
+                let Some(publication) = self.published.pop() else { return };
+                let reason = self.noise.pick(&[PublishError::Full, PublishError::NoResponders]);
+                self.hosting.input(Event::PublishFailed(Rejected { publication, reason }));
+            }
+            _ if number == 0 => {}
+            4 => drop(self.hosting.gateway_pings(number, id, 1)),
+            5 => drop(self.hosting.asks(number, id, from_client(b"x"))),
+            6 => drop(self.hosting.answers(number, id, close(1000, "", self.noise.once_in(2)))),
+            _ => {
+                let said = ToServerTunnelMessage { message_id: id, message_kind: from_handler(b"x") };
+                self.hosting.tries_to_say(number, ToServer::TunnelMessage(said));
+            }
+        }
     }
 
     fn id(&mut self) -> MessageId {
@@ -76,7 +110,7 @@ impl Runners {
             }
             1 | 2 => drop(self.hosting.wants(actor)),
             3 if self.noise.once_in(4) => drop(self.hosting.input(Event::DirectoryAway)),
-            3 | 4 => drop(self.hosting.input(Event::DirectoryBack)),
+            3 | 4 => drop(self.hosting.directory_back()),
             5 => drop(self.hosting.passes(Duration::from_millis(self.noise.below(1_000) as u64))),
             6 if !self.calls.is_empty() => {
                 let (connection, number) = self.calls.remove(0);
@@ -90,6 +124,7 @@ impl Runners {
             8 | 9 if number > 0 => drop(self.hosting.input(Event::PeerBlocked { connection: number })),
             10 if number > 0 => drop(self.hosting.input(Event::PeerWritable { connection: number })),
             11..14 if number > 0 => drop(self.hosting.pongs(number)),
+            11..14 if self.noise.once_in(2) => self.hibernates(number),
             14 if number > 0 => {
                 let call = KvRequest { actor_id: actor.into(), request_id: 1, data: KvRequestData::Drop };
                 self.hosting.says(number, ToServer::KvRequest(call));
@@ -123,6 +158,7 @@ impl Runners {
             match action {
                 Action::Kv { connection, number, .. } => self.calls.push((connection, number)),
                 Action::Close { connection, .. } => self.cut(connection),
+                Action::Publish(publication) => self.published = vec![publication],
                 _ => {}
             }
         }
@@ -148,7 +184,7 @@ impl Runners {
         for number in self.open.clone() {
             self.cut(number);
         }
-        self.hosting.input(Event::DirectoryBack);
+        self.hosting.directory_back();
         self.hosting.ends();
         stats
     }

@@ -3,6 +3,7 @@
 //! The noise comes from a seed, or from a fuzzer's bytes: frames that are almost right, at any time, in any order.
 
 pub mod gateway;
+mod hosted;
 pub mod hosting;
 pub mod relay;
 pub mod runner;

@@ -11,6 +11,7 @@ use underpass_core::protocol::tunnel::to_client::Kind;
 use underpass_core::protocol::{Dialect, ToClient, ToServer};
 use underpass_core::{Machine, RequestKey, Runner, Time, runner};
 
+use super::hosted::Lives;
 use super::{Noise, holds_nothing, passes};
 
 /// A runner, its adapter, and what its handlers must believe.
@@ -34,6 +35,8 @@ pub struct Handlers {
     next: BTreeMap<(u64, u8), u16>,
     paused: BTreeSet<RequestKey>,
     sent: u64,
+    /// Its actors, if they have state.
+    lives: Option<Lives>,
 }
 
 /// How far a connection has come: whether frames can be sent on it, whether it is to end.
@@ -48,7 +51,26 @@ enum Socket {
 impl Handlers {
     /// With noise of any source.
     pub fn new(noise: Noise) -> Self {
-        let config = runner::Config { max_requests: 20, ..given::runner::small_config(300) };
+        Handlers::with(noise, None)
+    }
+
+    /// The same, of a runner whose actors have state.
+    pub fn hosting(noise: Noise) -> Self {
+        Handlers::with(noise, Some(Lives::default()))
+    }
+
+    fn with(noise: Noise, lives: Option<Lives>) -> Self {
+        let config = runner::Config {
+            stateless: lives.is_none(),
+            max_requests: 20,
+            ack_every: 4,
+            max_kv_calls: 5,
+            kv_answer: Duration::from_secs(1),
+            gateway_silent: Duration::from_secs(1),
+            forget: Duration::from_secs(1),
+            actor_stop: Duration::from_secs(2),
+            ..given::runner::small_config(300)
+        };
         let mut handlers = Handlers {
             runner: Runner::new(config, "key".into(), 1, Time::ZERO).expect("a configuration"),
             now: Time::ZERO,
@@ -62,6 +84,7 @@ impl Handlers {
             next: BTreeMap::new(),
             paused: BTreeSet::new(),
             sent: 0,
+            lives,
         };
         handlers.take();
         handlers
@@ -95,6 +118,11 @@ impl Handlers {
             (!keys.is_empty()).then(|| self.noise.pick(&keys))
         };
         let noise = &mut self.noise;
+        if let Some(lives) = &mut self.lives
+            && noise.once_in(3)
+        {
+            return lives.event(connection, key, noise);
+        }
         match (noise.below(24), key) {
             (0, _) => Event::PeerBlocked { connection },
             (1..4, _) => Event::PeerWritable { connection },
@@ -108,7 +136,7 @@ impl Handlers {
             }
             (10..12, Some(key)) => Event::ResponseChunk { key, bytes: noise.zeros(30), finish: noise.once_in(8) },
             (12, Some(key)) if noise.once_in(8) => Event::HandlerFailed { key },
-            (12 | 13, Some(key)) => Event::WebSocketAccept { key },
+            (12 | 13, Some(key)) => Event::WebSocketAccept { key, can_hibernate: noise.once_in(2) },
             (14, Some(key)) => Event::WebSocketMessage { key, message: noise.message() },
             (15, Some(key)) if noise.once_in(4) => Event::WebSocketClose { key, close: noise.close() },
             _ => {
@@ -188,6 +216,15 @@ impl Handlers {
                     continue;
                 }
                 Action::Ready { .. } => continue,
+                Action::StartActor { .. } | Action::StopActor { .. } | Action::KvAnswered { .. } => {
+                    if let Action::StartActor { sockets, .. } = &action {
+                        for socket in sockets {
+                            assert_eq!(self.open.insert(socket.key, false), None, "a key that is in use");
+                        }
+                    }
+                    self.lives.as_mut().expect("a runner with state").hears(&action);
+                    continue;
+                }
                 Action::Stopped(_) => {
                     self.stopped = true;
                     continue;
@@ -196,7 +233,7 @@ impl Handlers {
                     assert_eq!(self.open.insert(key, false), None, "a key that is in use");
                     continue;
                 }
-                Action::Aborted { key } | Action::WebSocketClose { key, .. } => {
+                Action::Aborted { key } | Action::WebSocketClose { key, .. } | Action::WebSocketAsleep { key } => {
                     assert_eq!(self.open.insert(key, true), Some(false), "a second end of {key:?}");
                     self.paused.remove(&key);
                     continue;
@@ -224,12 +261,20 @@ impl Handlers {
         while let Some(connection) = self.sockets.keys().next().copied() {
             self.handle(runner::Event::Disconnected { connection, close: None });
         }
+        for end in self.lives.as_mut().map(Lives::ends).unwrap_or_default() {
+            self.handle(end);
+        }
         assert!(self.stopped);
+        self.lives.iter().for_each(Lives::are_over);
         self.now += Duration::from_secs(3_600);
         self.handle(runner::Event::Tick);
         holds_nothing(&self.runner);
         let stats = self.runner.stats();
-        assert_eq!(stats.opened, stats.answered + stats.aborted + stats.lost + stats.failed, "{stats:?}");
+        assert_eq!(
+            stats.opened,
+            stats.answered + stats.aborted + stats.lost + stats.failed + stats.asleep,
+            "{stats:?}"
+        );
         stats
     }
 }

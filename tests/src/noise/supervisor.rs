@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::given::supervisor::{
-    NOON, Records, actor, actor_record, alarm, event, greeted, runner_id, running, shows_runner, sleeps, stopped,
-    stops, took,
+    NOON, Records, actor, actor_record, alarm, event, greeted, greeted_hibernating, runner_id, running, shows_runner,
+    sleeps, stopped, stops, took,
 };
-use crate::wire::{relay_id, runner_key};
-use underpass_core::directory::{ActorChange, ActorRecord, ActorSeen, ActorState, RunnerId, RunnerSeen, RunnerState};
-use underpass_core::protocol::to_client::Command;
+use crate::wire::{GATEWAY, relay_id, runner_key};
+use underpass_core::directory::{
+    ActorChange, ActorKey, ActorRecord, ActorSeen, ActorState, DirectoryUnavailable, RunnerId, RunnerSeen, RunnerState,
+};
+use underpass_core::protocol::RequestId;
+use underpass_core::protocol::to_client::{Command, HibernatingRequest};
 use underpass_core::protocol::to_server::{self, StopCode};
 use underpass_core::supervisor::{Action, Config, Event};
 use underpass_core::{Machine, Supervisor, Time, supervisor};
@@ -34,6 +37,8 @@ pub struct World {
     routes: Vec<Event>,
     /// The starts that were sent: a life is started once on a connection.
     started: BTreeSet<(u64, String, u32)>,
+    /// The questions that the registry has not answered.
+    asked: Vec<ActorKey>,
 }
 
 impl World {
@@ -44,6 +49,7 @@ impl World {
             max_runners: 4,
             max_actors_per_runner: 2,
             max_held_events: 6,
+            max_restored: 3,
             actor_start: Duration::from_secs(2),
             unstarted_stop: Duration::from_secs(2),
             actor_stop_threshold: Duration::from_secs(2),
@@ -61,6 +67,7 @@ impl World {
             seen: Vec::new(),
             routes: Vec::new(),
             started: BTreeSet::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -130,7 +137,7 @@ impl World {
                 self.last += 1;
                 let number = 1 + self.noise.below(3) as u64;
                 self.open.insert(self.last, number);
-                greeted(self.last, number)
+                if self.noise.once_in(3) { greeted(self.last, number) } else { greeted_hibernating(self.last, number) }
             }
             1 if self.noise.once_in(6) => {
                 let connection = self.connection();
@@ -161,6 +168,7 @@ impl World {
                 took(connection, actor_id, generation, self.noise.below(2) as i64)
             }
             16..19 if !self.routes.is_empty() => self.routes.remove(0),
+            19..21 if !self.asked.is_empty() => self.answer(),
             21..28 if !self.changes.is_empty() => self.outcome(),
             28..32 if !self.seen.is_empty() => {
                 let seen = self.seen.remove(0);
@@ -171,6 +179,17 @@ impl World {
                 Event::Events { connection: self.connection(), events }
             }
         }
+    }
+
+    /// The registry answers one of the questions.
+    fn answer(&mut self) -> Event {
+        let actor = self.asked.remove(self.noise.below(self.asked.len()));
+        let socket = |number| HibernatingRequest { gateway_id: GATEWAY, request_id: RequestId([number as u8; 4]) };
+        let sockets = match self.noise.below(4) {
+            0 => Err(DirectoryUnavailable),
+            _ => Ok((0..self.noise.below(5)).map(socket).collect()),
+        };
+        Event::Registered { actor, sockets }
     }
 
     fn outcome(&mut self) -> Event {
@@ -199,6 +218,7 @@ impl World {
         }
         let stats = self.supervisor.stats();
         assert!(stats.actors <= 5 && stats.runners <= 4 + 5 && stats.held_events <= 4 * 6, "{stats:?}");
+        assert_eq!(stats.asking, self.asked.len(), "{stats:?}");
         assert!(stats.waiting + stats.hosted + stats.alarms <= stats.actors, "{stats:?}");
     }
 
@@ -209,7 +229,8 @@ impl World {
                 for command in commands {
                     let checkpoint = command.checkpoint;
                     match command.inner {
-                        Command::StartActor(_) => {
+                        Command::StartActor(start) => {
+                            assert!(start.hibernating_requests.len() <= 3, "more than it may name");
                             let life = (connection, checkpoint.actor_id.to_string(), checkpoint.generation);
                             assert!(self.started.insert(life), "started twice: {checkpoint:?}");
                         }
@@ -228,7 +249,14 @@ impl World {
             Action::FinishRoutes { actor, generation, .. } | Action::EndRoutes { actor, generation, .. } => {
                 self.routes.push(Event::RoutesEnded { actor, generation });
             }
-            Action::Registered { actor } => self.routes.push(Event::Registered { actor, sockets: Ok(Vec::new()) }),
+            Action::Registered { actor } => {
+                assert!(!self.asked.contains(&actor), "two questions at a time");
+                self.asked.push(actor);
+            }
+            Action::Restore { connection, sockets, left_out, .. } => {
+                assert!(self.open.contains_key(&connection), "restored on a connection that has ended");
+                assert!(!sockets.is_empty() || !left_out.is_empty());
+            }
             Action::ShowActors => {
                 let all = self.records.all().map(|(key, record)| (key.clone(), Some(record.clone())));
                 self.seen.extend(all.map(|(key, record)| ActorSeen { key, record }));
@@ -248,6 +276,10 @@ impl World {
         for connection in open {
             self.open.remove(&connection);
             self.handle(Event::Disconnected { connection });
+        }
+        while !self.asked.is_empty() {
+            let event = self.answer();
+            self.handle(event);
         }
         self.handle(Event::DirectoryBack);
         for number in 1..=5 {

@@ -64,6 +64,13 @@ pub fn message(place: usize, bytes: Bytes) -> Message {
     }
 }
 
+/// What a client says at a place of a WebSocket that can hibernate, in so many bytes.
+pub fn spoken(client: u32, place: u32, length: usize) -> Message {
+    let mut text = format!("c{client} m{place} ");
+    text.extend(core::iter::repeat_n('.', length.saturating_sub(text.len())));
+    if is_text_message(place as usize) { Message::Text(text.into()) } else { Message::Binary(text.into_bytes().into()) }
+}
+
 /// A pool of the fleet.
 pub fn pool(index: usize) -> underpass_core::directory::Pool {
     underpass_core::directory::Pool { name: format!("pool{index}").into(), ..wire::pool() }

@@ -36,6 +36,8 @@ pub struct Wire {
     names: HashMap<RequestName, ConnectionId>,
     /// Those that ever came to a connection: the bus may bring an opening again.
     brought: HashSet<(ConnectionId, RequestName)>,
+    /// Those that were open again on a connection.
+    restored: HashSet<(ConnectionId, RequestName)>,
 }
 
 /// What a frame on the bus is about.
@@ -60,21 +62,23 @@ impl Wire {
         (About::Wire(name), Ok(()))
     }
 
-    /// The bus brings a connection's relay a frame: it may open or close what may be answered.
-    pub fn relay_is_brought(&mut self, to: ConnectionId, frame: &Frame) -> About {
+    /// The bus brings a connection's relay a frame: it may open or close what may be answered. What it is about, and
+    /// whether it closes what is closed.
+    pub fn relay_is_brought(&mut self, to: ConnectionId, frame: &Frame) -> (About, bool) {
         let Ok(FromBus::Tunnel(Carried { message_id, word, .. })) = carry::from_bus(frame.clone(), Dialect::Underpass)
         else {
-            return About::Nobody;
+            return (About::Nobody, false);
         };
         let name = name(message_id);
+        let mut comes_late = false;
         if opens(&word) {
             if self.brought.insert((to, name)) {
                 self.open.insert((to, name));
             }
         } else if closes(&word) {
-            self.open.remove(&(to, name));
+            comes_late = !self.open.remove(&(to, name));
         }
-        About::Wire(name)
+        (About::Wire(name), comes_late)
     }
 
     /// A relay publishes something of a connection to a gateway. What it is about, and what is wrong with it.
@@ -86,9 +90,13 @@ impl Wire {
                 self.open.remove(&(of, name));
                 return (About::Wire(name), Ok(()));
             }
-            Ok(
-                ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_) | ToGateway::Restored(_),
-            ) => {
+            Ok(ToGateway::Restored(restored)) => {
+                let name = RequestName { gateway_id: restored.gateway_id, request_id: restored.request_id };
+                self.open.insert((of, name));
+                self.restored.insert((of, name));
+                return (About::Wire(name), Ok(()));
+            }
+            Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) => {
                 return (About::Nobody, Ok(()));
             }
             Err(error) => return (About::Nobody, Err(format!("a relay publishes what is none: {error}"))),
@@ -100,6 +108,17 @@ impl Wire {
             // An abort is the relay's own to say, whether there is a route or not.
             to_server::Kind::ResponseAbort => {
                 self.open.remove(&(of, name));
+                return (about, Ok(()));
+            }
+            // So is that a WebSocket sleeps; and again, if the bus did not take it.
+            to_server::Kind::WebSocketClose(close) if close.hibernate => {
+                self.open.remove(&(of, name));
+                return (about, Ok(()));
+            }
+            // What was handled before its route was closed is told behind that.
+            to_server::Kind::WebSocketMessageAck(_)
+                if self.brought.contains(&(of, name)) || self.restored.contains(&(of, name)) =>
+            {
                 return (about, Ok(()));
             }
             to_server::Kind::ResponseStart(start) => !start.stream,
@@ -152,7 +171,7 @@ fn opens(word: &ToClientWord) -> bool {
         | ToClientWord::RequestAbort
         | ToClientWord::WebSocketMessage
         | ToClientWord::WebSocketClose
-        | ToClientWord::Credit => false,
+        | ToClientWord::Credit { .. } => false,
     }
 }
 
@@ -163,6 +182,6 @@ fn closes(word: &ToClientWord) -> bool {
         | ToClientWord::WebSocketOpen { .. }
         | ToClientWord::RequestChunk { .. }
         | ToClientWord::WebSocketMessage
-        | ToClientWord::Credit => false,
+        | ToClientWord::Credit { .. } => false,
     }
 }

@@ -10,6 +10,7 @@ use underpass_core::protocol::Map;
 use underpass_core::{FailureCode, RequestKey, Time};
 
 use super::bytes::{Way, actor, body, farewell, has_taken_already, is_text_message, message, pool};
+use super::hibernation::Talk;
 use super::schedule::PATIENCE;
 use super::turn::{self, reading_time};
 use super::workload::{Answer, BodyPlan, ClientPlan, Closer, HttpPlan, Pieces, WebSocketPlan, Wish};
@@ -29,6 +30,8 @@ pub enum Step {
     Leave,
     /// It goes away if it has seen nothing new for too long.
     LoseHeart,
+    /// All is well again: it has its last words answered, and closes.
+    Finish,
 }
 
 /// What a client wants done.
@@ -57,6 +60,8 @@ pub struct Client {
     unread: VecDeque<usize>,
     unread_bytes: usize,
     last_news: Time,
+    /// What goes on on a WebSocket that can hibernate.
+    pub talk: Talk,
     /// How often its request was handed to a handler.
     pub deliveries: u32,
 }
@@ -87,6 +92,10 @@ pub enum End {
     GatewayDied,
     /// Its actor stopped, and its WebSocket with it.
     ActorStopped,
+    /// The next life of its actor knew nothing of its WebSocket.
+    NotRestored,
+    /// A message to its handler was missing.
+    Skipped,
 }
 
 impl Client {
@@ -102,6 +111,7 @@ impl Client {
                 (http.body.total(), down)
             }
             Wish::WebSocket(socket) => (socket.up.total(), socket.down.total()),
+            Wish::Hibernating(_) => (0, 0),
         };
         Client {
             up: body(plan.number, Way::Up, up),
@@ -118,6 +128,7 @@ impl Client {
             unread: VecDeque::new(),
             unread_bytes: 0,
             last_news: Time::ZERO,
+            talk: Talk::default(),
             deliveries: 0,
         }
     }
@@ -151,7 +162,7 @@ impl Client {
                     BodyPlan::Streamed(_) => Body::Stream,
                 }),
             ),
-            Wish::WebSocket(_) => ("GET", OpenKind::WebSocket),
+            Wish::WebSocket(_) | Wish::Hibernating(_) => ("GET", OpenKind::WebSocket),
         };
         let path = format!("/{}", self.plan.number).into();
         Open {
@@ -187,17 +198,23 @@ impl Client {
         let Some(key) = self.key.filter(|_| self.is_open()) else { return };
         match step {
             Step::Open => {}
+            Step::Send if let Wish::Hibernating(plan) = &self.plan.wish => {
+                self.talk.send(key, self.plan.number, plan, now, turn);
+            }
             Step::Send if self.is_paused && !has_taken_already(self.pieces_sent) => self.owes = true,
             Step::Send => self.send(key, turn),
             Step::Read => self.read(key, turn),
             Step::Close => {
-                turn.events.push(Event::WebSocketClose { key, close: Close::new(1000, "done") });
+                turn.events.push(Event::WebSocketClose { key, close: Talk::close() });
                 self.ended(End::Closed);
             }
             Step::Leave => {
                 turn.events.push(Event::ClientGone { key });
                 self.ended(End::Left);
             }
+            Step::Finish => self.talk.finishes(key, self.plan.number, turn),
+            // It is idle for minutes.
+            Step::LoseHeart if self.stage == Stage::Begun && matches!(self.plan.wish, Wish::Hibernating(_)) => {}
             Step::LoseHeart => {
                 let waited = now.since(self.last_news);
                 if waited < PATIENCE {
@@ -217,7 +234,9 @@ impl Client {
         let bytes = self.up.slice(self.sent..self.sent + length);
         let event = match &self.plan.wish {
             Wish::Http(_) => Event::RequestChunk { key, bytes, finish: is_last },
-            Wish::WebSocket(_) => Event::WebSocketMessage { key, message: message(self.pieces_sent, bytes) },
+            Wish::WebSocket(_) | Wish::Hibernating(_) => {
+                Event::WebSocketMessage { key, message: message(self.pieces_sent, bytes) }
+            }
         };
         turn.events.push(event);
         self.sent += length;
@@ -281,14 +300,21 @@ impl Client {
             Action::WebSocketOpened { .. } => {
                 self.expect_stage(Stage::Waiting, "an opened WebSocket", turn);
                 self.stage = Stage::Begun;
-                turn.later.push((self.pieces().gap, Step::Send));
+                match &self.plan.wish {
+                    Wish::Hibernating(plan) => self.talk.begins(plan, turn),
+                    Wish::WebSocket(_) | Wish::Http(_) => turn.later.push((self.pieces().gap, Step::Send)),
+                }
             }
             Action::WebSocketMessage { message, .. } => self.message(message, turn),
             Action::WebSocketClose { close, .. } => self.closed(&close, turn),
             Action::Failed { failure, .. } => self.ended(End::Failed(failure.code)),
-            Action::PauseSource { .. } => self.is_paused = true,
+            Action::PauseSource { .. } => {
+                self.is_paused = true;
+                self.talk.paces(true, turn);
+            }
             Action::ResumeSource { .. } => {
                 self.is_paused = false;
+                self.talk.paces(false, turn);
                 if core::mem::take(&mut self.owes) {
                     turn.later.push((Duration::ZERO, Step::Send));
                 }
@@ -329,10 +355,14 @@ impl Client {
 
     fn message(&mut self, message: Message, turn: &mut Turn) {
         self.expect_stage(Stage::Begun, "a message", turn);
+        if let Wish::Hibernating(plan) = &self.plan.wish {
+            self.talk.hears(self.plan.number, &message, plan.hears_in_order, turn);
+            return self.take(message.len(), turn);
+        }
         let (place, length) = (self.messages, message.len());
         let planned = match &self.plan.wish {
             Wish::WebSocket(socket) => socket.down.lengths.get(place).copied(),
-            Wish::Http(_) => None,
+            Wish::Http(_) | Wish::Hibernating(_) => None,
         };
         let is_text = matches!(message, Message::Text(_));
         if planned != Some(length) || is_text != is_text_message(place) {
@@ -354,6 +384,10 @@ impl Client {
         match code {
             Some(code) => self.ended(End::Failed(code)),
             None if reason == "actor.stopped" => self.ended(End::ActorStopped),
+            None if ["ws.meta_not_found_during_restore", "ws.not_restored"].contains(&reason) => {
+                self.ended(End::NotRestored);
+            }
+            None if reason == "ws.message_index_skip" => self.ended(End::Skipped),
             None if *close == farewell(self.plan.number) => self.clean_end(turn),
             None => turn.wrong(|| format!("a client sees the close of another: {close:?}")),
         }
@@ -376,6 +410,7 @@ impl Client {
         let is_clean = match &self.plan.wish {
             Wish::Http(http) => matches!(http.answer, Answer::Clean(_)),
             Wish::WebSocket(socket) => socket.closer == Closer::Handler && self.messages == socket.down.lengths.len(),
+            Wish::Hibernating(plan) => plan.closes_behind.is_some(),
         };
         if !is_clean || self.received != self.down.len() {
             turn.wrong(|| {
@@ -400,6 +435,7 @@ impl Client {
                 BodyPlan::None | BodyPlan::Whole(_) => &NONE,
             },
             Wish::WebSocket(socket) => &socket.up,
+            Wish::Hibernating(_) => &NONE,
         }
     }
 }

@@ -85,6 +85,8 @@ pub enum What {
         /// Which runner.
         pick: u64,
     },
+    /// Published runners acknowledge what they were never sent.
+    Misacknowledge,
     /// An actor with state ends, badly or of its own will.
     CrashActor {
         /// Which, and how.
@@ -143,6 +145,8 @@ pub enum Kind {
     Forge,
     /// [`What::Acknowledge`].
     Acknowledge,
+    /// [`What::Misacknowledge`].
+    Misacknowledge,
     /// [`What::CrashActor`].
     CrashActor,
     /// [`What::LullActor`].
@@ -153,7 +157,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 23] = [
         Kind::LoseAnswers,
         Kind::LoseRequests,
         Kind::Repeat,
@@ -173,6 +177,7 @@ impl Kind {
         Kind::SecondRunner,
         Kind::Forge,
         Kind::Acknowledge,
+        Kind::Misacknowledge,
         Kind::CrashActor,
         Kind::LullActor,
         Kind::SetAlarm,
@@ -182,7 +187,7 @@ impl Kind {
     pub fn may_cause(self, code: FailureCode) -> bool {
         use FailureCode as Code;
         let codes: &[Code] = match self {
-            Kind::Forge | Kind::Acknowledge | Kind::Repeat => &[],
+            Kind::Forge | Kind::Acknowledge | Kind::Misacknowledge | Kind::Repeat => &[],
             Kind::CrashActor | Kind::LullActor | Kind::SetAlarm => &[],
             Kind::Stall => &[
                 Code::NoRunner,
@@ -260,6 +265,7 @@ impl Kind {
             | Kind::SecondRunner
             | Kind::Forge
             | Kind::Acknowledge
+            | Kind::Misacknowledge
             | Kind::CrashActor
             | Kind::LullActor
             | Kind::SetAlarm => false,
@@ -290,6 +296,7 @@ impl What {
             What::SecondRunner(_) => Kind::SecondRunner,
             What::Forge { .. } => Kind::Forge,
             What::Acknowledge { .. } => Kind::Acknowledge,
+            What::Misacknowledge => Kind::Misacknowledge,
             What::CrashActor { .. } => Kind::CrashActor,
             What::LullActor { .. } => Kind::LullActor,
             What::SetAlarm { .. } => Kind::SetAlarm,
@@ -353,6 +360,7 @@ impl Fault {
             Kind::SecondRunner => What::SecondRunner(one_of(random, hosts.runners)),
             Kind::Forge => What::Forge { pick },
             Kind::Acknowledge => What::Acknowledge { pick },
+            Kind::Misacknowledge => What::Misacknowledge,
             Kind::CrashActor => What::CrashActor { pick },
             Kind::LullActor => What::LullActor { pick },
             Kind::SetAlarm => What::SetAlarm { pick },
@@ -377,6 +385,7 @@ impl Fault {
             | Kind::SecondRunner
             | Kind::Forge
             | Kind::Acknowledge
+            | Kind::Misacknowledge
             | Kind::CrashActor
             | Kind::LullActor
             | Kind::SetAlarm => Duration::from_millis(random.spread(1, 40_000)),

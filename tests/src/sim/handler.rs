@@ -126,7 +126,7 @@ impl Handler {
     pub fn websocket(key: RequestKey, client: &Client, turn: &mut Turn) -> Handler {
         match &client.plan.wish {
             Wish::WebSocket(plan) => turn.later.push((plan.thinking, Step::Answer)),
-            Wish::Http(_) => turn.wrong(|| "an HTTP client has a WebSocket".into()),
+            Wish::Http(_) | Wish::Hibernating(_) => turn.wrong(|| "another's client has a WebSocket".into()),
         }
         Handler::new(key, client)
     }
@@ -163,7 +163,7 @@ impl Handler {
                     turn.later.push((Duration::ZERO, Step::Send));
                 }
             }
-            other @ (Action::Request { .. } | Action::WebSocketOpen { .. }) => {
+            other @ (Action::Request { .. } | Action::WebSocketOpen { .. } | Action::WebSocketAsleep { .. }) => {
                 turn.wrong(|| format!("the same request again: {other:?}"));
             }
             // Those are not about a request.
@@ -175,7 +175,7 @@ impl Handler {
         let (place, length) = (self.messages, message.len());
         let planned = match &plan.wish {
             Wish::WebSocket(socket) => socket.up.lengths.get(place).copied(),
-            Wish::Http(_) => None,
+            Wish::Http(_) | Wish::Hibernating(_) => None,
         };
         let is_text = matches!(message, Message::Text(_));
         if planned != Some(length) || is_text != is_text_message(place) {
@@ -255,7 +255,7 @@ impl Handler {
             }
             Wish::WebSocket(socket) => match socket.welcome {
                 Welcome::Accepted => {
-                    turn.events.push(Event::WebSocketAccept { key });
+                    turn.events.push(Event::WebSocketAccept { key, can_hibernate: false });
                     self.stage = Stage::Sending;
                     turn.later.push((socket.down.gap, Step::Send));
                 }
@@ -265,6 +265,8 @@ impl Handler {
                 Welcome::Failed => turn.events.push(Event::HandlerFailed { key }),
                 Welcome::Ignored => self.stage = Stage::Thinking,
             },
+            // Keepers have those.
+            Wish::Hibernating(_) => {}
         }
     }
 
@@ -293,6 +295,7 @@ impl Handler {
                     self.stage = Stage::Done;
                 }
             }
+            Wish::Hibernating(_) => {}
         }
         self.sent += length;
         self.pieces_sent += 1;
@@ -306,6 +309,7 @@ fn reading(plan: &ClientPlan) -> Duration {
     match &plan.wish {
         Wish::Http(http) => http.reading,
         Wish::WebSocket(socket) => socket.reading,
+        Wish::Hibernating(_) => Duration::ZERO,
     }
 }
 
@@ -315,7 +319,7 @@ fn pieces(plan: &ClientPlan) -> &Pieces {
         Wish::Http(HttpPlan {
             answer: Answer::Clean(BodyPlan::Streamed(pieces)) | Answer::BreaksOff(pieces), ..
         }) => pieces,
-        Wish::Http(_) => &NONE,
+        Wish::Http(_) | Wish::Hibernating(_) => &NONE,
         Wish::WebSocket(socket) => &socket.down,
     }
 }

@@ -36,6 +36,7 @@ impl Fault {
             | What::DirectoryCutOff(_)
             | What::Drain(_)
             | What::SecondRunner(_)
+            | What::Misacknowledge
             | What::CrashActor { .. }
             | What::LullActor { .. }
             | What::SetAlarm { .. } => 0,
@@ -91,6 +92,7 @@ impl World<'_> {
             }
             What::Forge { pick } => self.forge(pick),
             What::Acknowledge { pick } => self.acknowledge(pick),
+            What::Misacknowledge => self.lies = true,
             What::CrashActor { pick } => self.actor_ends(pick),
             What::LullActor { pick } => self.actor_wishes(pick, None),
             What::SetAlarm { pick } => self.actor_wishes(pick, Some(lasts)),
@@ -110,6 +112,7 @@ impl World<'_> {
             What::Bus { host, .. } => self.at(*host, |world, node| world.network.reaches_bus(node, Reach::Whole)),
             What::Pause(host) => self.at(*host, |world, node| world.network.resume(node)),
             What::DirectoryAway => self.network.directory_away(false),
+            What::Misacknowledge => self.lies = false,
             What::DirectoryCutOff(host) => {
                 self.at(*host, |world, node| world.network.cut_off_from_directory(node, false));
             }
@@ -134,6 +137,7 @@ impl World<'_> {
         self.network.lose(Losses::default());
         self.network.repeat(0);
         self.network.directory_away(false);
+        self.lies = false;
         for place in 1..self.hosts.len() {
             let node = Node(place as u32);
             if self.network.is_alive(node) {

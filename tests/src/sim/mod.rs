@@ -7,6 +7,7 @@
 //! | `world`, `fleet/`, `mischief` | letting it happen: one file of `fleet/` joins a machine to the world |
 //! | `client`, `handler`, `bytes` | the model: both ends of each request know every byte that they may see |
 //! | `stateful`, `lives` | the pool whose actors have state: what a seed decides of it, and how its actors may live |
+//! | `hibernation/` | WebSockets that can hibernate: their clients, their handlers, and what must hold of them |
 //! | `checks`, `rest`, `rest_of_actors` | what must hold: on the wire, in the tables, when nothing should be open |
 //! | `trace`, `shrink`, `report` | finding out why not |
 //!
@@ -19,6 +20,7 @@ pub mod client;
 pub mod faults;
 mod fleet;
 pub mod handler;
+pub mod hibernation;
 pub mod lives;
 mod mischief;
 pub mod report;

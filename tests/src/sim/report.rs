@@ -2,6 +2,7 @@
 
 use core::fmt::Write;
 
+use super::hibernation::checks::Wakes;
 use super::schedule::Schedule;
 use super::shrink::shrink;
 use super::world::{self, Outcome};
@@ -11,23 +12,31 @@ const SHOWN: usize = 100;
 
 /// What is told of one run, in one line: the same for the same seed.
 pub fn line(seed: u64, outcome: &Outcome) -> String {
-    let Outcome { trace, whole, clients, lives, seen, lasted, violation, .. } = outcome;
+    let Outcome { trace, whole, clients, lives, wakes, seen, lasted, violation, .. } = outcome;
     let events = trace.inputs + trace.actions;
     let digest = trace.digest();
     let end = violation.as_ref().map_or("ok".into(), |violation| format!("FAILED: {violation}"));
     let seen: Vec<_> = seen.iter().map(|kind| format!("{kind:?}")).collect();
     let seen = if seen.is_empty() { "no faults".into() } else { seen.join(" ") };
+    let Wakes { restored, unknown, messages, repeats } = wakes;
+    let slept = if *wakes == Wakes::default() {
+        String::new()
+    } else {
+        format!(" {restored} wakes ({unknown} in vain), {messages} messages to sleepers ({repeats} again),")
+    };
     format!(
-        "seed {seed}: {end}; {whole} of {clients} whole, {lives} lives, {events} events in {lasted}, digest {digest:016x} ({seen})"
+        "seed {seed}: {end}; {whole} of {clients} whole, {lives} lives,{slept} {events} events in {lasted}, digest {digest:016x} ({seen})"
     )
 }
 
 /// All that helps to find out why a seed fails.
-pub fn failure(seed: u64) -> String {
-    let smallest = shrink(&Schedule::of(seed));
+pub fn failure(schedule: &Schedule) -> String {
+    let seed = schedule.seed;
+    let smallest = shrink(schedule);
     let outcome = world::run(&smallest, true);
     let mut text = format!("{}\n\n", line(seed, &outcome));
-    let _ = writeln!(text, "again: cargo run --release -p underpass-tests --bin sim -- --seed {seed}");
+    let only = if *schedule == Schedule::of(seed) { "" } else { " --hibernation" };
+    let _ = writeln!(text, "again: cargo run --release -p underpass-tests --bin sim -- --seed {seed}{only}");
     let _ = writeln!(text, "\na smaller schedule that still fails:");
     let fleet = &smallest.fleet;
     let _ = writeln!(text, "  {:?}, elders {:?}, {:?}", fleet.hosts, fleet.elders, fleet.published);

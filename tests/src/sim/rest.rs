@@ -16,8 +16,9 @@ impl World<'_> {
         let mut wrong = None;
         for process in self.gateways.iter().filter_map(|slot| slot.process.as_ref()) {
             let (stats, config) = (process.machine.stats(), &fleet.gateway);
-            let most = stats.open * 2 * (config.max_buffered + config.max_message);
-            if stats.open > config.max_requests || stats.buffered > most || stats.kept_bodies > config.max_kept_bodies {
+            let most = stats.open * (2 * (config.max_buffered + config.max_message) + config.max_pending_bytes);
+            let has_too_many = stats.open > config.max_requests || stats.registered > stats.open;
+            if has_too_many || stats.buffered > most || stats.kept_bodies > config.max_kept_bodies {
                 wrong = Some(format!("a gateway is over its limits: {stats:?}"));
             }
         }
@@ -38,7 +39,8 @@ impl World<'_> {
         }
         for process in self.runners.iter().filter_map(|slot| slot.process.as_ref()) {
             let (stats, config) = (process.machine.stats(), &fleet.runner);
-            let most = stats.open * 2 * (config.max_buffered + config.max_message);
+            let calls = stats.kv_open * config.max_message;
+            let most = stats.open * 2 * (config.max_buffered + config.max_message) + calls;
             if stats.open > config.max_requests || stats.buffered > most {
                 wrong = Some(format!("a runner is over its limits: {stats:?}"));
             }
@@ -62,7 +64,8 @@ impl World<'_> {
         for (index, slot) in self.gateways.iter().enumerate() {
             let Some(process) = &slot.process else { continue };
             let stats = process.machine.stats();
-            if (stats.open, stats.deadlines, stats.buffered) != (0, 0, 0) {
+            let hibernating = stats.registered + stats.leaving + stats.hibernating_actors + stats.untold;
+            if (stats.open, stats.deadlines, stats.buffered, hibernating) != (0, 0, 0, 0) {
                 wrong.push((About::Nobody, format!("gateway {index} still holds something: {stats:?}")));
             }
         }
@@ -73,7 +76,7 @@ impl World<'_> {
                 wrong.push((About::Client(client), format!("the handler of client {client} was told no end")));
             }
             let stats = process.machine.stats();
-            if (stats.open, stats.buffered) != (0, 0) {
+            if (stats.open, stats.buffered, stats.detached_sockets) != (0, 0, 0) {
                 wrong.push((About::Nobody, format!("runner {index} still holds something: {stats:?}")));
             }
         }
@@ -93,7 +96,7 @@ impl World<'_> {
     pub(super) fn all_are_ready(&mut self) {
         let fleet = &self.schedule.fleet;
         for place in 0..fleet.pools {
-            let expected = (0..fleet.hosts.runners).filter(|index| index % fleet.pools == place).count();
+            let expected = (0..fleet.stateless()).filter(|of| fleet.pool_of_runner(*of) == place).count();
             for index in 0..self.gateways.len() {
                 let Some(process) = &self.gateways[index].process else { continue };
                 let ready = process.machine.ready_runners(&pool(place));

@@ -1,6 +1,7 @@
 //! What must hold of actors with state when everything should have ended, and when all is over: the records, the
 //! runners and the supervisors tell the same.
 
+use bytestring::ByteString;
 use underpass_core::Machine;
 use underpass_core::bus::ConnectionId;
 use underpass_core::directory::{ActorRecord, ActorState, RunnerRecord};
@@ -12,10 +13,14 @@ use super::world::World;
 impl World<'_> {
     /// Every gateway knows every published runner again, and each runner's handlers have their ends.
     pub(super) fn published_are_ready(&mut self) {
-        if self.schedule.fleet.published.is_empty() {
+        let fleet = &self.schedule.fleet;
+        if !fleet.has_actors() {
             return;
         }
-        let running = self.published.iter().filter(|slot| slot.running().is_some()).count();
+        let ours = self.runners.iter().enumerate().filter(|(index, slot)| {
+            slot.running().is_some() && fleet.is_stateful(fleet.pool_of_runner(index % fleet.hosts.runners))
+        });
+        let running = self.published.iter().filter(|slot| slot.running().is_some()).count() + ours.count();
         let most = running + self.forgotten_runners();
         let pool = self.stateful_pool();
         let mut wrong = None;
@@ -23,7 +28,7 @@ impl World<'_> {
             let Some(process) = &slot.process else { continue };
             let ready = process.machine.ready_runners(&pool);
             if !(running..=most).contains(&ready) {
-                wrong = Some(format!("gateway {index} knows {ready} published runners, there are {running}"));
+                wrong = Some(format!("gateway {index} knows {ready} runners with state, there are {running}"));
             }
         }
         for (index, slot) in self.published.iter().enumerate() {
@@ -60,21 +65,15 @@ impl World<'_> {
         let mut running = 0;
         for (key, versioned) in self.network.actors() {
             let record = &versioned.record;
-            let hosts = self.published.iter().filter_map(|slot| slot.process.as_ref());
-            let hosts: Vec<_> =
-                hosts.filter_map(|process| Some((process, process.actors.get(&key.actor_id)?))).collect();
+            let hosts = self.hosts_of(&key.actor_id);
             match record.state {
                 ActorState::Running(runner) => {
                     running += 1;
-                    let is_here = |(process, hosted): &(&super::fleet::PublishedProcess, &super::fleet::Hosted)| {
-                        process.runner_id.as_deref() == Some(&*runner.to_string())
-                            && hosted.generation == record.generation
-                            && hosted.runs()
+                    let is_here = |(at, generation, runs): &(Option<ByteString>, u32, bool)| {
+                        at.as_deref() == Some(&*runner.to_string()) && *generation == record.generation && *runs
                     };
                     if hosts.len() != 1 || !hosts.iter().all(is_here) {
-                        let lives: Vec<_> =
-                            hosts.iter().map(|(process, hosted)| (&process.runner_id, hosted)).collect();
-                        wrong.push(format!("{} should run as {record:?}, and is there as {lives:?}", key.actor_id));
+                        wrong.push(format!("{} should run as {record:?}, and is there as {hosts:?}", key.actor_id));
                     }
                 }
                 ActorState::Sleeping if hosts.is_empty() && !self.is_overdue(record) => {}
@@ -95,6 +94,21 @@ impl World<'_> {
         }
     }
 
+    /// The runners that have an actor: their ids, which life it is there, and whether it has started and goes on.
+    fn hosts_of(&self, actor: &ByteString) -> Vec<(Option<ByteString>, u32, bool)> {
+        let published = self.published.iter().filter_map(|slot| slot.process.as_ref());
+        let published = published.filter_map(|process| {
+            let hosted = process.actors.get(actor)?;
+            Some((process.runner_id.clone(), hosted.generation, hosted.runs()))
+        });
+        let ours = self.runners.iter().filter_map(|slot| slot.process.as_ref());
+        let ours = ours.filter_map(|process| {
+            let guest = process.hosting.actors.get(actor)?;
+            Some((process.hosting.runner_id.clone(), guest.generation, guest.runs()))
+        });
+        published.chain(ours).collect()
+    }
+
     /// Whether an actor should have been woken long ago.
     fn is_overdue(&self, record: &ActorRecord) -> bool {
         record.alarm.is_some_and(|alarm| alarm + 5_000 < self.unix_ms())
@@ -106,6 +120,11 @@ impl World<'_> {
         for (index, slot) in self.published.iter().enumerate() {
             if let Some(process) = &slot.process {
                 wrong.push(format!("published runner {index} has not stopped, and has {:?}", process.actors));
+            }
+        }
+        for (index, slot) in self.runners.iter().enumerate() {
+            if let Some(process) = slot.process.as_ref().filter(|process| !process.hosting.actors.is_empty()) {
+                wrong.push(format!("runner {index} still has {:?}", process.hosting.actors));
             }
         }
         for (key, versioned) in self.network.actors() {

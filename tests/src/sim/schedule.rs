@@ -6,6 +6,7 @@ use underpass_core::{gateway, relay, runner};
 use underpass_transport_mem::sim::{self, BusConfig, Overflow, Path, Random, Silence, SocketConfig};
 
 use super::faults::{Fault, Hosts, Kind, What};
+use super::hibernation::plan::Manner;
 use super::stateful::PublishedPlan;
 use super::workload::{Answer, BodyPlan, ClientPlan, Sizes, Wish};
 
@@ -16,6 +17,9 @@ pub const WARM: Duration = Duration::from_secs(3);
 /// other.
 pub const SETTLE: Duration = Duration::from_secs(90);
 
+/// How long the clients may take whose WebSockets can hibernate, to have their last words.
+pub const FAREWELL: Duration = Duration::from_secs(90);
+
 /// How long the clients may take that come when all is well again.
 pub const PROBE: Duration = Duration::from_secs(45);
 
@@ -24,6 +28,9 @@ pub const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A seed with a request of more messages than a number can count: one in so many.
 const MARATHON: u64 = 250;
+
+/// A seed whose WebSockets can hibernate: one in so many.
+const HIBERNATING: u64 = 10;
 
 /// A seed in which nothing happens but that runners acknowledge, so that no other fault can be to blame: one in so
 /// many.
@@ -53,10 +60,14 @@ pub struct Fleet {
     pub pools: usize,
     /// Which runners say that they can do little: they get bodies whole and number nothing.
     pub elders: Vec<bool>,
-    /// The runners of the pool whose actors have state, which comes behind the others.
+    /// How many of the runners host actors: the last ones, in the pool whose actors have state.
+    pub hosting: usize,
+    /// The published runners of the pool whose actors have state, which comes behind the others.
     pub published: Vec<PublishedPlan>,
     /// By how much the clocks are off, in millionths, host by host: gateways, relays, runners.
     pub skews: Vec<i32>,
+    /// How actors nap, where WebSockets hibernate.
+    pub manner: Option<Manner>,
     /// For how long clients come and faults begin.
     pub busy: Duration,
     /// Whether limits are so tight that they are met.
@@ -74,8 +85,11 @@ pub struct Fleet {
 impl Schedule {
     /// What a seed decides.
     pub fn of(seed: u64) -> Schedule {
-        let mut random = Random::stream(seed, 1);
         let is_marathon = seed % MARATHON == MARATHON - 1;
+        if !is_marathon && Random::stream(seed, 7).once_in(HIBERNATING) {
+            return Schedule::hibernating(seed);
+        }
+        let mut random = Random::stream(seed, 1);
         let mut kinds = kinds(&mut random, is_marathon);
         if !is_marathon && Random::stream(seed, 5).once_in(ACKNOWLEDGED) {
             kinds = vec![Kind::Acknowledge];
@@ -142,7 +156,7 @@ fn kinds(random: &mut Random, is_marathon: bool) -> Vec<Kind> {
 }
 
 impl Fleet {
-    fn any(random: &mut Random, kinds: &[Kind]) -> Fleet {
+    pub(super) fn any(random: &mut Random, kinds: &[Kind]) -> Fleet {
         let hosts = Hosts {
             gateways: random.spread(1, 3) as usize,
             relays: random.spread(1, 3) as usize,
@@ -169,8 +183,10 @@ impl Fleet {
             hosts,
             pools,
             elders,
+            hosting: 0,
             published: Vec::new(),
             skews,
+            manner: None,
             busy: Duration::from_secs(random.spread(2, 30)),
             is_tight,
             gateway: gateway::Config {

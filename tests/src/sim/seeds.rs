@@ -11,6 +11,8 @@ use super::{Schedule, report, run};
 pub struct Options {
     /// Which seeds.
     pub wanted: Wanted,
+    /// Whether each is one of WebSockets that can hibernate.
+    pub hibernation: bool,
     /// On how many threads.
     pub threads: usize,
     /// Whether all that happens is told.
@@ -58,6 +60,7 @@ impl Options {
     pub fn read(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut options = Options {
             wanted: Wanted::Many { from: 0, count: 2_000 },
+            hibernation: false,
             threads: 2,
             traces: false,
             timing: false,
@@ -75,6 +78,7 @@ impl Options {
                 "--seed" => one = Some(value()?),
                 "--seeds" => number = value()?,
                 "--from" => first = value()?,
+                "--hibernation" => options.hibernation = true,
                 "--soak" => number = 1_000_000,
                 "--threads" => options.threads = value()?.max(1) as usize,
                 "--trace" => options.traces = true,
@@ -88,10 +92,15 @@ impl Options {
         Ok(options)
     }
 
+    /// What a seed decides.
+    pub fn schedule(&self, seed: u64) -> Schedule {
+        if self.hibernation { Schedule::hibernating(seed) } else { Schedule::of(seed) }
+    }
+
     /// Runs one seed and tells of it. Whether it passed.
     pub fn one(&self, seed: u64) -> bool {
         let started = Instant::now();
-        let outcome = run(&Schedule::of(seed), self.traces);
+        let outcome = run(&self.schedule(seed), self.traces);
         if self.traces {
             for line in outcome.trace.lines() {
                 println!("{line}");
@@ -100,7 +109,7 @@ impl Options {
         println!("{}", report::line(seed, &outcome));
         self.tell_time(started, outcome.trace.inputs, outcome.trace.actions, 1);
         if outcome.violation.is_some() {
-            println!("{}", report::failure(seed));
+            println!("{}", report::failure(&self.schedule(seed)));
         }
         outcome.violation.is_none()
     }
@@ -111,7 +120,7 @@ impl Options {
         let found = self.find();
         if self.first_only {
             if let Some(seed) = found.failed.first() {
-                let violation = run(&Schedule::of(*seed), false).violation;
+                let violation = run(&self.schedule(*seed), false).violation;
                 println!(
                     "first: {seed}\nwhy: {}",
                     violation.map_or_else(String::new, |violation| violation.to_string())
@@ -122,10 +131,10 @@ impl Options {
         }
         for seed in &found.failed {
             if !self.keeps_going {
-                println!("{}", report::failure(*seed));
+                println!("{}", report::failure(&self.schedule(*seed)));
                 break;
             }
-            println!("{}", report::line(*seed, &run(&Schedule::of(*seed), false)));
+            println!("{}", report::line(*seed, &run(&self.schedule(*seed), false)));
         }
         println!("{} seeds, {} failed", found.seeds, found.failed.len());
         self.tell_time(started, found.inputs, found.actions, found.seeds);
@@ -150,7 +159,7 @@ impl Options {
                         if seed >= from + count {
                             break;
                         }
-                        let outcome = run(&Schedule::of(seed), false);
+                        let outcome = run(&self.schedule(seed), false);
                         mine.seeds += 1;
                         mine.inputs += outcome.trace.inputs;
                         mine.actions += outcome.trace.actions;

@@ -26,17 +26,32 @@ pub struct PublishedPlan {
 }
 
 /// How many actors clients ask for in each pool.
-const ACTORS: u32 = 3;
+pub(in crate::sim) const ACTORS: u32 = 3;
 
 impl Fleet {
     /// Whether the actors of a pool have state.
     pub fn is_stateful(&self, pool: usize) -> bool {
-        pool == self.pools && !self.published.is_empty()
+        pool == self.pools && self.has_actors()
+    }
+
+    /// Whether there is a pool whose actors have state.
+    pub fn has_actors(&self) -> bool {
+        !self.published.is_empty() || self.hosting > 0
+    }
+
+    /// Which pool a runner of ours belongs to: the last ones host actors, the others take turns.
+    pub fn pool_of_runner(&self, of: usize) -> usize {
+        if of < self.stateless() { of % self.pools } else { self.pools }
+    }
+
+    /// How many runners of ours host no actors.
+    pub fn stateless(&self) -> usize {
+        self.hosts.runners - self.hosting
     }
 
     /// The pools, that of the published runners last.
     pub fn all_pools(&self) -> usize {
-        self.pools + usize::from(!self.published.is_empty())
+        self.pools + usize::from(self.has_actors())
     }
 }
 
@@ -123,6 +138,7 @@ impl Schedule {
                     | What::DirectoryCutOff(_)
                     | What::Forge { .. }
                     | What::Acknowledge { .. }
+                    | What::Misacknowledge
                     | What::CrashActor { .. }
                     | What::LullActor { .. }
                     | What::SetAlarm { .. } => {}
@@ -146,14 +162,14 @@ impl Schedule {
 }
 
 /// Whether messages get lost, or come again, of which only their numbers would tell.
-fn unnumbered(kind: Kind) -> bool {
+pub(super) fn unnumbered(kind: Kind) -> bool {
     [Kind::LoseAnswers, Kind::LoseRequests, Kind::Repeat, Kind::BusAway, Kind::BusCutOff].contains(&kind)
 }
 
 impl Kind {
     /// Whether it happens to actors only.
     pub fn is_of_actors(self) -> bool {
-        [Kind::CrashActor, Kind::LullActor, Kind::SetAlarm].contains(&self)
+        [Kind::CrashActor, Kind::LullActor, Kind::SetAlarm, Kind::Misacknowledge].contains(&self)
     }
 
     /// Whether the thresholds of relays, runners and the directory mean the same in spite of it.
@@ -174,7 +190,7 @@ impl Kind {
     pub fn may_cause_for_actors(self, code: FailureCode, is_websocket: bool) -> bool {
         use FailureCode as Code;
         match self {
-            Kind::Forge | Kind::Acknowledge | Kind::Repeat => false,
+            Kind::Forge | Kind::Acknowledge | Kind::Misacknowledge | Kind::Repeat => false,
             // What was open ends, and what comes waits for the next life.
             Kind::CrashActor => matches!(code, Code::RunnerFailed | Code::ActorStartTimeout | Code::Draining),
             // Exchanges end first; what comes waits, perhaps in vain.
@@ -221,7 +237,8 @@ impl Kind {
             | Kind::BusCutOff
             | Kind::CrashGateway
             | Kind::Forge
-            | Kind::Acknowledge => false,
+            | Kind::Acknowledge
+            | Kind::Misacknowledge => false,
         }
     }
 }

@@ -5,6 +5,8 @@ use core::time::Duration;
 use underpass_core::FailureCode;
 use underpass_transport_mem::sim::Random;
 
+use super::hibernation::HibernatingPlan;
+
 /// One client: one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientPlan {
@@ -31,6 +33,8 @@ pub enum Wish {
     Http(HttpPlan),
     /// A WebSocket.
     WebSocket(WebSocketPlan),
+    /// A WebSocket that can hibernate.
+    Hibernating(HibernatingPlan),
 }
 
 /// An HTTP exchange.
@@ -172,6 +176,7 @@ impl ClientPlan {
             match &mut plan.wish {
                 Wish::Http(http) => http.behave(),
                 Wish::WebSocket(socket) => socket.welcome = Welcome::Accepted,
+                Wish::Hibernating(_) => {}
             }
         }
         plan
@@ -277,6 +282,7 @@ impl ClientPlan {
                 Welcome::Refused | Welcome::Failed => code == FailureCode::RunnerFailed,
                 Welcome::Ignored => code == FailureCode::WebSocketOpenTimeout,
             },
+            Wish::Hibernating(_) => false,
         }
     }
 }

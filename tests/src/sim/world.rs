@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytestring::ByteString;
 use hashbrown::HashMap;
 use underpass_core::failure::RequestName;
+use underpass_core::protocol::GatewayId;
 use underpass_core::{FailureCode, Machine, RequestKey, Time, gateway, relay};
 use underpass_transport_mem::MemKv;
 use underpass_transport_mem::sim::{Happening, Network, Node, Random};
@@ -14,10 +15,12 @@ use underpass_transport_mem::sim::{Happening, Network, Node, Random};
 use super::checks::{Violation, Wire};
 use super::client::{self, Client, End};
 use super::faults::{Host, Kind};
-use super::fleet::{GatewayProcess, PublishedProcess, RelayProcess, RunnerProcess, Slot, published};
+use super::fleet::{GatewayProcess, PublishedProcess, RelayProcess, RunnerProcess, Slot, hosting, published};
 use super::handler;
+use super::hibernation::checks::Wakes;
+use super::hibernation::{Store, keeper};
 use super::lives::Lives;
-use super::schedule::{PROBE, SETTLE, Schedule};
+use super::schedule::{FAREWELL, PROBE, SETTLE, Schedule};
 use super::trace::{About, Line, Trace};
 use super::workload::Wish;
 
@@ -38,6 +41,12 @@ pub(super) enum Own {
     Handler(RequestKey, handler::Step),
     /// A published runner does something.
     Published(published::Step),
+    /// A life of an actor at a runner of ours does something.
+    Guest(hosting::Step),
+    /// The handler of a WebSocket that can hibernate does something.
+    Keeper(RequestKey, keeper::Step),
+    /// The directory finds that a gateway is no more.
+    Unclaim(GatewayId),
     /// The machines are told what Unix time it is.
     WallClock,
     /// A fault begins; so many times more.
@@ -55,6 +64,8 @@ pub(super) enum Own {
 pub(super) enum Phase {
     /// All faults end, what went comes back.
     Calm,
+    /// All is well again: clients whose WebSockets can hibernate have their last words, and close.
+    Farewell,
     /// Everything has ended; new clients come, who must be answered.
     Probe,
     /// They have been. Runners are drained,
@@ -78,6 +89,8 @@ pub struct Outcome {
     pub touched: Option<u32>,
     /// How many lives of actors began.
     pub lives: u64,
+    /// What went on with WebSockets that can hibernate.
+    pub wakes: Wakes,
     /// How many requests ended with everything that their handlers had for them.
     pub whole: u32,
     /// How many clients came.
@@ -109,6 +122,11 @@ pub(super) struct World<'a> {
     pub(super) forgotten: BTreeSet<ByteString>,
     /// What actors keep.
     pub(super) store: MemKv,
+    /// What they have saved of WebSockets that can hibernate.
+    pub(super) saved: Store,
+    pub(super) wakes: Wakes,
+    /// Whether published runners acknowledge what they were never sent.
+    pub(super) lies: bool,
     /// Whose request has which name.
     pub(super) named: HashMap<RequestName, u32>,
     /// Under which name each client's request went out last.
@@ -120,6 +138,7 @@ pub(super) struct World<'a> {
     pub(super) violation: Option<Violation>,
     pub(super) client_turn: client::Turn,
     pub(super) handler_turn: handler::Turn,
+    pub(super) keeper_turn: keeper::Turn,
 }
 
 /// Lets a schedule happen. With `keeps_lines`, its trace can be read. A panic is something found, too.
@@ -160,6 +179,9 @@ impl<'a> World<'a> {
             lives: Lives::default(),
             forgotten: BTreeSet::new(),
             store: MemKv::new(),
+            saved: Store::default(),
+            wakes: Wakes::default(),
+            lies: false,
             named: HashMap::new(),
             latest: HashMap::new(),
             seen: BTreeSet::new(),
@@ -168,6 +190,7 @@ impl<'a> World<'a> {
             violation: None,
             client_turn: client::Turn::default(),
             handler_turn: handler::Turn::default(),
+            keeper_turn: keeper::Turn::default(),
         }
     }
 
@@ -190,7 +213,7 @@ impl<'a> World<'a> {
         }
         self.remind(self.schedule.calm(), Own::Phase(Phase::Calm));
         self.remind(Duration::from_millis(500), Own::Look);
-        if hosts.published > 0 {
+        if self.schedule.fleet.has_actors() {
             self.remind(WALL_CLOCK_EVERY, Own::WallClock);
         }
     }
@@ -258,6 +281,17 @@ impl<'a> World<'a> {
                     self.published_steps(index, step);
                 }
             }
+            Own::Keeper(key, step) => {
+                if let Some(Host::Runner(index)) = self.hosts[node.0 as usize] {
+                    self.keeper_steps(index, key, step);
+                }
+            }
+            Own::Guest(step) => {
+                if let Some(Host::Runner(index)) = self.hosts[node.0 as usize] {
+                    self.guest_steps(index, step);
+                }
+            }
+            Own::Unclaim(gateway) => self.network.release_gateway(gateway),
             Own::WallClock => self.tell_wall_clock(),
             Own::Begin(index, again) => self.fault_begins(index, again),
             Own::End(index) => self.fault_ends(index),
@@ -271,18 +305,29 @@ impl<'a> World<'a> {
         self.phase.is_some()
     }
 
+    /// Whether all is well again, so that nothing may fail any more.
+    pub(super) fn is_farewell(&self) -> bool {
+        self.phase.is_some_and(|phase| phase != Phase::Calm)
+    }
+
     fn phase(&mut self, phase: Phase) {
         self.phase = Some(phase);
         self.note(None, About::Nobody, phase as u64, || format!("== {phase:?}"));
         match phase {
             Phase::Calm => {
                 self.mend();
-                self.remind(SETTLE, Own::Phase(Phase::Probe));
+                let next = if self.schedule.fleet.manner.is_some() { Phase::Farewell } else { Phase::Probe };
+                self.remind(SETTLE, Own::Phase(next));
+            }
+            Phase::Farewell => {
+                self.talks_finish();
+                self.remind(FAREWELL, Own::Phase(Phase::Probe));
             }
             Phase::Probe => {
                 self.nothing_is_open();
                 self.all_are_ready();
                 self.actors_are_at_rest();
+                self.sockets_are_at_rest();
                 for probe in &self.schedule.probes {
                     let after = self.random.up_to(Duration::from_secs(1));
                     self.network.own(self.director, after, Own::Client(probe.number, client::Step::Open));
@@ -319,6 +364,13 @@ impl<'a> World<'a> {
     pub(super) fn check_end(&mut self, number: u32) {
         let Some(client) = &self.clients[number as usize] else { return };
         let Some(end) = client.end() else { return };
+        if let Some(may) = self.may_end_hibernating(number, end) {
+            self.note(None, About::Client(number), 0x77, || format!("client {number} ended: {end:?}"));
+            if !may {
+                self.wrong(About::Client(number), || format!("nothing made client {number} end with {end:?}"));
+            }
+            return;
+        }
         let is_probe = self.schedule.probes.iter().any(|probe| probe.number == number);
         let is_tight = self.schedule.fleet.is_tight;
         if end == End::Failed(FailureCode::RunnerLost) && self.has_its_runner(number) {
@@ -326,19 +378,28 @@ impl<'a> World<'a> {
         }
         let Some(client) = &self.clients[number as usize] else { return };
         let plan = &client.plan;
-        let is_websocket = matches!(plan.wish, Wish::WebSocket(_));
+        let is_websocket = matches!(plan.wish, Wish::WebSocket(_) | Wish::Hibernating(_));
+        let naps = self.schedule.fleet.manner.is_some();
+        let may_stop = || naps || self.seen.iter().any(|kind| kind.may_stop_actors());
         let is_for_actor = self.schedule.fleet.is_stateful(plan.pool);
-        let may_at_actor =
-            |code| is_for_actor && self.seen.iter().any(|kind| kind.may_cause_for_actors(code, is_websocket));
+        // Actors that nap do what others are lulled to.
+        let lulled = naps.then_some(&Kind::LullActor);
+        let may_at_actor = |code| {
+            let mut kinds = self.seen.iter().chain(lulled);
+            // A streamed body that meets a nap can't be sent again.
+            let is_refused = naps && code == FailureCode::Draining;
+            is_for_actor && (is_refused || kinds.any(|kind| kind.may_cause_for_actors(code, is_websocket)))
+        };
         let may = match end {
             End::Whole | End::Closed => true,
             End::Failed(FailureCode::Overloaded) if is_tight => true,
             _ if is_probe => false,
             End::Left => plan.leaves.is_some(),
-            End::ActorStopped => is_for_actor && is_websocket && self.seen.iter().any(|kind| kind.may_stop_actors()),
+            End::ActorStopped => is_for_actor && is_websocket && may_stop(),
             End::Failed(code) if may_at_actor(code) => true,
             End::Failed(code) => plan.may_fail_with(code) || self.seen.iter().any(|kind| kind.may_cause(code)),
             End::LostHeart => self.seen.iter().any(|kind| kind.may_keep_waiting()),
+            End::NotRestored | End::Skipped => false,
             End::GatewayDied => self.seen.contains(&Kind::CrashGateway) || self.seen.contains(&Kind::Drain),
         };
         self.note(None, About::Client(number), 0x77, || format!("client {number} ended: {end:?}"));
@@ -394,6 +455,7 @@ impl<'a> World<'a> {
             whole: clients().filter(|client| matches!(client.end(), Some(End::Whole | End::Closed))).count() as u32,
             clients: clients().count() as u32,
             lives: self.lives.begun,
+            wakes: self.wakes,
             seen: self.seen,
             lasted: self.network.now(),
             violation: self.violation,

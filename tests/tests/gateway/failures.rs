@@ -10,7 +10,7 @@ use underpass_tests::given::gateway::gateway;
 use underpass_tests::wire::{headers, open};
 
 /// Code, HTTP status, close code: as the design has them.
-const CODES: [(FailureCode, &str, u16, u16); 16] = [
+const CODES: [(FailureCode, &str, u16, u16); 17] = [
     (FailureCode::BadTarget, "bad_target", 400, 1008),
     (FailureCode::BodyTooLarge, "body_too_large", 413, 1009),
     (FailureCode::MessageTooLarge, "message_too_large", 413, 1009),
@@ -24,6 +24,7 @@ const CODES: [(FailureCode, &str, u16, u16); 16] = [
     (FailureCode::BusLost, "bus_lost", 502, 1011),
     (FailureCode::ResponseStartTimeout, "response_start_timeout", 504, 1011),
     (FailureCode::WebSocketOpenTimeout, "websocket_open_timeout", 504, 1011),
+    (FailureCode::WebSocketAckTimeout, "websocket_ack_timeout", 504, 1011),
     (FailureCode::IdleTimeout, "idle_timeout", 504, 1011),
     (FailureCode::PingTimeout, "ping_timeout", 504, 1011),
     (FailureCode::Refused, "refused", 403, 1008),

@@ -10,6 +10,7 @@ mod ending;
 mod ends;
 mod failures;
 mod frames;
+mod hibernation;
 mod kept;
 mod misuse;
 mod opening;

@@ -9,6 +9,8 @@ mod drain;
 mod ends;
 mod forgetting;
 mod gateways;
+mod held;
+mod hibernation;
 mod kinds;
 mod kv;
 mod moving;

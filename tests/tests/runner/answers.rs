@@ -267,7 +267,7 @@ fn what_is_said_of_a_request_that_has_ended_is_ignored() {
         start(key, Body::None),
         chunk(key, zeros(1), true),
         Event::HandlerFailed { key },
-        Event::WebSocketAccept { key },
+        Event::WebSocketAccept { key, can_hibernate: false },
         Event::WebSocketMessage { key, message: Message::Text("".into()) },
         Event::WebSocketClose { key, close: Close::default() },
         Event::Consumed { key, bytes: 1 },

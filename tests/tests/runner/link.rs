@@ -421,7 +421,7 @@ fn the_loss_of_the_connection_ends_all_that_is_open_and_its_answers_go_nowhere()
         assert_eq!((story.machine.stats().open, story.machine.stats().lost), (0, 5));
         story.input(Event::ResponseStart { key: request, head: status(200), body: Body::None }).expect([]);
         story.input(Event::HandlerFailed { key: responding }).expect([]);
-        story.input(Event::WebSocketAccept { key: asking }).expect([]);
+        story.input(Event::WebSocketAccept { key: asking, can_hibernate: false }).expect([]);
         story.input(Event::WebSocketMessage { key: socket, message: message() }).expect([]);
         waits(&mut story);
         story.becomes_ready(Dialect::Underpass);
@@ -472,9 +472,15 @@ fn a_configuration_that_could_not_work_is_refused() {
         ("dial", Config { dial: Duration::ZERO, ..calm() }),
         ("init", Config { init: Duration::ZERO, ..calm() }),
         ("relay_silent", Config { relay_silent: Duration::ZERO, ..calm() }),
+        ("max_actors", Config { max_actors: 0, ..calm() }),
+        ("ack_every", Config { ack_every: 0, ..calm() }),
+        ("max_kv_calls", Config { max_kv_calls: 0, ..calm() }),
+        ("max_kv_bytes", Config { max_kv_bytes: 0, ..calm() }),
     ] {
         assert_eq!(refused(config), ConfigError::Zero(name));
     }
+    let most = Config { ack_every: 16_385, ..calm() };
+    assert_eq!(refused(most), ConfigError::TooLarge { setting: "ack_every", most: 16_384 });
     let order = Config { backoff_first: Duration::from_secs(6), ..calm() };
     assert_eq!(refused(order), ConfigError::Order { smaller: "backoff_first", larger: "backoff_most" });
     let as_long = Config { backoff_most: calm().backoff_first, ..calm() };

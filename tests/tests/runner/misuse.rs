@@ -41,7 +41,10 @@ fn an_exchange_is_no_websocket() {
         } else {
             story.misuse(chunk(key), OutOfTurn("a chunk before its answer began"));
         }
-        story.misuse(Event::WebSocketAccept { key }, OutOfTurn("an HTTP exchange taken as a WebSocket"));
+        story.misuse(
+            Event::WebSocketAccept { key, can_hibernate: false },
+            OutOfTurn("an HTTP exchange taken as a WebSocket"),
+        );
         story.misuse(text(key), OutOfTurn("a message for an HTTP exchange"));
         story.misuse(close(key), OutOfTurn("a close for an HTTP exchange"));
         story.asks(of(1, 0), Piece::RequestAbort).actions();
@@ -57,7 +60,7 @@ fn a_websocket_is_no_exchange() {
         story.misuse(start(key), OutOfTurn("an HTTP answer to a WebSocket"));
         story.misuse(chunk(key), OutOfTurn("a chunk of a body for a WebSocket"));
         if open {
-            story.misuse(Event::WebSocketAccept { key }, OutOfTurn("a WebSocket taken twice"));
+            story.misuse(Event::WebSocketAccept { key, can_hibernate: false }, OutOfTurn("a WebSocket taken twice"));
         } else {
             story.misuse(text(key), OutOfTurn("a message before its WebSocket was taken"));
         }
@@ -86,7 +89,7 @@ fn nothing_goes_behind_an_end_that_waits_for_credit() {
     story.input(close(key)).expect([]);
     story.misuse(text(key), OutOfTurn("a message behind the close of its WebSocket"));
     story.misuse(close(key), OutOfTurn("a second close of a WebSocket"));
-    story.misuse(Event::WebSocketAccept { key }, OutOfTurn("a WebSocket taken twice"));
+    story.misuse(Event::WebSocketAccept { key, can_hibernate: false }, OutOfTurn("a WebSocket taken twice"));
     story.misuse(start(key), OutOfTurn("an HTTP answer to a WebSocket"));
     // It has closed, and its failure comes too late to change that.
     story.input(Event::HandlerFailed { key }).expect([]);

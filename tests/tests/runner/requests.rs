@@ -93,9 +93,9 @@ fn a_websocket_is_handed_over_and_its_messages_and_close_follow() {
     let mut story = runner();
     let key = story.opens_websocket(1);
     story.asks(of(1, 1), text("é".as_bytes()));
-    story.expect([Action::WebSocketMessage { key, message: Message::Text("é".into()) }]);
+    story.expect([Action::WebSocketMessage { key, number: 1, message: Message::Text("é".into()) }]);
     story.asks(of(1, 2), Piece::WebSocketMessage(message(&[0xff], true)));
-    story.expect([Action::WebSocketMessage { key, message: Message::Binary(Bytes::from_static(&[0xff])) }]);
+    story.expect([Action::WebSocketMessage { key, number: 2, message: Message::Binary(Bytes::from_static(&[0xff])) }]);
     story.asks(of(1, 3), client_closes());
     story.expect([Action::WebSocketClose { key, close: Close::new(4000, "bye") }]);
     assert_eq!(story.machine.stats().aborted, 1);
@@ -107,7 +107,7 @@ fn messages_before_a_handler_took_its_websocket_are_handed_over_too() {
     let mut story = runner();
     let key = story.is_asked_for_websocket(1);
     story.asks(of(1, 1), text(b"early"));
-    story.expect([Action::WebSocketMessage { key, message: Message::Text("early".into()) }]);
+    story.expect([Action::WebSocketMessage { key, number: 1, message: Message::Text("early".into()) }]);
     story.asks(of(1, 2), client_closes());
     story.expect([Action::WebSocketClose { key, close: Close::new(4000, "bye") }]);
     story.drains_and_ends();
@@ -182,7 +182,7 @@ fn numbers_wrap_in_both_directions() {
     let key = story.opens_websocket(1);
     for number in 1..=66_000_u32 {
         story.asks(of(1, number as u16), text(b""));
-        story.expect([Action::WebSocketMessage { key, message: Message::Text("".into()) }]);
+        story.expect([Action::WebSocketMessage { key, number: number as u16, message: Message::Text("".into()) }]);
         story.input(Event::WebSocketMessage { key, message: Message::Text("".into()) });
         story.expect([answers(of(1, number as u16), Answer::WebSocketMessage(message(b"", false)))]);
         story.asks(of(1, 0), Piece::Credit(credit(64 * number))).expect([]);
@@ -198,7 +198,7 @@ fn the_numbers_of_a_relay_of_the_published_protocol_are_not_judged() {
     let key = story.opens_websocket(1);
     for number in [9, 9, 0] {
         story.asks(of(1, number), text(b"x"));
-        story.expect([Action::WebSocketMessage { key, message: Message::Text("x".into()) }]);
+        story.expect([Action::WebSocketMessage { key, number, message: Message::Text("x".into()) }]);
     }
     story.asks(of(1, 5), client_closes());
     assert_eq!(story.actions().len(), 1);

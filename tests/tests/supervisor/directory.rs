@@ -53,6 +53,19 @@ fn while_it_is_away_nobody_ages_and_then_everybodys_time_begins_anew() {
 }
 
 #[test]
+fn what_it_does_not_show_when_it_is_back_is_gone() {
+    let supervisor = Supervisor::new(Config::default(), relay_id(), Time::ZERO).expect("a configuration");
+    let mut story = Story::given(supervisor);
+    story.input(Event::WallClock { unix_ms: NOON }).input(Event::DirectoryBack).expect([]);
+    story.wants("a", 1).wants("b", 2).expect([]);
+    assert_eq!((story.machine.stats().actors, story.machine.stats().waiting), (2, 2));
+    story.input(Event::DirectoryAway).expect([]);
+    // The wish for the one was taken back meanwhile.
+    story.wants("b", 2).input(Event::DirectoryBack).expect([]);
+    assert_eq!((story.machine.stats().actors, story.machine.stats().waiting), (1, 1));
+}
+
+#[test]
 fn lives_go_on_while_it_is_away() {
     let mut story = with_actor();
     story.input(Event::DirectoryAway).expect([]);

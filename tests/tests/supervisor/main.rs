@@ -2,6 +2,7 @@
 
 mod directory;
 mod events;
+mod hibernation;
 mod left_out;
 mod placing;
 mod returning;

@@ -291,6 +291,7 @@ fn a_relay_to_which_a_runner_comes_takes_up_its_lives_from_their_records() {
         id: runner_id(1),
         key: underpass_tests::wire::runner_key("r1"),
         slots: 10,
+        hibernates: false,
         revision: underpass_core::directory::Revision(2),
     };
     story.input(Event::Greeted(greeting)).expect([]);
@@ -370,6 +371,7 @@ fn a_runner_that_comes_with_another_id_has_nothing_of_what_it_had() {
         id: runner_id(5),
         key: underpass_tests::wire::runner_key("r1"),
         slots: 2,
+        hibernates: false,
         revision: underpass_core::directory::Revision(1),
     };
     story.input(Event::Greeted(greeting)).expect([]);

@@ -114,7 +114,7 @@ impl World {
         let process = &mut self.runners[number as usize - 1];
         process.connection = Some((at, connection));
         let resent = process.actors.values().flat_map(|hosted| hosted.unacknowledged.iter().cloned()).collect();
-        self.handle(at, Event::Greeted(Greeted { connection, id, key, slots: 3, revision }));
+        self.handle(at, Event::Greeted(Greeted { connection, id, key, slots: 3, hibernates: true, revision }));
         self.handle(at, Event::Events { connection, events: resent });
         self.handle(at, Event::Answered { connection });
     }
@@ -205,6 +205,7 @@ impl World {
                 Action::Registered { actor } => {
                     self.events[at].push_back(Event::Registered { actor, sockets: Ok(Vec::new()) });
                 }
+                Action::Restore { actor, .. } => panic!("{actor:?} has no sockets"),
                 Action::ShowActors => panic!("there was room for all"),
                 Action::Log(_) => {}
             }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use underpass_core::bus::PublishError;
 use underpass_core::directory::{
-    Abilities, ActorRecord, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerRecord, RunnerState, Versioned,
+    Abilities, ActorRecord, ActorSeen, ActorState, ChangeOutcome, RegistryChange, Revision, RunnerRecord, RunnerState,
+    Versioned,
 };
 use underpass_core::gateway::{Config, Event};
 use underpass_core::http::{Body, Close, Message};
@@ -17,6 +18,7 @@ use underpass_tests::given::gateway::{
     Asked, aborts, chunk_sent, credit, gateway_with, give_back, published_abilities, publishes, request_start_with,
     small_config, zeros,
 };
+use underpass_tests::given::hibernation;
 use underpass_tests::given::supervisor::{actor, actor_record, runner_id};
 use underpass_tests::short;
 use underpass_tests::snapshot::Table;
@@ -32,7 +34,7 @@ type Stage = (Story<Gateway>, Asked, u16);
 /// A state, and how a request comes to be in it.
 type State = (&'static str, fn() -> Stage);
 
-const STATES: [State; 15] = [
+const STATES: [State; 21] = [
     ("waiting for an actor, the body streams", waiting_for_actor),
     ("waiting for an actor that would not take it", waiting_for_refusing_actor),
     ("waiting for another runner", waiting_for_another),
@@ -46,6 +48,12 @@ const STATES: [State; 15] = [
     ("awaiting a WebSocket that has sent a message", awaiting_websocket_early),
     ("open WebSocket", open_socket),
     ("closing WebSocket, a message waits for credit", closing),
+    ("awake, can hibernate, not in the registry yet", awake_unregistered),
+    ("awake, can hibernate, a message is not acknowledged", awake),
+    ("awake, can hibernate, closing behind a message that is not acknowledged", awake_closing),
+    ("asleep", asleep),
+    ("asleep, a message is kept", asleep_with_message),
+    ("asleep, its client has closed", asleep_closing),
     ("ended", ended),
     ("ended, but the bus did not take that", ending),
 ];
@@ -179,6 +187,46 @@ fn closing() -> Stage {
     (story, asked, next)
 }
 
+/// A WebSocket of an actor, whose runner grants ten bytes.
+fn awake_unregistered() -> Stage {
+    let mut story = gateway_with(config(), Abilities { stateless: false, ..abilities(10) });
+    story.input(shows_actor(1, running())).expect([]);
+    let asked = hibernation::opens(&mut story);
+    (story, asked, 1)
+}
+
+fn awake() -> Stage {
+    let (mut story, asked, next) = awake_unregistered();
+    story.input(hibernation::entered(asked)).expect([]);
+    story.input(Event::WebSocketMessage { key: asked.key, message: Message::Binary(zeros(5)) }).actions();
+    (story, asked, next)
+}
+
+fn awake_closing() -> Stage {
+    let (mut story, asked, next) = awake();
+    story.input(hibernation::client_closes(asked)).expect([]);
+    (story, asked, next)
+}
+
+fn asleep() -> Stage {
+    let (mut story, asked, _) = awake_unregistered();
+    story.input(hibernation::entered(asked)).expect([]);
+    story.hears(asked, 1, hibernation::sleeps()).expect([]);
+    (story, asked, 2)
+}
+
+fn asleep_with_message() -> Stage {
+    let (mut story, asked, _) = awake();
+    story.hears(asked, 1, hibernation::sleeps()).actions();
+    (story, asked, 2)
+}
+
+fn asleep_closing() -> Stage {
+    let (mut story, asked, next) = asleep();
+    story.input(hibernation::client_closes(asked)).expect([]);
+    (story, asked, next)
+}
+
 fn ended() -> Stage {
     let (mut story, asked, _) = responding();
     story.hears(asked, 1, response_chunk(b"", true)).actions();
@@ -205,6 +253,8 @@ fn answers() -> Vec<(&'static str, Kind)> {
         ("WebSocketOpen", Kind::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: false })),
         ("WebSocketMessage", text(b"text")),
         ("WebSocketMessage, not UTF-8", text(&[255])),
+        ("WebSocketOpen, can hibernate", hibernation::taken(true)),
+        ("WebSocketMessageAck 1", hibernation::ack(1)),
         ("WebSocketMessageAck", Kind::WebSocketMessageAck(to_server::WebSocketMessageAck { index: 0 })),
         ("WebSocketClose 1000", websocket_close(1000, false)),
         ("WebSocketClose 1001", websocket_close(1001, false)),
@@ -273,6 +323,15 @@ fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
         ("relay: it did not carry the opening", refused(asked)),
         ("relay: it has this route", route(id, 1)),
         ("relay: it has this route on another connection", route(id, 2)),
+        ("relay: restored on the same connection, the same life", hibernation::restored(asked, 1, 1)),
+        ("relay: restored on the same connection, the next life", hibernation::restored(asked, 1, 2)),
+        ("relay: restored on another connection, the same life", hibernation::restored(asked, 2, 1)),
+        ("relay: restored on another connection, the next life", hibernation::restored(asked, 2, 2)),
+        ("relay: restored, an earlier life", hibernation::restored(asked, 2, 0)),
+        ("registry: entered", hibernation::entered(asked)),
+        ("registry: not entered", hibernation::unavailable(RegistryChange::Enter(hibernation::socket(asked)))),
+        ("registry: left", hibernation::left(asked)),
+        ("registry: kept alive", hibernation::kept_alive()),
         ("directory: the same again", state(1, RunnerState::Ready)),
         ("directory: full", state(1, RunnerState::Full)),
         ("directory: draining", state(1, RunnerState::Draining)),
@@ -315,10 +374,24 @@ fn why_nothing_of_it(state: &str, event: &str) -> &'static str {
         "runner: Credit of ten" => "nothing waits for it",
         "runner: WebSocketMessageAck" => "nothing is kept to be acknowledged",
         "drain" => "it has its end, or has the time that it needs",
+        "relay: restored on the same connection, the same life"
+        | "relay: restored on the same connection, the next life" => "it is there, as it should",
+        "relay: restored on another connection, the same life" => "it goes there when its connection is lost",
+        "relay: restored on another connection, the next life" => "it goes there when the directory shows it",
+        "registry: not entered" if state.contains("not in the registry") => "it is asked for again in a second",
+        "registry: entered" if state.contains("not in the registry") => "it may sleep now",
+        _ if event.starts_with("registry") => "nothing was asked",
         _ if state.starts_with("ended") => "it has ended",
         _ if state.starts_with("closing") => "its client has closed and hears no more",
         "directory: it runs already" | "directory: it has slept before" | "directory: no answer" => "nothing was asked",
         "directory: the actor was set wanted" => "nothing was asked",
+        "runner: WebSocketMessageAck 1" => "it was kept, or nothing is",
+        _ if state.starts_with("asleep") && event.starts_with("runner") => "it sleeps, and hears no late words",
+        _ if state.starts_with("asleep, its client") && event.starts_with("client") => "its client has closed",
+        _ if state.starts_with("asleep") && event.starts_with("directory: the actor") => "it waits for a relay's word",
+        _ if state.starts_with("asleep") => "it is open on no connection",
+        _ if state.contains("closing behind") => "its client has closed and hears no more",
+        _ if state.starts_with("awake, can hibernate, a message") => "it falls asleep, or goes on",
         _ if event.contains("actor") && state.starts_with("waiting for an actor") => "it waits until the actor runs",
         _ if event.contains("actor") => "what is open goes on, and no actor was waited for",
         _ if state.starts_with("waiting") => "it is open on no connection",

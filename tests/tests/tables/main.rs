@@ -3,6 +3,7 @@
 //! With `UPDATE_SNAPSHOTS=1` in the environment the tables are written anew.
 
 mod gateway;
+mod hosting;
 mod relay;
 mod runner;
 mod supervisor;

@@ -5,20 +5,22 @@ use underpass_core::bus::{ConnectionId, PublishError, Rejected, RelayId};
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerRecord, RunnerSeen, RunnerState, Versioned};
 use underpass_core::http::Close;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponseData};
-use underpass_core::protocol::to_client::AckEvents;
+use underpass_core::protocol::to_client::{AckEvents, HibernatingRequest};
 use underpass_core::protocol::to_gateway::RefusedReason;
 use underpass_core::protocol::to_server::AckCommands;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::{self, Kind as Answer};
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage};
-use underpass_core::protocol::{Dialect, ToRunner, ToServer, to_runner};
+use underpass_core::protocol::{Dialect, ToRunner, ToServer, Version, to_runner};
 use underpass_core::relay::{Action, Config, Event};
 use underpass_core::{Frame, Relay};
 use underpass_tests::given::gateway::credit;
+use underpass_tests::given::hosting::hosting_with;
 use underpass_tests::given::relay::{
     METADATA, REQUEST, answers_ping, calm, hello, init, names, of_another_gateway, of_request, pong, publishes,
     refuses, relay, relay_with, small_config, start, tells_of_end, websocket_open,
 };
+use underpass_tests::given::restoring;
 use underpass_tests::short;
 use underpass_tests::snapshot::Table;
 use underpass_tests::story::Story;
@@ -270,10 +272,11 @@ fn a_connection_at_its_relay_does_as_its_table_says() {
     table.is_as_in("relay-connection.txt");
 }
 
-const ROUTES: [State; 7] = [
+const ROUTES: [State; 8] = [
     ("no route", patient),
     ("route of an exchange", || with_route(start(None))),
     ("route of a WebSocket", || with_route(websocket_open())),
+    ("route of a WebSocket that slept", route_restored),
     ("route of an exchange, the outbox blocked", route_blocked),
     ("route of a WebSocket, as much waits as may", route_full),
     ("closed route", route_closed),
@@ -292,6 +295,14 @@ fn with_route(opening: Piece) -> Story<Relay> {
     let mut story = patient();
     story.opens_route(of_request(0), opening);
     story
+}
+
+/// Of a published runner whose actors have state: credit is no word of its protocol.
+fn route_restored() -> Story<Relay> {
+    let mut hosting = hosting_with(restoring::patient());
+    let slept = HibernatingRequest { gateway_id: GATEWAY, request_id: REQUEST };
+    hosting.takes_in(1, "a", Version::V7).registers("default", vec![slept]).runs(1, "default");
+    hosting.story
 }
 
 fn route_blocked() -> Story<Relay> {
@@ -371,6 +382,10 @@ fn route_events() -> Vec<(&'static str, Event)> {
         ),
         ("bus: a pong came back, full", word_back(answers_ping(1, of_request(0), 0), PublishError::Full)),
         ("bus: a route's name came back, full", word_back(names(1, of_request(0)), PublishError::Full)),
+        (
+            "bus: the word of a restore came back, full",
+            word_back(restoring::wakes(1, of_request(0), 1), PublishError::Full),
+        ),
         ("bus: an end came back, full", word_back(tells_of_end(1, of_request(0)), PublishError::Full)),
         ("bus: nobody listens at the gateway", Event::NoResponders { gateway: GATEWAY }),
         ("outbox: blocked", Event::PeerBlocked { connection: 1 }),

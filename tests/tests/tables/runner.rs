@@ -332,7 +332,7 @@ fn request_events(key: RequestKey, next: u16) -> Vec<(&'static str, Event)> {
         ("handler: chunk, the last", chunk(key, 5, true)),
         ("handler: chunk over the limit of whole bodies", chunk(key, 101, false)),
         ("handler: failed", Event::HandlerFailed { key }),
-        ("handler: takes the WebSocket", Event::WebSocketAccept { key }),
+        ("handler: takes the WebSocket", Event::WebSocketAccept { key, can_hibernate: false }),
         ("handler: message", message_of(5)),
         ("handler: message of all credit", message_of(10)),
         ("handler: message over the limit", message_of(101)),

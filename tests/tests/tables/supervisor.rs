@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use underpass_core::Supervisor;
-use underpass_core::directory::{ActorRecord, ActorSeen, ActorState, ChangeOutcome, Revision, RunnerState, Versioned};
+use underpass_core::directory::{
+    ActorRecord, ActorSeen, ActorState, ChangeOutcome, DirectoryUnavailable, Revision, RunnerState, Versioned,
+};
 use underpass_core::protocol::to_server::{self, StopCode};
 use underpass_core::supervisor::{Config, Event};
 use underpass_tests::given::supervisor::{
-    NOON, actor, actor_record, alarm, event, greeted, runner_id, running, shows, shows_runner, sleeps, stopped, stops,
-    supervisor, supervisor_with, took, with_actor,
+    NOON, actor, actor_record, alarm, event, greeted, greeted_hibernating, registered, runner_id, running, shows,
+    shows_runner, sleeps, stopped, stops, supervisor, supervisor_with, took, with_actor,
 };
 use underpass_tests::short;
 use underpass_tests::snapshot::Table;
@@ -17,7 +19,7 @@ use underpass_tests::story::Story;
 /// A state, and how the actor `a` comes to be in it. Its generation is 1, the last event was 5, the last revision 10.
 type State = (&'static str, fn() -> Story<Supervisor>);
 
-const STATES: [State; 20] = [
+const STATES: [State; 23] = [
     ("not known", supervisor),
     ("asleep, its alarm is set", || shown(ActorRecord { alarm: Some(NOON + 60_000), ..of(ActorState::Sleeping) })),
     ("backing off", || shown(ActorRecord { crashes: 1, ..of(ActorState::Wanted) })),
@@ -25,10 +27,13 @@ const STATES: [State; 20] = [
     ("elsewhere", || shown(actor_record(1, ActorState::Running(runner_id(2))))),
     ("being claimed", || shown(of(ActorState::Wanted))),
     ("being claimed, the directory is away", claiming_again),
+    ("starting, the registry is asked", asking),
+    ("starting, the registry is away", || without_registry(asking())),
     ("starting", starting),
     ("starting, its runner is away", || away(starting())),
     ("starting, its runner has not answered", || back(starting())),
     ("running", runs),
+    ("running, the registry is asked", going_on),
     ("running, its record is being changed", changing),
     ("running, its runner is away", || away(runs())),
     ("running, its runner has not answered", || back(runs())),
@@ -61,6 +66,34 @@ fn claiming_again() -> Story<Supervisor> {
     let mut story = shown(of(ActorState::Wanted));
     story.outcome("a", ChangeOutcome::Unavailable).actions();
     story
+}
+
+/// Its runner's WebSockets can hibernate.
+fn asking() -> Story<Supervisor> {
+    let mut story = supervisor_with(Config::default());
+    story.input(greeted_hibernating(1, 1)).expect([]);
+    story.input(Event::Answered { connection: 1 }).expect([]);
+    story.wants("a", 9).actions();
+    story.stores("a", 10).actions();
+    story
+}
+
+fn without_registry(mut story: Story<Supervisor>) -> Story<Supervisor> {
+    story.input(unavailable()).actions();
+    story
+}
+
+/// Its runner has come back and announced it.
+fn going_on() -> Story<Supervisor> {
+    let mut story = away(runs());
+    story.input(greeted_hibernating(1, 1)).expect([]);
+    story.says("a", 1, 5, running()).expect([]);
+    story.input(Event::Answered { connection: 1 }).actions();
+    story
+}
+
+fn unavailable() -> Event {
+    Event::Registered { actor: actor("a"), sockets: Err(DirectoryUnavailable) }
 }
 
 fn starting() -> Story<Supervisor> {
@@ -164,6 +197,9 @@ fn events() -> Vec<(&'static str, Event)> {
         ("directory shows no record", Event::Actor(ActorSeen { key: actor("a"), record: None })),
         ("directory shows the runner elsewhere", shows_runner(1, 30, Some(7), RunnerState::Ready)),
         ("directory shows the runner away", shows_runner(1, 30, None, RunnerState::Ready)),
+        ("registry: no sockets", registered("a", &[])),
+        ("registry: two sockets", registered("a", &[1, 2])),
+        ("registry: unavailable", unavailable()),
         ("directory away", Event::DirectoryAway),
         ("directory back", Event::DirectoryBack),
         ("tick", Event::Tick),

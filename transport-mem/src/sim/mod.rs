@@ -22,7 +22,8 @@
 //! let frame = Frame::new(b"hello", "world".into(), None);
 //! network.publish(relay, Publication { to: Subject::Gateway(id), reply_to: None, frame: frame.clone() })?;
 //!
-//! let delivered = Happening::Delivered { node: gateway, from: relay, to: Subject::Gateway(id), frame };
+//! let delivered =
+//!     Happening::Delivered { node: gateway, from: relay, to: Subject::Gateway(id), reply_to: None, frame };
 //! assert_eq!(network.next(), Some(delivered));
 //! assert_eq!(network.next(), None);
 //! assert!(network.now().as_micros() >= 200, "the bus took its time");

@@ -11,7 +11,8 @@ use thiserror::Error;
 use underpass_core::RequestKey;
 use underpass_core::runner::Event;
 
-use super::outlets::{Delivery, Outlets};
+use super::handler::Delivery;
+use super::outlets::Outlets;
 use crate::driver::Driver;
 use crate::queue::Receiver;
 
@@ -90,7 +91,7 @@ impl http_body::Body for Body {
                         }
                     }
                     // Nothing else comes of a body but its early end.
-                    Some(Delivery::Message(_) | Delivery::Close(_)) | None => {
+                    Some(Delivery::Message { .. } | Delivery::Close(_) | Delivery::Asleep) | None => {
                         stream.finished = true;
                         return Poll::Ready(Some(Err(BodyError)));
                     }

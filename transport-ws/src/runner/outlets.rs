@@ -1,99 +1,34 @@
 //! What is around a runner: its link to the relay, and a queue for each request.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::sync::watch;
-use underpass_core::http::{Body as WireBody, Close, Message, RequestHead};
-use underpass_core::runner::{Action, Event, StopReason};
+use underpass_core::http::Body as WireBody;
+use underpass_core::runner::{Action, ActorLife, Event, Sleeping, StopReason};
 use underpass_core::{RequestKey, Runner};
 
+use super::actors::{ActorContext, Lives, Work};
 use super::body::Body;
-use super::request::Answering;
+use super::handler::{Delivery, Outlet};
+use super::hibernating::SleepingSocket;
+use super::request::{Answering, Arrival};
+use super::socket::Socket;
 use super::websocket::Pending;
 use crate::driver::{self, Driver, Effects, Task};
-use crate::gate::Gate;
 use crate::outbox::Outbox;
 use crate::queue::{Receiver, Sender, queue};
 
-/// What a handler is to be told.
-#[derive(Debug)]
-pub(super) enum Delivery {
-    /// The request's body goes on; `finish` says whether these bytes are its last.
-    Chunk { bytes: Bytes, finish: bool },
-    /// A message came.
-    Message(Message),
-    /// The client closed the WebSocket.
-    Close(Close),
-}
-
-impl Delivery {
-    /// How much it takes of its client's credit, bytes.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Delivery::Chunk { bytes, .. } => bytes.len(),
-            Delivery::Message(message) => message.len(),
-            Delivery::Close(_) => 0,
-        }
-    }
-}
-
-/// Between the machine and one request's handler.
-#[derive(Debug)]
-pub(super) struct Handler {
-    /// In front of what it sends.
-    pub(super) gate: Gate,
-    /// Opens when the handler is to stop.
-    pub(super) stop: Gate,
-    /// Whether its WebSocket was closed, by either side.
-    pub(super) closed: AtomicBool,
-    /// Whether it has taken its WebSocket.
-    pub(super) accepted: AtomicBool,
-}
-
-/// Toward one request's handler. What waits in its queue is bounded by the credit that the runner gave the gateway.
-/// Dropping it stops the handler.
-pub(super) struct Outlet {
-    deliveries: Sender<Delivery>,
-    handler: Arc<Handler>,
-}
-
-impl Outlet {
-    fn new(deliveries: Sender<Delivery>) -> (Self, Arc<Handler>) {
-        let handler = Arc::new(Handler {
-            gate: Gate::default(),
-            stop: Gate::default(),
-            closed: AtomicBool::new(false),
-            accepted: AtomicBool::new(false),
-        });
-        handler.stop.shut();
-        (Outlet { deliveries, handler: handler.clone() }, handler)
-    }
-}
-
-impl Drop for Outlet {
-    fn drop(&mut self) {
-        self.handler.closed.store(true, Ordering::Release);
-        [self.handler.stop.open(), self.handler.gate.open()].into_iter().flatten().for_each(|waker| waker.wake());
-    }
-}
-
 /// The user's handlers.
 pub(super) trait Handlers: Send + 'static {
-    /// A task that answers a request.
-    fn request(&mut self, arrival: Arrival, body: Body, answering: Answering) -> Task;
+    /// A task that does what came for no actor that lives here.
+    fn work(&mut self, work: Work) -> Task;
 
-    /// A task that takes a WebSocket or refuses it.
-    fn websocket(&mut self, arrival: Arrival, socket: Pending) -> Task;
-}
-
-/// A request, less its body.
-pub(super) struct Arrival {
-    pub(super) actor_id: ByteString,
-    pub(super) head: RequestHead,
+    /// A task that leads an actor through its life.
+    fn live(&mut self, actor: ActorContext, sockets: Vec<SleepingSocket>, work: Receiver<Work>) -> Task;
 }
 
 /// To the task that keeps the links: open one.
@@ -128,6 +63,8 @@ pub(super) struct Outlets {
     pub(super) dials: Sender<Dial>,
     /// A request is in here until it is aborted, or its handler is done.
     pub(super) requests: HashMap<RequestKey, Outlet>,
+    /// The actors that live here.
+    pub(super) lives: Lives,
     pub(super) status: watch::Sender<Status>,
     /// Whether this runner is over, so that no handler is started any more.
     pub(super) over: bool,
@@ -179,20 +116,22 @@ impl driver::Outlets for Outlets {
                 let (outlet, handler) = Outlet::new(sender);
                 self.requests.insert(key, outlet);
                 let answering = Answering::new(key, driver, handler);
-                effects.spawn(self.handlers.request(Arrival { actor_id, head }, body, answering));
+                let arrival = Arrival { actor_id: actor_id.clone(), head };
+                self.give(&actor_id, Work::Request { arrival, body, answering }, effects);
             }
-            Action::WebSocketOpen { key, actor_id, head } => {
+            Action::WebSocketOpen { key, actor_id, head, socket: id } => {
                 let Some(driver) = self.driver.upgrade().filter(|_| !self.over) else { return };
-                let (sender, messages) = queue();
-                let (outlet, handler) = Outlet::new(sender);
-                self.requests.insert(key, outlet);
-                let socket = Pending::new(key, driver, handler, messages);
-                effects.spawn(self.handlers.websocket(Arrival { actor_id, head }, socket));
+                let (socket, messages) = self.socket(key, driver, self.lives.current(&actor_id));
+                let arrival = Arrival { actor_id: actor_id.clone(), head };
+                let socket = Pending::new(socket, id, messages);
+                self.give(&actor_id, Work::WebSocket { arrival, socket }, effects);
             }
             Action::RequestChunk { key, bytes, finish } => {
                 self.deliver(key, Delivery::Chunk { bytes, finish }, effects);
             }
-            Action::WebSocketMessage { key, message } => self.deliver(key, Delivery::Message(message), effects),
+            Action::WebSocketMessage { key, number, message } => {
+                self.deliver(key, Delivery::Message { number, message }, effects);
+            }
             Action::WebSocketClose { key, close } => match self.requests.get(&key) {
                 Some(Outlet { handler, .. }) if handler.accepted.load(Ordering::Acquire) => {
                     handler.closed.store(true, Ordering::Release);
@@ -201,6 +140,17 @@ impl driver::Outlets for Outlets {
                     self.deliver(key, Delivery::Close(close), effects);
                 }
                 // The handler has not taken it, and cannot learn from it that nobody waits any more.
+                Some(_) => drop(self.requests.remove(&key)),
+                None => {}
+            },
+            Action::WebSocketAsleep { key } => match self.requests.get(&key) {
+                Some(Outlet { handler, .. }) if handler.accepted.load(Ordering::Acquire) => {
+                    handler.asleep.store(true, Ordering::Release);
+                    handler.closed.store(true, Ordering::Release);
+                    effects.wake(handler.gate.open());
+                    self.deliver(key, Delivery::Asleep, effects);
+                }
+                // Its actor has not gone on with it.
                 Some(_) => drop(self.requests.remove(&key)),
                 None => {}
             },
@@ -215,6 +165,19 @@ impl driver::Outlets for Outlets {
                     effects.wake(outlet.handler.gate.open());
                 }
             }
+            Action::StartActor { actor, config, sockets } => {
+                let Some(driver) = self.driver.upgrade().filter(|_| !self.over) else { return };
+                let sockets = sockets.into_iter().map(|sleeping| self.sleeping(sleeping, &driver, &actor)).collect();
+                let (sender, work) = queue();
+                self.lives.begin(actor.clone(), sender);
+                effects.spawn(self.handlers.live(ActorContext::new(actor, config, driver), sockets, work));
+            }
+            Action::StopActor { actor } => {
+                if let Ok(waker) = self.lives.give(&actor.actor_id, Some(actor.generation), Work::Stop) {
+                    effects.wake(waker);
+                }
+            }
+            Action::KvAnswered { number, answer } => self.lives.answered(number, answer),
             Action::Stopped(reason) => {
                 tracing::info!(?reason, "this runner has stopped");
                 self.status.send_modify(|status| *status = Status { ready: false, stopped: Some(reason) });
@@ -232,6 +195,32 @@ impl driver::Outlets for Outlets {
 }
 
 impl Outlets {
+    /// Has something done by the actor that it is for; where none has state, by whoever serves them all.
+    fn give(&mut self, actor_id: &ByteString, work: Work, effects: &mut Effects<Event>) {
+        match self.lives.give(actor_id, None, work) {
+            Ok(waker) => effects.wake(waker),
+            Err(work) => effects.spawn(self.handlers.work(work)),
+        }
+    }
+
+    fn socket(
+        &mut self,
+        key: RequestKey,
+        driver: Arc<Driver<Outlets>>,
+        life: Option<ActorLife>,
+    ) -> (Socket, Receiver<Delivery>) {
+        let (sender, messages) = queue();
+        let (outlet, handler) = Outlet::new(sender);
+        self.requests.insert(key, outlet);
+        (Socket { key, driver, handler, life }, messages)
+    }
+
+    fn sleeping(&mut self, sleeping: Sleeping, driver: &Arc<Driver<Outlets>>, life: &ActorLife) -> SleepingSocket {
+        let Sleeping { key, socket: id } = sleeping;
+        let (socket, messages) = self.socket(key, driver.clone(), Some(life.clone()));
+        SleepingSocket::new(id, socket, messages)
+    }
+
     fn deliver(&self, key: RequestKey, delivery: Delivery, effects: &mut Effects<Event>) {
         let Some(outlet) = self.requests.get(&key) else { return };
         match outlet.deliveries.push(delivery) {

@@ -1,22 +1,29 @@
 //! HTTP requests, from their arrival to the handler's answer.
 
 use std::fmt::Display;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
-use tower_service::Service;
 use underpass_core::RequestKey;
 use underpass_core::http::{Body as WireBody, RequestHead, ResponseHead, end_to_end, join_fields, split_fields};
 use underpass_core::runner::Event;
 
 use super::Actor;
 use super::body::Body;
-use super::outlets::{Arrival, Handler, Outlets};
+use super::handler::Handler;
+use super::outlets::Outlets;
 use crate::driver::Driver;
+
+/// A request, less its body.
+pub(super) struct Arrival {
+    pub(super) actor_id: ByteString,
+    pub(super) head: RequestHead,
+}
 
 /// The right to answer a request. Dropping it unused tells the runner that the handler failed.
 pub(super) struct Answering {
@@ -64,26 +71,23 @@ pub(super) fn request<T>(arrival: Arrival, body: T) -> Result<Request<T>, &'stat
 }
 
 /// Has a request answered, until the answer is out or no longer wanted.
-pub(super) async fn answer<S, B>(
-    mut service: S,
+pub(super) async fn answer<F, B>(
+    call: impl FnOnce(Request<Body>) -> F,
     arrival: Arrival,
     body: Body,
     mut answering: Answering,
     max_chunk: usize,
 ) where
-    S: Service<Request<Body>, Response = Response<B>>,
-    S::Error: Display,
+    F: Future<Output = Result<Response<B>, String>>,
     B: http_body::Body<Data = Bytes>,
     B::Error: Display,
 {
     let handler = answering.handler.clone();
     let work = async {
         let request = request(arrival, body).map_err(|problem| format!("the request was not handed on: {problem}"))?;
-        poll_fn(|context| service.poll_ready(context)).await.map_err(|error| format!("a service failed: {error}"))?;
-        let response = service.call(request).await.map_err(|error| format!("a service failed: {error}"))?;
-        respond(response, &mut answering, max_chunk).await
+        respond(call(request).await?, &mut answering, max_chunk).await
     };
-    // Dropping the service's future, or the body of its answer, is how a handler notices that nobody waits any more.
+    // Dropping the future of the answer, or its body, is how a handler notices that nobody waits any more.
     tokio::select! {
         biased;
         () = handler.stop.pass() => {}

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use thiserror::Error;
-use underpass_core::RequestKey;
 use underpass_core::http::{Close, Message};
-use underpass_core::runner::Event;
+use underpass_core::runner::{Event, SocketId};
 
-use super::outlets::{Delivery, Handler, Outlets};
-use crate::driver::Driver;
+use super::handler::Delivery;
+use super::hibernating::{HibernatingReceiver, HibernatingWebSocket};
+use super::request::{self, Arrival};
+use super::socket::Socket;
 use crate::queue::Receiver;
 
 /// Takes WebSockets.
@@ -32,75 +33,71 @@ impl WebSocketHandler for NoWebSockets {
 }
 
 /// A WebSocket that is neither accepted nor refused yet. Dropping it refuses it: the client gets a 502.
-#[derive(Debug)]
-pub struct Pending(WebSocketReceiver);
-
-/// A socket, as long as a handler holds an end of it. Dropping it refuses or closes it.
-struct Socket {
-    key: RequestKey,
-    driver: Arc<Driver<Outlets>>,
-    handler: Arc<Handler>,
+pub struct Pending {
+    socket: Arc<Socket>,
+    id: SocketId,
+    messages: Receiver<Delivery>,
 }
 
-impl Socket {
-    fn closed(&self) -> bool {
-        self.handler.closed.load(Ordering::Acquire)
-    }
-
-    fn close(&self, close: Close) {
-        if !self.handler.closed.swap(true, Ordering::AcqRel) {
-            self.driver.drive(Event::WebSocketClose { key: self.key, close });
-        }
-    }
-
-    fn consumed(&self, bytes: usize) {
-        self.driver.drive(Event::Consumed { key: self.key, bytes });
-    }
-}
-
-impl fmt::Debug for Socket {
+impl fmt::Debug for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").field("key", &self.key).field("handler", &self.handler).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if !self.handler.accepted.load(Ordering::Acquire) || std::thread::panicking() {
-            if !self.closed() {
-                self.driver.drive(Event::HandlerFailed { key: self.key });
-            }
-        } else {
-            self.close(Close { code: Some(1000), reason: None });
-        }
-        self.driver.enter(|inside| inside.outlets.requests.remove(&self.key));
+        f.debug_struct("Pending").field("socket", &self.socket).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
 impl Pending {
-    pub(super) fn new(
-        key: RequestKey,
-        driver: Arc<Driver<Outlets>>,
-        handler: Arc<Handler>,
-        messages: Receiver<Delivery>,
-    ) -> Self {
-        let socket = Arc::new(Socket { key, driver, handler });
-        Pending(WebSocketReceiver { socket, messages, ended: false })
+    pub(super) fn new(socket: Socket, id: SocketId, messages: Receiver<Delivery>) -> Self {
+        Pending { socket: Arc::new(socket), id, messages }
     }
 
-    /// Opens when the handler is to stop.
-    pub(super) fn handler(&self) -> Arc<Handler> {
-        self.0.socket.handler.clone()
+    /// Has it taken or refused, unless nobody waits for that any more.
+    pub(super) async fn be_opened<F>(self, arrival: Arrival, open: impl FnOnce(http::Request<()>, Pending) -> F)
+    where
+        F: Future<Output = ()>,
+    {
+        let request = match request::request(arrival, ()) {
+            Ok(request) => request,
+            Err(problem) => return tracing::warn!("a WebSocket was not handed on: {problem}"),
+        };
+        let handler = self.socket.handler.clone();
+        tokio::select! {
+            biased;
+            () = handler.stop.pass() => {}
+            () = open(request, self) => {}
+        }
+    }
+
+    /// Which socket it is, if it is one that [can hibernate](Pending::accept_hibernating).
+    pub fn id(&self) -> SocketId {
+        self.id
     }
 
     /// Takes the WebSocket: its client is answered 101, with the sub-protocol that
     /// [`select_subprotocol`](underpass_core::http::select_subprotocol) chooses.
     pub fn accept(self) -> WebSocket {
-        let Pending(receiver) = self;
-        let socket = receiver.socket.clone();
+        let (socket, _, messages) = self.taken(false);
+        WebSocket {
+            sender: WebSocketSender { socket: socket.clone() },
+            receiver: WebSocketReceiver::new(socket, messages),
+        }
+    }
+
+    /// Takes the WebSocket, as [`accept`](Pending::accept) does: one that goes on when its actor sleeps, and when its
+    /// runner's connection ends.
+    ///
+    /// Where nothing can hibernate it ends with its connection instead, and everything else is the same: at runners
+    /// whose actors keep nothing, and at relays that speak the published protocol only.
+    pub fn accept_hibernating(self) -> HibernatingWebSocket {
+        let (socket, id, messages) = self.taken(true);
+        let sender = WebSocketSender { socket: socket.clone() };
+        HibernatingWebSocket::new(id, sender, HibernatingReceiver::new(socket, messages))
+    }
+
+    fn taken(self, can_hibernate: bool) -> (Arc<Socket>, SocketId, Receiver<Delivery>) {
+        let Pending { socket, id, messages } = self;
         socket.handler.accepted.store(true, Ordering::Release);
-        socket.driver.drive(Event::WebSocketAccept { key: socket.key });
-        WebSocket { sender: WebSocketSender { socket }, receiver }
+        socket.driver.drive(Event::WebSocketAccept { key: socket.key, can_hibernate });
+        (socket, id, messages)
     }
 }
 
@@ -153,7 +150,7 @@ impl WebSocket {
 /// The direction to the client.
 #[derive(Debug)]
 pub struct WebSocketSender {
-    socket: Arc<Socket>,
+    pub(super) socket: Arc<Socket>,
 }
 
 impl WebSocketSender {
@@ -185,6 +182,10 @@ pub struct WebSocketReceiver {
 }
 
 impl WebSocketReceiver {
+    fn new(socket: Arc<Socket>, messages: Receiver<Delivery>) -> Self {
+        WebSocketReceiver { socket, messages, ended: false }
+    }
+
     /// What comes next; none once the socket has ended. Cancelling it loses nothing.
     pub async fn receive(&mut self) -> Option<Incoming> {
         if self.ended {
@@ -192,7 +193,7 @@ impl WebSocketReceiver {
         }
         let delivery = self.messages.next().await;
         match delivery {
-            Some(Delivery::Message(message)) => {
+            Some(Delivery::Message { message, .. }) => {
                 self.socket.consumed(message.len());
                 Some(Incoming::Message(message))
             }
@@ -201,7 +202,7 @@ impl WebSocketReceiver {
                 Some(Incoming::Close(close))
             }
             // Nothing else comes of a WebSocket but its early end.
-            Some(Delivery::Chunk { .. }) | None => {
+            Some(Delivery::Chunk { .. } | Delivery::Asleep) | None => {
                 self.ended = true;
                 None
             }

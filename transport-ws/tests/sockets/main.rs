@@ -2,6 +2,8 @@
 
 mod actors;
 mod drops;
+mod hibernation;
+mod hosted;
 mod hosts;
 mod http;
 mod moves;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use underpass_core::directory::Pool;
-use underpass_transport_mem::{Config as BusConfig, MemBus, MemDirectory};
+use underpass_transport_mem::{Config as BusConfig, MemBus, MemDirectory, MemKv};
 use underpass_transport_ws::clients::{self, Clients};
 use underpass_transport_ws::runner::{self, Runner, WebSocketHandler};
 use underpass_transport_ws::runners::{self, Runners};
@@ -46,9 +46,19 @@ impl Tunnel {
         router: Router,
         websockets: impl WebSocketHandler,
     ) -> Tunnel {
+        let begin = |relay_urls| Runner::start(runner::Config { relay_urls, ..runner }, router, websockets).unwrap();
+        Tunnel::around(gateway, runners::Config::default(), begin).await
+    }
+
+    /// With a runner that dials the relay of these URLs.
+    pub(crate) async fn around(
+        gateway: clients::Config,
+        relay: runners::Config,
+        begin: impl FnOnce(Vec<String>) -> Runner,
+    ) -> Tunnel {
         let bus = MemBus::new(BusConfig::default()).unwrap();
         let directory = MemDirectory::new();
-        let relay = Runners::start(runners::Config::default(), bus.clone(), directory.clone()).await.unwrap();
+        let relay = Runners::start_with_store(relay, bus.clone(), directory.clone(), MemKv::new()).await.unwrap();
         let clients = Clients::start(gateway, bus.clone(), directory.clone()).await.unwrap();
         let for_clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let for_runners = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -63,8 +73,7 @@ impl Tunnel {
             let relay = relay.clone();
             async move { relay.serve(for_runners).await }
         });
-        let config = runner::Config { relay_urls: vec![format!("ws://{relay_address}")], ..runner };
-        let runner = Runner::start(config, router, websockets).unwrap();
+        let runner = begin(vec![format!("ws://{relay_address}")]);
         within(runner.ready()).await.unwrap();
         within(clients.runner_ready(&pool())).await;
         Tunnel { clients, relay, runner, directory, gateway_address, relay_address, serving }

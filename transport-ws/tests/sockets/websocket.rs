@@ -288,3 +288,22 @@ async fn a_drain_waits_for_a_client_that_answers_no_close_as_long_as_is_configur
     assert_eq!(tunnel.clients.held(), Default::default());
     tunnel.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_goes_on_when_it_has_let_go_of_its_socket() {
+    #[derive(Clone, Default)]
+    struct Tidies(Arc<AtomicUsize>);
+    impl WebSocketHandler for Tidies {
+        async fn open(&self, _: ::http::Request<()>, socket: Pending) {
+            socket.accept().close(Close::new(4000, "enough")).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let tidies = Tidies::default();
+    let tunnel = Tunnel::start(Router::new(), tidies.clone()).await;
+    let mut client = open(&tunnel).await;
+    assert_eq!(close_code(&mut client).await.0, 4000);
+    eventually("it has tidied up", || tidies.0.load(Ordering::SeqCst) == 1).await;
+    tunnel.end().await;
+}

@@ -2,9 +2,11 @@
 
 use hashbrown::HashMap;
 use underpass_core::bus::{Address, Subject};
+use underpass_core::directory::RegistryChange;
+use underpass_core::failure::RequestName;
 use underpass_core::gateway::{Action, Event, Refused};
 use underpass_core::protocol::tunnel::to_client::{Kind, RequestStart, WebSocketOpen};
-use underpass_core::protocol::{Dialect, GatewayId, ToRunner};
+use underpass_core::protocol::{Dialect, GatewayId, RequestId, ToRunner};
 use underpass_core::{Frame, Gateway, Machine, RequestKey};
 use underpass_transport_mem::sim::{Happening, Node};
 
@@ -30,7 +32,7 @@ impl World<'_> {
         let config = self.schedule.fleet.gateway.clone();
         let machine = Gateway::new(config, id, seed, now).expect("a gateway's configuration");
         self.network.attach(node, Address::Gateway(id));
-        if self.schedule.fleet.hosts.published > 0 {
+        if self.schedule.fleet.has_actors() {
             self.network.watch_runners_and_actors(node);
         } else {
             self.network.watch_runners(node);
@@ -56,6 +58,9 @@ impl World<'_> {
                 (About::Nobody, Event::ActorChanged { actor, outcome: *outcome })
             }
             Happening::RegistryChanged { change, outcome, .. } => {
+                if let (RegistryChange::Enter(entered), Ok(())) = (&change, &outcome) {
+                    self.is_registered(entered.gateway_id, entered.request_id);
+                }
                 (About::Nobody, Event::RegistryChanged { change, outcome })
             }
             Happening::DirectoryAway { .. } => (About::Nobody, Event::DirectoryAway),
@@ -65,6 +70,14 @@ impl World<'_> {
             _ => return,
         };
         self.tell_gateway(index, about, event);
+    }
+
+    /// The directory knows a socket, and its gateway knows that.
+    fn is_registered(&mut self, gateway_id: GatewayId, request_id: RequestId) {
+        let number = self.named.get(&RequestName { gateway_id, request_id });
+        if let Some(client) = number.and_then(|number| self.clients[*number as usize].as_mut()) {
+            client.talk.is_registered = true;
+        }
     }
 
     /// A client does what it meant to.

@@ -2,9 +2,12 @@
 //! its adapter over real sockets.
 
 mod gateway;
+pub(super) mod hosting;
+mod keepers;
 pub(super) mod published;
 mod relay;
 pub(super) mod runner;
+mod whims;
 
 use core::time::Duration;
 
@@ -12,7 +15,7 @@ use underpass_core::bus::Address;
 use underpass_transport_mem::sim::Node;
 
 pub(super) use gateway::GatewayProcess;
-pub(super) use published::{Hosted, PublishedProcess};
+pub(super) use published::PublishedProcess;
 pub(super) use relay::RelayProcess;
 pub(super) use runner::RunnerProcess;
 
@@ -85,6 +88,8 @@ impl World<'_> {
                 self.gateways[index].is_draining = false;
                 self.gateways[index].returns_after = None;
                 self.network.detach(Address::Gateway(process.machine.id()));
+                let after = self.random.up_to(Duration::from_secs(20));
+                self.remind(after, Own::Unclaim(process.machine.id()));
                 let mut cut_short: Vec<u32> = process.clients.into_values().collect();
                 cut_short.sort_unstable();
                 for number in cut_short {
@@ -105,6 +110,7 @@ impl World<'_> {
             }
             Host::Runner(index) => {
                 self.runners[index].process = None;
+                self.lives.process_ends(node);
                 self.runners[index].is_draining = false;
                 self.runners[index].returns_after = None;
             }

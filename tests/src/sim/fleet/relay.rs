@@ -28,7 +28,7 @@ impl World<'_> {
         let id = RelayId(uuid::Uuid::from_u128(u128::from(node.0) << 64 | 0xabcd));
         let (seed, now) = (self.random.any(), self.network.local(node));
         let config = self.schedule.fleet.relay.clone();
-        if self.schedule.fleet.hosts.published > 0 {
+        if self.schedule.fleet.has_actors() {
             self.network.watch_all(node);
         }
         let machine = Relay::new(config, id, seed, now).expect("a relay's configuration");
@@ -64,7 +64,10 @@ impl World<'_> {
         let id = process.machine.id();
         let (about, event) = match happening {
             Happening::Delivered { to: Subject::Connection(to), frame, .. } => {
-                let about = self.wire.relay_is_brought(to, &frame);
+                let (about, comes_late) = self.wire.relay_is_brought(to, &frame);
+                if comes_late {
+                    self.close_has_crossed(about);
+                }
                 (about, Event::FromBus { connection: to.number, frame })
             }
             Happening::Accepted { socket, from, .. } => {

@@ -9,10 +9,13 @@ use underpass_core::runner::{Action, Event};
 use underpass_core::{Frame, Machine, RequestKey, Runner, runner};
 use underpass_transport_mem::sim::{Happening, Node, Room, SocketId};
 
-use crate::sim::bytes::pool;
+use super::hosting::Hosting;
+use crate::sim::bytes;
 use crate::sim::client::Client;
 use crate::sim::faults::{Host, Kind};
 use crate::sim::handler::{Handler, Step};
+use crate::sim::hibernation::Keeper;
+use crate::sim::stateful::ACTORS;
 use crate::sim::trace::About;
 use crate::sim::workload::Wish;
 use crate::sim::world::{Own, World};
@@ -26,6 +29,8 @@ pub(in crate::sim) struct RunnerProcess {
     pub(in crate::sim) sockets: BTreeMap<u64, SocketId>,
     /// Whether it says that it can do little, and has yet to.
     is_elder: bool,
+    /// The actors that it hosts, if it does.
+    pub(in crate::sim) hosting: Hosting,
 }
 
 impl RunnerProcess {
@@ -38,13 +43,17 @@ impl World<'_> {
     pub(in crate::sim) fn start_runner(&mut self, index: usize, node: Node) {
         let fleet = &self.schedule.fleet;
         let of = index % fleet.hosts.runners;
-        let config = runner::Config { name: pool(of % fleet.pools).name, ..fleet.runner.clone() };
+        let pool = fleet.pool_of_runner(of);
+        let stateless = !fleet.is_stateful(pool);
+        let (name, total_slots) = (bytes::pool(pool).name, if stateless { 1 } else { ACTORS });
+        let config = runner::Config { name, total_slots, stateless, ..fleet.runner.clone() };
         let (seed, now) = (self.random.any(), self.network.local(node));
         let machine = Runner::new(config, format!("runner{of}").into(), seed, now).expect("a runner's configuration");
         let is_elder = fleet.elders[of];
         let slot = &mut self.runners[index];
         slot.node = Some(node);
-        slot.process = Some(RunnerProcess { machine, handlers: HashMap::new(), sockets: BTreeMap::new(), is_elder });
+        let (handlers, sockets, hosting) = (HashMap::new(), BTreeMap::new(), Hosting::default());
+        slot.process = Some(RunnerProcess { machine, handlers, sockets, is_elder, hosting });
         self.runner_wants(index);
     }
 
@@ -108,7 +117,7 @@ impl World<'_> {
         self.runner_wants(index);
     }
 
-    fn hand_to_runner(&mut self, index: usize, about: About, event: Event) {
+    pub(super) fn hand_to_runner(&mut self, index: usize, about: About, event: Event) {
         let slot = &mut self.runners[index];
         let (Some(node), Some(process)) = (slot.running(), slot.process.as_mut()) else { return };
         let now = self.network.local(node);
@@ -121,7 +130,7 @@ impl World<'_> {
         }
     }
 
-    fn runner_wants(&mut self, index: usize) {
+    pub(super) fn runner_wants(&mut self, index: usize) {
         while let Some(action) = self.runners[index].process.as_mut().and_then(|process| process.machine.poll_action())
         {
             self.trace.actions += 1;
@@ -144,12 +153,16 @@ impl World<'_> {
             | Action::Send { .. }
             | Action::Disconnect { .. }
             | Action::Ready { .. }
+            | Action::StartActor { .. }
+            | Action::StopActor { .. }
+            | Action::KvAnswered { .. }
             | Action::Stopped(_) => None,
             Action::Request { key, .. }
             | Action::RequestChunk { key, .. }
             | Action::Aborted { key }
             | Action::WebSocketOpen { key, .. }
             | Action::WebSocketMessage { key, .. }
+            | Action::WebSocketAsleep { key }
             | Action::WebSocketClose { key, .. }
             | Action::PauseSource { key }
             | Action::ResumeSource { key } => Some(*key),
@@ -171,6 +184,7 @@ impl World<'_> {
                 let frame = if process.is_elder { as_elder(frame) } else { frame };
                 let socket = process.sockets.get(&connection).copied();
                 note(self, About::Nobody);
+                self.runner_acknowledges(&frame);
                 if let Some(socket) = socket
                     && self.network.send(socket, node, frame) == Room::Blocked
                 {
@@ -184,14 +198,36 @@ impl World<'_> {
                     self.network.close(socket, node, Some(close));
                 }
             }
-            (Action::Ready { .. }, ..) => note(self, About::Nobody),
+            (Action::Ready { runner_id }, ..) => {
+                process.hosting.runner_id = Some(runner_id);
+                note(self, About::Nobody);
+            }
+            (Action::StartActor { actor, config, sockets }, ..) => {
+                note(self, About::Nobody);
+                self.guest_begins(index, actor, &config, sockets);
+            }
+            (Action::StopActor { actor }, ..) => {
+                note(self, About::Nobody);
+                self.guest_is_to_stop(index, &actor);
+            }
+            (Action::KvAnswered { number, answer }, ..) => {
+                note(self, About::Nobody);
+                self.guest_is_answered(index, number, answer);
+            }
             (Action::Stopped(_), ..) => {
                 note(self, About::Nobody);
                 self.has_stopped(index);
             }
+            (action, _, Some(key)) if process.hosting.keepers.contains_key(&key) => {
+                let client = process.hosting.keepers.get(&key).map(|keeper| keeper.place.client);
+                note(self, client.map_or(About::Nobody, About::Client));
+                self.keeper_sees(index, key, action);
+            }
             (action @ (Action::Request { .. } | Action::WebSocketOpen { .. }), None, Some(key)) => {
                 self.handler_begins(index, key, action);
             }
+            // Nobody restored it.
+            (_, None, Some(key)) if process.hosting.slept.contains(&key) => note(self, About::Nobody),
             (action, Some(number), Some(key)) => {
                 note(self, About::Client(number));
                 let Some(process) = self.runners[index].process.as_mut() else { return };
@@ -206,6 +242,22 @@ impl World<'_> {
         }
     }
 
+    /// The handler of a socket that can hibernate sees something.
+    fn keeper_sees(&mut self, index: usize, key: RequestKey, action: Action) {
+        match action {
+            // It has closed, or crashed, before its machine knew.
+            Action::WebSocketMessage { .. } | Action::WebSocketClose { .. } | Action::WebSocketAsleep { .. }
+                if self.keeper_has_ended(index, key) => {}
+            Action::WebSocketMessage { number, message, .. } => self.keeper_message(index, key, number, &message),
+            Action::WebSocketAsleep { .. } => self.keeper_is_asleep(index, key),
+            Action::WebSocketClose { close, .. } => self.keeper_is_over(index, key, Some(&close)),
+            Action::Aborted { .. } => self.keeper_is_over(index, key, None),
+            Action::PauseSource { .. } => self.keeper_is_paced(index, key, true),
+            Action::ResumeSource { .. } => self.keeper_is_paced(index, key, false),
+            action => self.wrong(About::Nobody, || format!("the same socket again: {action:?}")),
+        }
+    }
+
     /// A request is handed to its handler: to one only, unless its method is idempotent.
     fn handler_begins(&mut self, index: usize, key: RequestKey, action: Action) {
         let (Action::Request { head, .. } | Action::WebSocketOpen { head, .. }) = &action else { return };
@@ -214,13 +266,28 @@ impl World<'_> {
             return self.wrong(About::Nobody, || format!("a handler has a request of nobody: {action:?}"));
         };
         let number = client.plan.number;
-        let too_often = delivered_too_often(client, &self.seen);
-        let handler = match action {
-            Action::Request { actor_id, head, body, .. } => {
-                Handler::request(key, client, &actor_id, &head, body, &mut self.handler_turn)
+        let too_often = delivered_too_often(client, &self.seen, self.schedule.fleet.manner.is_some());
+        if let (Wish::Hibernating(plan), Action::WebSocketOpen { actor_id, socket, .. }) = (&client.plan.wish, &action)
+        {
+            let plan = plan.clone();
+            if let Some(place) = self.place_at(index, actor_id, *socket, number) {
+                let keeper = Keeper::asked(place, &plan, &mut self.keeper_turn);
+                self.guest_is_touched(index, actor_id);
+                self.keeper_begins(index, key, keeper);
             }
-            _ => Handler::websocket(key, client, &mut self.handler_turn),
+            return;
+        }
+        let (handler, actor) = match action {
+            Action::Request { actor_id, head, body, .. } => {
+                (Handler::request(key, client, &actor_id, &head, body, &mut self.handler_turn), actor_id)
+            }
+            Action::WebSocketOpen { actor_id, .. } => {
+                (Handler::websocket(key, client, &mut self.handler_turn), actor_id)
+            }
+            _ => return,
         };
+        self.guest_is_touched(index, &actor);
+        self.guest_counts(index, &actor);
         if let Some(process) = self.runners[index].process.as_mut() {
             process.handlers.insert(key, handler);
         }
@@ -270,12 +337,12 @@ impl World<'_> {
     }
 }
 
-/// A request is handed to a handler, perhaps again. Whether that is once too often.
-pub(super) fn delivered_too_often(client: &mut Client, seen: &BTreeSet<Kind>) -> bool {
+/// A request is handed to a handler, perhaps again, perhaps as its actor naps. Whether that is once too often.
+pub(super) fn delivered_too_often(client: &mut Client, seen: &BTreeSet<Kind>, naps: bool) -> bool {
     client.deliveries += 1;
     // What loses nobody gives no reason to send anything again.
     let lossless = [Kind::Repeat, Kind::Forge, Kind::Acknowledge];
-    let is_lossless = seen.iter().all(|kind| lossless.contains(kind));
+    let is_lossless = !naps && seen.iter().all(|kind| lossless.contains(kind));
     client.deliveries > if is_lossless { 1 } else { most_deliveries(client) }
 }
 
@@ -283,7 +350,7 @@ pub(super) fn delivered_too_often(client: &mut Client, seen: &BTreeSet<Kind>) ->
 fn most_deliveries(client: &Client) -> u32 {
     match &client.plan.wish {
         Wish::Http(http) if http.method == "POST" => 1,
-        Wish::Http(_) | Wish::WebSocket(_) => 3,
+        Wish::Http(_) | Wish::WebSocket(_) | Wish::Hibernating(_) => 3,
     }
 }
 

@@ -3,18 +3,20 @@
 use core::time::Duration;
 
 use bytestring::ByteString;
+use underpass_core::Time;
 use underpass_core::failure::RequestName;
 use underpass_core::protocol::ToServer;
 use underpass_core::protocol::control::ActorCheckpoint;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponse, KvResponseData};
-use underpass_core::protocol::to_client::{AckEvents, Command, CommandWrapper, StartActor};
+use underpass_core::protocol::to_client::{AckEvents, Command, CommandWrapper, HibernatingRequest, StartActor};
 use underpass_core::protocol::to_server::{
     AckCommands, ActorIntent, ActorState, Event, EventWrapper, StopCode, Stopped,
 };
 use underpass_core::protocol::tunnel::to_client::Kind as Word;
 
 use super::Step;
-use crate::sim::faults::Host;
+use crate::sim::faults::{Host, Kind};
+use crate::sim::hibernation::plan::Manner;
 use crate::sim::lives::Begun;
 use crate::sim::trace::About;
 use crate::sim::world::World;
@@ -27,6 +29,8 @@ pub(in crate::sim) struct Hosted {
     /// Which life of its process.
     life: u32,
     stage: Stage,
+    /// When it last had something to do.
+    pub(super) touched: Time,
     /// What it said, and what nobody acknowledged of that.
     said: i64,
     unacknowledged: Vec<EventWrapper>,
@@ -37,16 +41,19 @@ enum Stage {
     /// Its start handler goes on; requests wait.
     Starting {
         held: Vec<Held>,
+        /// The sockets that it may restore.
+        sleeping: Vec<HibernatingRequest>,
     },
     Running,
     /// It was told to stop.
     Stopping,
 }
 
-/// A request that waits for its actor's start.
+/// A request that waits for its actor's start, or what is said on a socket that it may restore.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) name: RequestName,
+    pub(super) number: u16,
     pub(super) word: Word,
     /// Its connection has ended.
     pub(super) is_cut_off: bool,
@@ -83,10 +90,21 @@ impl Hosted {
         }
     }
 
+    /// Where what is said on this socket waits, while it starts.
+    pub(super) fn held_for(&mut self, name: RequestName) -> Option<&mut Vec<Held>> {
+        let is_it = |request: &HibernatingRequest| {
+            (request.gateway_id, request.request_id) == (name.gateway_id, name.request_id)
+        };
+        match &mut self.stage {
+            Stage::Starting { held, sleeping } if sleeping.iter().any(is_it) => Some(held),
+            Stage::Starting { .. } | Stage::Running | Stage::Stopping => None,
+        }
+    }
+
     /// Where requests wait, while it starts.
     pub(super) fn held(&mut self) -> Option<&mut Vec<Held>> {
         match &mut self.stage {
-            Stage::Starting { held } => Some(held),
+            Stage::Starting { held, .. } => Some(held),
             Stage::Running | Stage::Stopping => None,
         }
     }
@@ -110,6 +128,7 @@ impl World<'_> {
         let is_sound = self.seen.iter().all(|kind| kind.leaves_time_sound());
         let pool = self.stateful_pool().name;
         let mut chance = self.chance(&actor, generation);
+        let touched = self.network.now();
         let Some((node, process)) = self.published_process(index) else { return };
         let runner = process.runner_id.clone().unwrap_or_default();
         let told = process.orders.start(&actor, generation);
@@ -129,10 +148,12 @@ impl World<'_> {
         let Some((_, process)) = self.published_process(index) else { return };
         process.lives += 1;
         let life = process.lives;
-        let stage = Stage::Starting { held: Vec::new() };
-        let hosted = Hosted { generation, life, stage, said: 0, unacknowledged: Vec::new() };
+        let stage = Stage::Starting { held: Vec::new(), sleeping: start.hibernating_requests };
+        let hosted = Hosted { generation, life, stage, touched, said: 0, unacknowledged: Vec::new() };
         process.actors.insert(actor.clone(), hosted);
         process.exchanges.retain(|_, exchange| exchange.actor() != &actor);
+        process.sockets.retain(|_, kept| kept.keeper.place.actor != actor);
+        self.saved.begins(&actor, generation);
         self.actor_says(index, &actor, Event::ActorStateUpdate { state: ActorState::Running });
         self.published_later(index, chance.up_to(Duration::from_millis(400)), Step::Started(life));
     }
@@ -143,13 +164,54 @@ impl World<'_> {
         let Some((actor, hosted)) = process.actors.iter_mut().find(|(_, hosted)| hosted.life == life) else { return };
         let actor = actor.clone();
         match core::mem::replace(&mut hosted.stage, Stage::Running) {
-            Stage::Starting { held } => {
+            Stage::Starting { held, sleeping } => {
+                let generation = hosted.generation;
                 self.actor_counts(index, &actor);
-                for held in held {
-                    self.exchange_begins(index, &actor, held);
+                self.sockets_are_restored(index, &actor, generation, &sleeping);
+                for Held { name, number, word, is_cut_off } in held {
+                    if let Some(word) = self.socket_hears(index, name, number, word) {
+                        self.exchange_begins(index, &actor, Held { name, number, word, is_cut_off });
+                    }
+                }
+                if let Some(Manner { naps, .. }) = self.schedule.fleet.manner {
+                    self.published_later(index, naps, Step::Nap(life));
                 }
             }
             stage @ (Stage::Running | Stage::Stopping) => hosted.stage = stage,
+        }
+    }
+
+    /// What a lie let be forgotten is missed if nobody has it any more: sometimes the actor crashes behind one.
+    pub(super) fn actor_may_crash(&mut self, index: usize, actor: &ByteString) {
+        let (may, after) = (self.random.once_in(6), self.random.up_to(Duration::from_millis(100)));
+        let Some((_, process)) = self.published_process(index) else { return };
+        let Some(hosted) = process.actors.get(actor).filter(|hosted| may && hosted.runs()) else { return };
+        let life = hosted.life;
+        self.seen.insert(Kind::CrashActor);
+        self.published_later(index, after, Step::Stopped(life));
+    }
+
+    /// An actor that has done nothing for long would like to sleep.
+    pub(super) fn life_may_nap(&mut self, index: usize, life: u32) {
+        let Some(Manner { naps, .. }) = self.schedule.fleet.manner else { return };
+        let now = self.network.now();
+        let Some((_, process)) = self.published_process(index) else { return };
+        let Some((actor, hosted)) = process.actors.iter().find(|(_, hosted)| hosted.life == life) else { return };
+        if !hosted.runs() {
+            return;
+        }
+        let (actor, idle) = (actor.clone(), now.since(hosted.touched));
+        let mut keepers = process.sockets.values().map(|kept| &kept.keeper);
+        let saves = keepers.any(|keeper| keeper.place.actor == actor && keeper.is_busy());
+        if saves || process.exchanges.values().any(|exchange| exchange.actor() == &actor) {
+            return self.published_later(index, naps, Step::Nap(life));
+        }
+        match naps.checked_sub(idle) {
+            Some(left) if !left.is_zero() => self.published_later(index, left, Step::Nap(life)),
+            Some(_) | None => {
+                self.actor_says(index, &actor, Event::ActorIntent { intent: ActorIntent::Sleep });
+                self.published_later(index, naps, Step::Nap(life));
+            }
         }
     }
 
@@ -164,6 +226,7 @@ impl World<'_> {
         hosted.stage = Stage::Stopping;
         let life = hosted.life;
         process.exchanges.retain(|_, exchange| exchange.actor() != actor);
+        self.sockets_stop(index, actor);
         self.published_later(index, chance.up_to(Duration::from_millis(300)), Step::Stopped(life));
     }
 
@@ -188,6 +251,7 @@ impl World<'_> {
             process.orders.went(actor, hosted.generation);
         }
         process.exchanges.retain(|_, exchange| exchange.actor() != actor);
+        process.sockets.retain(|_, kept| kept.keeper.place.actor != actor);
         self.lives.ends(actor, node);
     }
 
@@ -287,40 +351,25 @@ impl World<'_> {
         }
     }
 
-    /// The actors that run on published runners, in order.
-    fn running_actors(&self) -> Vec<(usize, ByteString)> {
-        let processes =
-            self.published.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.process.as_ref()?)));
-        let of = |(index, process): (usize, &super::PublishedProcess)| {
-            let running = process.actors.iter().filter(|(_, hosted)| hosted.runs());
-            running.map(|(actor, _)| (index, actor.clone())).collect::<Vec<_>>()
-        };
-        processes.flat_map(of).collect()
-    }
-
-    fn some_actor(&self, pick: u64) -> Option<(usize, ByteString)> {
-        let running = self.running_actors();
-        running.get((pick % running.len().max(1) as u64) as usize).cloned()
-    }
-
-    /// Some actor ends, badly or of its own will.
-    pub(in crate::sim) fn actor_ends(&mut self, pick: u64) {
-        let Some((index, actor)) = self.some_actor(pick) else { return };
-        let code = if pick >> 32 & 1 == 0 { StopCode::Error } else { StopCode::Ok };
+    /// An actor ends, badly or of its own will.
+    pub(in crate::sim) fn published_actor_ends(&mut self, index: usize, actor: &ByteString, is_bad: bool) {
+        let code = if is_bad { StopCode::Error } else { StopCode::Ok };
         self.note(Some(Host::Published(index)), About::Nobody, 4, || format!("{actor} ends: {code:?}"));
-        self.life_ends(index, &actor, Stopped { code, message: None });
+        self.life_ends(index, actor, Stopped { code, message: None });
     }
 
-    /// Some actor wants to be woken after a while, if it is told, and goes to sleep, or wishes to end.
-    pub(in crate::sim) fn actor_wishes(&mut self, pick: u64, wake_after: Option<Duration>) {
-        let Some((index, actor)) = self.some_actor(pick) else { return };
-        self.note(Some(Host::Published(index)), About::Nobody, 5, || format!("{actor} would like to rest"));
-        let sleeps = wake_after.is_some() || pick >> 32 & 3 != 0;
-        if let Some(after) = wake_after {
-            let alarm_ts = Some(self.unix_ms() + after.as_millis() as i64);
-            self.actor_says(index, &actor, Event::ActorSetAlarm { alarm_ts });
+    /// An actor wants to be woken, if it is told when, and goes to sleep, or wishes to end.
+    pub(in crate::sim) fn published_actor_wishes(
+        &mut self,
+        index: usize,
+        actor: &ByteString,
+        alarm_ts: Option<i64>,
+        sleeps: bool,
+    ) {
+        if alarm_ts.is_some() {
+            self.actor_says(index, actor, Event::ActorSetAlarm { alarm_ts });
         }
         let intent = if sleeps { ActorIntent::Sleep } else { ActorIntent::Stop };
-        self.actor_says(index, &actor, Event::ActorIntent { intent });
+        self.actor_says(index, actor, Event::ActorIntent { intent });
     }
 }

@@ -16,6 +16,7 @@ use crate::sim::faults::Host;
 use crate::sim::fleet::runner::delivered_too_often;
 use crate::sim::handler::{self, Handler};
 use crate::sim::trace::About;
+use crate::sim::workload::Wish;
 use crate::sim::world::World;
 
 /// A request that a handler has.
@@ -37,6 +38,7 @@ enum Kind {
 }
 
 impl Exchange {
+    /// Whose it is.
     pub(super) fn actor(&self) -> &ByteString {
         &self.actor
     }
@@ -60,6 +62,7 @@ impl World<'_> {
     pub(super) fn exchange_hears(&mut self, index: usize, message: ToClientTunnelMessage) {
         let ToClientTunnelMessage { message_id, message_kind } = message;
         let name = name(message_id);
+        let Some(message_kind) = self.socket_hears(index, name, message_id.message_index, message_kind) else { return };
         match message_kind {
             Word::RequestStart(RequestStart { ref actor_id, .. }) => {
                 self.request_comes(index, &actor_id.clone(), name, message_kind);
@@ -78,6 +81,7 @@ impl World<'_> {
     }
 
     fn request_comes(&mut self, index: usize, actor: &ByteString, name: RequestName, word: Word) {
+        let now = self.network.now();
         let Some((_, process)) = self.published_process(index) else { return };
         let hosted = process.actors.get(actor).map(|hosted| hosted.generation);
         if let Err(wrong) = process.orders.request(actor, hosted) {
@@ -85,15 +89,17 @@ impl World<'_> {
         }
         // A request for an actor that it does not have gets no answer at all.
         let Some(hosted) = process.actors.get_mut(actor) else { return };
+        hosted.touched = now;
+        let held = Held { name, number: 0, word, is_cut_off: false };
         match hosted.held() {
-            Some(held) => held.push(Held { name, word, is_cut_off: false }),
-            None => self.exchange_begins(index, actor, Held { name, word, is_cut_off: false }),
+            Some(waiting) => waiting.push(held),
+            None => self.exchange_begins(index, actor, held),
         }
     }
 
     /// A request is handed to its handler.
     pub(super) fn exchange_begins(&mut self, index: usize, actor: &ByteString, held: Held) {
-        let Held { name, word, is_cut_off } = held;
+        let Held { name, word, is_cut_off, .. } = held;
         let (method, path, headers, body) = match word {
             Word::RequestStart(start) => {
                 if start.stream {
@@ -116,8 +122,12 @@ impl World<'_> {
             return self.wrong(About::Wire(name), || format!("a handler has a request of nobody: {path}"));
         };
         let number = client.plan.number;
-        let too_often = delivered_too_often(client, &self.seen);
+        let too_often = delivered_too_often(client, &self.seen, self.schedule.fleet.manner.is_some());
         let Some(key) = client.key else { return };
+        if let Wish::Hibernating(plan) = &client.plan.wish {
+            let plan = plan.clone();
+            return self.socket_opens(index, actor, name, number, &plan);
+        }
         let head = RequestHead { method, path, headers };
         let (handler, kind) = match body {
             Some(body) => (
@@ -184,7 +194,7 @@ impl World<'_> {
                 Err(_) => return self.wrong(About::Wire(name), || "a text that is none".into()),
             }
         };
-        exchange.handler.sees(Action::WebSocketMessage { key, message }, &client.plan, &mut self.handler_turn);
+        exchange.handler.sees(Action::WebSocketMessage { key, number, message }, &client.plan, &mut self.handler_turn);
         self.carry_out_published(index, name);
     }
 
@@ -255,7 +265,7 @@ impl World<'_> {
                 self.answers(index, name, ResponseHead { status: 500, headers }, Some("it threw".into()));
             }
             (Kind::WebSocket { .. }, Event::WebSocketAccept { .. }) => {
-                let word = to_server::Kind::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: client % 2 == 0 });
+                let word = to_server::Kind::WebSocketOpen(to_server::WebSocketOpen { can_hibernate: false });
                 self.exchange_says(index, name, 0, word);
             }
             (Kind::WebSocket { goes, .. }, Event::WebSocketMessage { message, .. }) => {

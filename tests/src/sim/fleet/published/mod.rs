@@ -6,9 +6,11 @@
 //! | here | its connection: dialling, greeting, losing and finding it again, shutting down |
 //! | `actors` | the actors that it hosts, and what they keep |
 //! | `exchanges` | requests, and the handlers that have them |
+//! | `sockets` | WebSockets that can hibernate |
 
 mod actors;
 mod exchanges;
+mod sockets;
 mod speech;
 
 use core::time::Duration;
@@ -22,17 +24,18 @@ use underpass_core::http::Close;
 use underpass_core::protocol::to_client;
 use underpass_core::protocol::to_server::{Init, Pong};
 use underpass_core::protocol::{Dialect, ToClient, ToServer, Version};
+use underpass_core::runner::SocketId as Socket;
 use underpass_transport_mem::sim::{Happening, Node, Random, SocketId};
 
-pub(in crate::sim) use self::actors::Hosted;
-
-use self::actors::Call;
+use self::actors::{Call, Hosted};
 use self::exchanges::Exchange;
+use self::sockets::Kept;
 use self::speech::Speech;
 use super::Slot;
 use crate::sim::bytes::pool;
 use crate::sim::faults::Host;
 use crate::sim::handler;
+use crate::sim::hibernation::keeper;
 use crate::sim::lives::Orders;
 use crate::sim::stateful::PublishedPlan;
 use crate::sim::trace::About;
@@ -55,8 +58,12 @@ pub(in crate::sim) enum Step {
     AcknowledgeCommands,
     /// It shuts down, and has waited long enough for its actors to be stopped.
     StopWaiting,
+    /// It is looked whether a life has done nothing for long.
+    Nap(u32),
     /// A handler does something.
     Handler(RequestName, handler::Step),
+    /// The handler of a socket that can hibernate does something.
+    Keeper(Socket, keeper::Step),
 }
 
 /// A published runner that runs.
@@ -79,6 +86,8 @@ pub(in crate::sim) struct PublishedProcess {
     lives: u32,
     /// Never looked through where order could show.
     exchanges: HashMap<RequestName, Exchange>,
+    /// The WebSockets that can hibernate.
+    pub(in crate::sim) sockets: BTreeMap<Socket, Kept>,
     /// What was said to open WebSockets while it was away.
     buffered: Vec<ToServer>,
     calls: BTreeMap<u32, Call>,
@@ -155,6 +164,7 @@ impl World<'_> {
             actors: BTreeMap::new(),
             lives: 0,
             exchanges: HashMap::new(),
+            sockets: BTreeMap::new(),
             buffered: Vec::new(),
             calls: BTreeMap::new(),
             called: 0,
@@ -314,7 +324,9 @@ impl World<'_> {
             Step::Stopped(life) => self.life_has_stopped(index, life),
             Step::AcknowledgeCommands => self.commands_are_acknowledged(index),
             Step::StopWaiting => self.published_leaves(index),
+            Step::Nap(life) => self.life_may_nap(index, life),
             Step::Handler(name, step) => self.published_handler_steps(index, name, step),
+            Step::Keeper(socket, step) => self.published_keeper_steps(index, socket, step),
         }
     }
 
@@ -368,8 +380,11 @@ impl World<'_> {
             self.published_says(index, ToServer::Events(again));
         }
         for message in buffered {
-            self.published_says(index, message);
+            if self.may_still_say(index, &message) {
+                self.published_says(index, message);
+            }
         }
+        self.keepers_acknowledge_again(index);
     }
 
     /// It says something, if it can.
@@ -420,7 +435,7 @@ impl World<'_> {
     }
 
     /// What a life does by chance, whatever else happens.
-    fn chance(&self, actor: &str, generation: u32) -> Random {
+    pub(in crate::sim::fleet) fn chance(&self, actor: &str, generation: u32) -> Random {
         let place = actor.bytes().fold(u64::from(generation), |place, byte| place * 257 + u64::from(byte));
         Random::stream(self.schedule.seed, place << 8 | 7)
     }

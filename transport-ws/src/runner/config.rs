@@ -1,0 +1,80 @@
+//! What a runner's end is told, and why it may not start.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+use underpass_core::{ConfigError, runner};
+
+use crate::socket;
+
+/// What a runner is told.
+#[derive(Clone)]
+pub struct Config {
+    /// Who it is and what it can do; its machine's limits and deadlines.
+    pub runner: runner::Config,
+    /// Where relays listen, at least one: `ws://host:port`; a path is ignored. They are dialled in turn: the next one
+    /// when a connection failed or broke, and when the relay drains.
+    pub relay_urls: Vec<String>,
+    /// By what it is known when it comes again; none: a random UUID.
+    pub key: Option<String>,
+    /// What the relay wants to see.
+    pub token: Option<String>,
+    /// How long a closing WebSocket may make no progress, until it is cut: from when its close is to be sent, or came,
+    /// or more could be written. 30 s.
+    pub close_within: Duration,
+    /// How long a WebSocket whose peer broke a rule is still read, so that the peer can see the close. 2 s.
+    pub linger: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            runner: runner::Config::default(),
+            relay_urls: Vec::new(),
+            key: None,
+            token: None,
+            close_within: socket::CLOSE_WITHIN,
+            linger: socket::LINGER,
+        }
+    }
+}
+
+/// The token is not shown.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Config { runner, relay_urls, key, token, close_within, linger } = self;
+        let token = token.as_ref().map(|_| "…");
+        let mut shown = f.debug_struct("Config");
+        shown.field("runner", runner).field("relay_urls", relay_urls).field("key", key).field("token", &token);
+        shown.field("close_within", close_within).field("linger", linger).finish()
+    }
+}
+
+/// Why a runner could not be started.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StartError {
+    /// The configuration could not work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No relay is named.
+    #[error("no relay is named: ws://HOST:PORT is one")]
+    NoRelay,
+    /// A relay's URL is none.
+    #[error("{url:?} is not a relay's URL: {problem}; ws://HOST:PORT is one")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A relay's URL asks for TLS.
+    #[error("{url:?} needs TLS, which is not built in: use ws://, or a TLS proxy beside the runner")]
+    Tls {
+        /// What was given.
+        url: String,
+    },
+    /// The token cannot be sent.
+    #[error("the token has a character that does not fit into a WebSocket sub-protocol")]
+    Token,
+}
