@@ -7,6 +7,7 @@ use thiserror::Error;
 use underpass_core::ConfigError;
 use underpass_core::protocol::any::NoSuchUnion;
 use underpass_store_redb::OpenError;
+use underpass_transport_nats::{BucketError, ConnectError};
 use underpass_transport_ws::runner::StopReason;
 use underpass_transport_ws::{clients, runner, runners};
 
@@ -39,6 +40,10 @@ pub(crate) enum Error {
     Store(#[from] OpenError),
     #[error("the bus does not start: {0}")]
     Bus(#[from] ConfigError),
+    #[error(transparent)]
+    Nats(#[from] ConnectError),
+    #[error("{0}; is JetStream on, and may this user use it?")]
+    Bucket(#[from] BucketError),
     #[error("the relay at {relay} refused this runner: {}", refusal(*code, message))]
     Refused { relay: String, code: u16, message: ByteString },
     #[error("another runner with the key {key} took this one's place")]

@@ -3,12 +3,18 @@
 mod counters;
 mod demo;
 mod error;
+mod gateway;
+mod generations;
 mod inspect;
+mod listen;
 mod log;
+mod nats;
 mod options;
 mod proxy;
+mod relay;
 mod runner;
 mod shutdown;
+mod tokens;
 mod up;
 mod url;
 
@@ -50,6 +56,8 @@ fn run(options: Options) -> Result<Ended, Error> {
     log::start(&options.log)?;
     match options.command {
         Command::Up(options) => serve(up::run(options)),
+        Command::Gateway(options) => serve(gateway::run(options)),
+        Command::Relay(options) => serve(relay::run(options)),
         Command::Runner(options) => serve(runner::run(options)),
         Command::Decode(options) => inspect::decode(options),
         Command::Encode(options) => inspect::encode(options),

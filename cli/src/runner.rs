@@ -14,11 +14,11 @@ use crate::options;
 use crate::proxy::{HttpProxy, WebSocketProxy};
 use crate::shutdown::Shutdown;
 use crate::url::Target;
-use crate::{Ended, announce, tell};
+use crate::{Ended, announce, tell, tokens};
 
 /// Runs until it is asked to end, or the relay wants it no more.
 pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
-    options.shared.check()?;
+    tokens::check(options.served.token.as_deref())?;
     let mut shutdown = Shutdown::new()?;
     let asked = Asked::new()?;
     let relay_urls: Vec<String> = options.relay.iter().map(ToString::to_string).collect();
@@ -26,17 +26,17 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
     let key = options.key.unwrap_or_else(random_key);
     let config = Config {
         runner: runner::Config {
-            namespace: options.shared.namespace.into(),
+            namespace: options.served.namespace.into(),
             name: options.name.into(),
             relay_silent: options.silence,
             ..runner::Config::default()
         },
         relay_urls,
         key: Some(key.clone()),
-        token: options.shared.token,
+        token: options.served.token,
         ..Config::default()
     };
-    let runner = start(config, options.shared.to)?;
+    let runner = start(config, options.served.to)?;
     tokio::spawn(asked.tell({
         let runner = runner.clone();
         move || [json!({ "runner": runner.stats() })]

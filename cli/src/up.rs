@@ -1,10 +1,6 @@
 //! `underpass up`: gateway, relay and one runner in one process.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, SystemTime};
-
 use serde_json::json;
-use tokio::net::TcpListener;
 use underpass_core::directory::Pool;
 use underpass_core::http::Admission;
 use underpass_core::kv::KvStore;
@@ -17,14 +13,16 @@ use underpass_transport_ws::runners::{self, Runners};
 
 use crate::counters::Asked;
 use crate::error::Error;
-use crate::options::{Shared, Up};
+use crate::generations::first_generation;
+use crate::listen::{bind, reachable};
+use crate::options::{Served, Up};
 use crate::runner::{random_key, start};
 use crate::shutdown::Shutdown;
-use crate::{Ended, announce, tell};
+use crate::{Ended, announce, tell, tokens};
 
 /// Runs until it is asked to end.
 pub(crate) async fn run(options: Up) -> Result<Ended, Error> {
-    options.shared.check()?;
+    tokens::check(options.served.token.as_deref())?;
     let clock = first_generation().await;
     match &options.data {
         Some(directory) => {
@@ -37,23 +35,10 @@ pub(crate) async fn run(options: Up) -> Result<Ended, Error> {
     }
 }
 
-/// The directory knows nothing of an earlier run, but runners may still have actors that it started. Counted in
-/// quarters of a second since the beginning of 2026, none of them is taken for one of this run, as long as no actor has
-/// started more often than four times a second. It lasts until 2060. The quarter is waited for to end, so that no other
-/// run has it.
-async fn first_generation() -> u32 {
-    const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
-    const QUARTER: u128 = 250;
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + BEGINNING).unwrap_or_default().as_millis();
-    let left = u64::try_from(QUARTER - since % QUARTER).unwrap_or_default();
-    tokio::time::sleep(Duration::from_millis(left)).await;
-    u32::try_from(since / QUARTER).unwrap_or(u32::MAX).max(1)
-}
-
 /// Actors keep what they keep in a store, whose users were all of generations before the first one.
 async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Result<Ended, Error> {
-    let Up { listen, runners, data: _, shared } = options;
-    let Shared { to, token, namespace } = shared;
+    let Up { listen, runners, data: _, served } = options;
+    let Served { to, token, namespace } = served;
     let mut shutdown = Shutdown::new()?;
     let asked = Asked::new()?;
     let (for_clients, gateway_address) = bind(&listen).await?;
@@ -127,38 +112,5 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
             Ok(Ended::Drained)
         }
         () = shutdown.wanted() => Ok(Ended::AtOnce),
-    }
-}
-
-async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), Error> {
-    let listening = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    listening.await.map_err(|source| Error::Listen { address: address.to_owned(), source })
-}
-
-/// Where this process reaches what listens there: "any address" is none to dial.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
-    }
-    address
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_address_is_dialled_as_this_host() {
-        for (listening, dialled) in
-            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
-        {
-            assert_eq!(reachable(listening.parse().unwrap()), dialled.parse().unwrap());
-        }
     }
 }
