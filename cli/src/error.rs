@@ -34,6 +34,8 @@ pub(crate) enum Error {
     Clients(#[from] clients::StartError),
     #[error("the relay does not start: {0}")]
     Runners(#[from] runners::StartError),
+    #[error("the relay does not start: {0}")]
+    Tokens(#[from] runners::BadTokens),
     #[error("the runner does not start: {0}")]
     Runner(#[from] runner::StartError),
     #[error("the key-value store does not open: {0}")]

@@ -9,7 +9,7 @@ use underpass_store_redb::RedbKv;
 use underpass_transport_mem::{MemBus, MemDirectory, MemKv};
 use underpass_transport_ws::clients::{self, Clients};
 use underpass_transport_ws::runner as runner_end;
-use underpass_transport_ws::runners::{self, Runners};
+use underpass_transport_ws::runners::{self, Runners, Tokens};
 
 use crate::counters::Asked;
 use crate::error::Error;
@@ -48,7 +48,8 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
     let directory = MemDirectory::new();
     let supervisor = supervisor::Config { first_generation, ..supervisor::Config::default() };
     let config = relay::Config { supervisor, ..relay::Config::default() };
-    let config = runners::Config { relay: config, token: token.clone(), ..runners::Config::default() };
+    let tokens = token.as_ref().map_or(Ok(Tokens::none()), |token| Tokens::new([token]))?;
+    let config = runners::Config { relay: config, tokens, ..runners::Config::default() };
     let relay = Runners::start_with_store(config, bus.clone(), directory.clone(), store).await?;
     let admission = Admission { namespace: namespace.clone().into(), ..Admission::default() };
     let config = clients::Config { admission, ..clients::Config::default() };
