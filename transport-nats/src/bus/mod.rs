@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use async_nats::Client;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use underpass_core::bus::{Address, AttachError, Bus, Delivery, Publication, Rejected};
@@ -48,7 +49,7 @@ pub struct NatsBus {
 }
 
 /// What a bus has done, and what it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Frames that were published in one message.
     pub published: u64,
