@@ -295,6 +295,21 @@ fn messages_to_an_actor_are_sent_again_from_where_they_got_lost() {
 }
 
 #[test]
+fn a_relay_that_waits_for_what_was_acknowledged_is_told_where_it_goes_on() {
+    let (mut story, asked) = hibernation::awake();
+    for (number, said) in [(1, "a"), (2, "b")] {
+        story.input(hibernation::says_text(asked, said)).expect([hibernation::text_to(1, asked, number, said)]);
+    }
+    story.input(doubted([asked.id])).expect([asks(1, [(asked, 3)])]);
+    story.hears(asked, 1, hibernation::ack(1)).expect([]);
+    let until = Counted { came: Came::Until(1), ..whole(asked, 1) };
+    story.input(probed(1, [until]));
+    story.expect([hibernation::is_here_at(1, asked, 2), hibernation::text_to(1, asked, 2, "b")]);
+    story.hears(asked, 2, hibernation::ack(2)).expect([]);
+    hibernation::ends(story, asked, 3);
+}
+
+#[test]
 fn credit_is_not_spent_on_what_got_lost() {
     let (mut story, asked) = hibernation::awake();
     // Each of them takes the half of all credit.

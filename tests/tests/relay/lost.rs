@@ -246,6 +246,16 @@ fn a_restored_websocket_whose_first_message_is_lost_waits_for_it() {
 }
 
 #[test]
+fn what_a_gateway_leaves_out_since_the_runner_had_it_before_is_not_waited_for() {
+    let mut hosting = spoken();
+    hosting.asks(1, of_socket(1, 9), knows()).asks(1, of_socket(1, 9), from_client(b"nine"));
+    assert_eq!(hosting.heard(1), [piece(of_socket(1, 9), from_client(b"nine"))]);
+    let stats = hosting.story.machine.stats();
+    assert_eq!((stats.gaps, stats.malformed), (0, 0));
+    hosting.ends();
+}
+
+#[test]
 fn a_restored_websocket_whose_gateways_first_word_is_lost_has_heard_nothing() {
     let mut hosting = awake(&[1]);
     probes(&mut hosting, [of_socket(1, 2)]);

@@ -91,11 +91,11 @@ impl Backlog {
         self.sent_before = self.ever_sent;
     }
 
-    /// What was sent from this number on did not come, and is sent again. What that counts for; none if the number is of
-    /// none of these.
+    /// What was sent from this number on did not come, and is sent again. What that counts for; none if the number is not
+    /// of what was sent.
     pub(super) fn send_again_from(&mut self, number: MessageIndex) -> Option<usize> {
         let came = usize::from(number.wrapping_sub(self.first));
-        if came >= self.sent {
+        if came > self.sent {
             return None;
         }
         let weight = self.messages.range(came..self.sent).map(|message| weight(message.len())).sum();
