@@ -237,6 +237,22 @@ mod tests {
     }
 
     #[test]
+    fn what_got_lost_is_sent_again_under_its_numbers_and_no_other_number_is() {
+        for first in [0, 1, 40_000, u16::MAX - 2, u16::MAX] {
+            for number in 0..=u16::MAX {
+                let mut backlog = sent(first, 3);
+                let ahead = usize::from(number.wrapping_sub(first));
+                let expected = (ahead <= 3).then(|| (3 - ahead) * 100);
+                assert_eq!(backlog.send_again_from(number), expected, "{number} of {first}");
+                let next: Vec<_> = core::iter::from_fn(|| backlog.pop_next()).map(|next| next.number).collect();
+                let again: Vec<_> = (ahead..3).map(|ahead| first.wrapping_add(ahead as u16)).collect();
+                assert_eq!(next, again);
+                assert_eq!(backlog.next_number(), first.wrapping_add(3));
+            }
+        }
+    }
+
+    #[test]
     fn small_messages_count_for_more_than_their_bytes() {
         let mut backlog = Backlog::new(0);
         let bounds = Bounds { bytes: 64, messages: 3 };
