@@ -12,6 +12,7 @@ use underpass_core::bus::{Address, AttachError, Delivery, Inbox};
 use super::join::{self, Announced, Joined, Joiner, Receipts};
 use super::label::{Kind, Label};
 use super::mailbox::Mailbox;
+use super::pack::{Frames, Unpacked};
 use super::pump::until;
 use super::strands::{Judged, Strands};
 use super::{NatsBus, Shared, count};
@@ -160,28 +161,32 @@ impl Intake {
         let counters = &self.shared.counters;
         let Message { subject, reply, mut payload, .. } = message;
         let Some(Label { from, kind }) = Label::read(&mut payload) else { return count(&counters.malformed, 1) };
-        if matches!(kind, Kind::Ask | Kind::Attached(_)) {
-            return;
-        }
-        let Some(to) = self.shared.names.to(&subject, self.address) else { return count(&counters.malformed, 1) };
         match kind {
-            Kind::Frame(counted) => {
+            Kind::Frames(first) => {
+                let Some((frames, many)) = Frames::read(from, self.address, payload) else {
+                    return count(&counters.malformed, 1);
+                };
                 // Of a publisher without a name nobody could say anything.
                 if let Some(publisher) = from {
-                    match self.strands.judge(counted) {
+                    match self.strands.judge(first, many) {
                         Judged::Next => {}
                         Judged::Gap => {
                             count(&counters.gaps, 1);
                             self.deliveries.push(Delivery::Lost { from: Some(publisher.address()) });
                         }
-                        Judged::Late => return count(&counters.late, 1),
+                        Judged::Late => return count(&counters.late, many),
                     }
                 }
-                count(&counters.delivered, 1);
-                self.deliveries.push(Delivery::Frame { to, reply_to: from, frame: Frame::from(payload) });
+                count(&counters.delivered, many);
+                self.deliveries.extend(frames.map(|Unpacked { from, to, frame }| {
+                    let frame = Frame::from(frame);
+                    Delivery::Frame { to, reply_to: from, frame }
+                }));
             }
             Kind::Large { id, length } => {
-                let Some(back) = reply else { return count(&counters.malformed, 1) };
+                let (Some(to), Some(back)) = (self.shared.names.to(&subject, self.address), reply) else {
+                    return count(&counters.malformed, 1);
+                };
                 let announced = Announced { id, length: length as usize, back, from, to };
                 self.joiner.announce(announced, now, &mut self.receipts);
             }

@@ -174,6 +174,7 @@ impl<Back: Clone> Joining<Back> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use underpass_core::protocol::GatewayId;
 
     use super::*;
@@ -311,5 +312,40 @@ mod tests {
         story.announce(2, 10, "a");
         assert_eq!(story.piece(2, 0, 11), None);
         story.expect(&[("a", 2, Word::Granted(10)), ("a", 2, Word::Missing)]);
+    }
+
+    proptest! {
+        /// Whatever strangers say: what is kept is bounded, a frame has the length that was announced, nobody waits
+        /// for ever.
+        #[test]
+        fn words_of_strangers_are_borne(
+            words in proptest::collection::vec((0..4_u8, 0..5_u64, 0..60_usize, 0..60_usize), 0..200),
+        ) {
+            let mut story = Story::new();
+            for (word, id, length, offset) in words {
+                match word {
+                    0 => story.announce(id, 2 * length, "a"),
+                    1 => story.wait(1),
+                    _ => {
+                        if let Some(frame) = story.piece(id, offset, length) {
+                            prop_assert!(frame.len() <= LIMITS.largest);
+                        }
+                    }
+                }
+                let Joiner { joining, waiting, joined, .. } = &story.joiner;
+                prop_assert!(waiting.len() <= LIMITS.waiting && joined.len() <= REMEMBERED);
+                prop_assert!(joining.is_some() || waiting.is_empty());
+                if let Some(joining) = joining {
+                    prop_assert!(joining.bytes.len() <= joining.announced.length);
+                    prop_assert!(joining.announced.length <= LIMITS.largest);
+                }
+                prop_assert!(story.receipts.len() <= 2 + LIMITS.waiting);
+                story.receipts.clear();
+            }
+            for _ in 0..=2 * LIMITS.waiting + 2 {
+                story.wait(2);
+            }
+            prop_assert_eq!(story.joiner.due(), None);
+        }
     }
 }

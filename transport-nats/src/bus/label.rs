@@ -3,7 +3,7 @@
 //! ```text
 //! 1 byte   0x10 and the kind
 //! from     0: nobody; 1: a gateway, 4 bytes; 2: a connection, 16 bytes of its relay and 8 of its number
-//! kind 0   a frame:             strand 8, number 8, and the frame
+//! kind 0   frames:              strand 8, number of the first 8, and the frames (see `pack`)
 //! kind 1   a large frame comes: its id 8, its length 4
 //! kind 2   a piece of it:       its id 8, offset 4, and the piece
 //! kind 3   is anybody there?    nothing
@@ -34,8 +34,8 @@ pub(crate) struct Label {
 /// What follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A frame.
-    Frame(Count),
+    /// Frames, and the place of the first.
+    Frames(Count),
     /// Nothing yet: a large frame is to come in pieces.
     Large {
         /// What its publisher calls it; nothing else is ever called so.
@@ -81,7 +81,7 @@ impl Label {
             }
         }
         match self.kind {
-            Kind::Frame(Count { strand, number }) => {
+            Kind::Frames(Count { strand, number }) => {
                 buffer.put_u64(strand);
                 buffer.put_u64(number);
             }
@@ -112,7 +112,7 @@ impl Label {
         };
         let mut u64 = || message.try_get_u64().ok();
         let kind = match tag ^ FORMAT {
-            0 => Kind::Frame(Count { strand: u64()?, number: u64()? }),
+            0 => Kind::Frames(Count { strand: u64()?, number: u64()? }),
             1 => Kind::Large { id: u64()?, length: message.try_get_u32().ok()? },
             2 => Kind::Piece { id: u64()?, offset: message.try_get_u32().ok()? },
             3 => Kind::Ask,
@@ -126,7 +126,7 @@ impl Label {
 impl Kind {
     fn tag(self) -> u8 {
         match self {
-            Kind::Frame(_) => 0,
+            Kind::Frames(_) => 0,
             Kind::Large { .. } => 1,
             Kind::Piece { .. } => 2,
             Kind::Ask => 3,
@@ -198,6 +198,8 @@ impl Receipt {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn everybody() -> [Option<Subject>; 3] {
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn a_label_is_read_as_it_was_written_and_what_follows_is_left() {
         let kinds = [
-            Kind::Frame(Count { strand: u64::MAX, number: 7 }),
+            Kind::Frames(Count { strand: u64::MAX, number: 7 }),
             Kind::Large { id: 1, length: u32::MAX },
             Kind::Piece { id: 2, offset: 3 },
             Kind::Ask,
@@ -235,6 +237,24 @@ mod tests {
     fn what_is_no_label_is_none() {
         for bytes in [&b""[..], b"NATS/1.0", &[FORMAT, 3], &[FORMAT | 5, 0], &[0x20, 0], &[0x23, 0]] {
             assert_eq!(Label::read(&mut Bytes::from_static(bytes)), None, "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_of_a_stranger_are_a_label_that_would_be_written_so_or_none(
+            tag in FORMAT..FORMAT + 6,
+            bytes in proptest::collection::vec(0..4_u8, 0..60),
+        ) {
+            let all = Bytes::from([&[tag], &bytes[..]].concat());
+            let mut rest = all.clone();
+            if let Some(label) = Label::read(&mut rest) {
+                let mut written = Vec::new();
+                label.write(&mut written);
+                written.extend_from_slice(&rest);
+                prop_assert_eq!(&written[..], &all[..]);
+            }
+            let _ = Receipt::read(all);
         }
     }
 

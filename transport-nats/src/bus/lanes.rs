@@ -55,11 +55,14 @@ impl Lane {
         Lane { strand, next: 0, transfer: None, held: VecDeque::new() }
     }
 
-    /// The place of the frame that goes out now.
-    pub(crate) fn count(&mut self) -> Count {
-        let count = Count { strand: self.strand, number: self.next };
-        self.next += 1;
-        count
+    /// The place of the frame that goes out next.
+    pub(crate) fn place(&self) -> Count {
+        Count { strand: self.strand, number: self.next }
+    }
+
+    /// So many frames go out.
+    pub(crate) fn pass(&mut self, frames: u64) {
+        self.next += frames;
     }
 
     /// Whether a frame has to wait for a large one.
@@ -283,13 +286,14 @@ mod tests {
     fn each_address_is_counted_for_itself_and_what_is_idle_begins_anew_when_there_is_too_much() {
         let mut lanes = lanes(2);
         let key = |gateway: u8| LaneKey { from: from(), to: Address::Gateway(GatewayId([gateway; 4])) };
-        let first = lanes.lane(key(1)).count();
+        let first = lanes.lane(key(1)).place();
         assert_eq!(first.number, 0);
-        assert_eq!(lanes.lane(key(1)).count(), Count { number: 1, ..first });
-        let other = lanes.lane(key(2)).count();
+        lanes.lane(key(1)).pass(3);
+        assert_eq!(lanes.lane(key(1)).place(), Count { number: 3, ..first });
+        let other = lanes.lane(key(2)).place();
         assert_eq!(other.number, 0);
         lanes.lane(key(3));
-        let again = lanes.lane(key(1)).count();
+        let again = lanes.lane(key(1)).place();
         assert_eq!(again.number, 0);
         assert!(again.strand != first.strand && again.strand != other.strand);
         for number in 0..10 {

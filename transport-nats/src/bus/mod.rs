@@ -7,6 +7,7 @@ mod lanes;
 mod mailbox;
 mod names;
 mod outgoing;
+mod pack;
 mod pump;
 mod strands;
 
@@ -101,17 +102,14 @@ struct Shared {
 impl Shared {
     /// Does something with what is published, then tells whom it concerns, and wakes the pump.
     fn outgoing<T>(&self, work: impl FnOnce(&mut Outgoing, Instant, &mut outgoing::Returned) -> T) -> T {
-        let (result, waker) = self.pumping(|outgoing, now, returned| (work(outgoing, now, returned), outgoing.waker()));
+        let mut returned = Vec::new();
+        let (result, waker) = {
+            let mut outgoing = lock(&self.outgoing);
+            (work(&mut outgoing, Instant::now(), &mut returned), outgoing.waker())
+        };
         if let Some(waker) = waker {
             waker.wake();
         }
-        result
-    }
-
-    /// The same, for the pump itself.
-    fn pumping<T>(&self, work: impl FnOnce(&mut Outgoing, Instant, &mut outgoing::Returned) -> T) -> T {
-        let mut returned = Vec::new();
-        let result = work(&mut lock(&self.outgoing), Instant::now(), &mut returned);
         for rejected in returned {
             if let Some(from) = rejected.publication.reply_to {
                 self.tell(from.address(), Delivery::Rejected(rejected));
@@ -154,7 +152,7 @@ impl NatsBus {
     pub async fn flush(&self) {
         loop {
             let moved = self.shared.moved.notified();
-            if lock(&self.shared.outgoing).waiting().0 == 0 {
+            if lock(&self.shared.outgoing).flushes() {
                 break;
             }
             moved.await;

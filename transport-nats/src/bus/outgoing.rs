@@ -1,25 +1,30 @@
-//! What is published: straight to the client while it takes it, else in the order in which it came.
+//! What is published, in the order in which it came: packed in a turn of the pump, which comes at once.
 
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use std::collections::{BTreeSet, VecDeque};
 use std::task::{Context, Poll, Waker};
 
-use async_nats::message::OutboundMessage;
 use async_nats::{Client, Subject as Name};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::Sink;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 use underpass_core::bus::{Publication, PublishError, Rejected, Subject};
 
 use super::label::{self, Kind, Label, Receipt, Word};
 use super::lanes::{LaneKey, Lanes, Transfer, Way, copy};
 use super::names::Names;
+use super::pack::{self, Closed, Packs};
 use crate::config::BusConfig;
 
-/// What a message takes in the client besides what it carries, bytes.
-const MESSAGE_OVERHEAD: usize = 256;
-/// How many messages are handed over before others may have the lock.
+/// How many frames are packed at once, and how often that is done and a piece of a large one sent before others may
+/// have the lock.
 const BATCH: usize = 64;
+const ROUNDS: usize = 4;
+/// With so many frames that wait, or one of so many bytes, a publisher does not wait for the pump.
+const BURST: usize = 32;
+const LARGE: usize = 4096;
 
 /// What waits to be published, and what is known of it afterwards.
 #[derive(Debug)]
@@ -31,6 +36,7 @@ pub(crate) struct Outgoing {
     settling: Option<Instant>,
     lanes: Lanes,
     ready: VecDeque<(Instant, Out)>,
+    packs: Packs,
     /// The lanes that have a large frame under way.
     large: BTreeSet<LaneKey>,
     /// Those whose large frame may go on.
@@ -44,6 +50,8 @@ pub(crate) struct Outgoing {
     sending: usize,
     /// Somebody must look when to come back.
     changed: bool,
+    /// Somebody waits until nothing waits here.
+    flushing: bool,
     pump: Option<Waker>,
     pub(crate) counted: Counted,
 }
@@ -79,6 +87,7 @@ impl Outgoing {
             settling: None,
             lanes,
             ready: VecDeque::new(),
+            packs: Packs::default(),
             large: BTreeSet::new(),
             sendable: VecDeque::new(),
             bytes: 0,
@@ -86,6 +95,7 @@ impl Outgoing {
             unsent: 0,
             sending: 0,
             changed: false,
+            flushing: false,
             pump: None,
             counted: Counted::default(),
         }
@@ -93,7 +103,7 @@ impl Outgoing {
 
     /// Frames and their bytes that wait, or are large and have not arrived.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        (self.messages, self.bytes)
+        (self.messages + self.packs.len(), self.bytes + self.packs.bytes())
     }
 
     /// Publishes a frame, now or when there is room. Whom to wake, outside of the lock.
@@ -106,21 +116,22 @@ impl Outgoing {
         if size > self.config.outgoing_bytes - self.bytes || self.messages >= self.config.outgoing_messages {
             return Err(self.reject(publication, PublishError::Full));
         }
-        let key = LaneKey::of(&publication);
-        let is_large = self.is_large(&publication);
-        let held = self.large.contains(&key) && (is_large || self.lanes.lane(key).holds_back(&publication));
-        if !held && !is_large && self.is_clear(&mut Context::from_waker(Waker::noop())) {
-            self.send_frame(&publication, now).map_err(|reason| self.reject(publication, reason))?;
-            return Ok(if self.changed || self.wants_flush() { self.pump.take() } else { None });
-        }
         self.bytes += size;
         self.messages += 1;
-        if held {
+        let key = LaneKey::of(&publication);
+        let is_large = self.is_large(&publication);
+        if self.large.contains(&key) && (is_large || self.lanes.lane(key).holds_back(&publication)) {
             self.lanes.lane(key).held.push_back(publication);
         } else if is_large {
             self.begin(key, publication, now);
         } else {
             self.ready.push_back((now, Out::Frame(publication)));
+        }
+        if self.packs.len() == 0 && (self.ready.len() >= BURST || size >= LARGE) {
+            self.turn(&mut Context::from_waker(Waker::noop()), now);
+            if !self.is_waiting() && !self.changed && !self.wants_flush() && !self.flushing {
+                return Ok(None);
+            }
         }
         Ok(self.pump.take())
     }
@@ -141,26 +152,69 @@ impl Outgoing {
     }
 
     /// Hands over what the client takes. Ready when there is something else to do than to wait.
-    pub(crate) fn poll(&mut self, context: &Context<'_>, now: Instant, returned: &mut Returned) -> Poll<()> {
+    pub(crate) fn poll(&mut self, context: &Context<'_>, now: Instant) -> Poll<()> {
         self.pump = Some(context.waker().clone());
-        let mut context = Context::from_waker(context.waker());
-        for _ in 0..BATCH {
-            if self.ready.is_empty() && self.sendable.is_empty() || !self.has_room(&mut context) {
-                return if core::mem::take(&mut self.changed) || self.wants_flush() {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                };
+        let goes_on = self.turn(&mut Context::from_waker(context.waker()), now);
+        if goes_on || core::mem::take(&mut self.changed) || self.wants_flush() || self.is_flushed() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Packs what waits, and gives the client what is packed. Whether more could be done at once.
+    fn turn(&mut self, context: &mut Context<'_>, now: Instant) -> bool {
+        for _ in 0..ROUNDS {
+            if self.packs.len() == 0 {
+                self.fill(now);
             }
-            // A piece of a large frame goes between two small ones.
-            if let Some((_, out)) = self.ready.pop_front() {
-                self.send(out, now, returned);
+            while self.packs.len() > 0 && self.is_there() && self.has_room(context) {
+                self.give();
             }
-            if !self.sendable.is_empty() && self.has_room(&mut context) {
+            if self.packs.len() > 0 || !self.is_clear() || !self.is_waiting() {
+                break;
+            }
+            // A piece of a large frame goes between small ones.
+            if !self.sendable.is_empty() {
+                if !self.has_room(context) {
+                    break;
+                }
                 self.send_piece();
+                self.give();
             }
         }
-        Poll::Ready(())
+        self.packs.len() == 0 && self.is_waiting() && self.is_clear() && self.has_room(context)
+    }
+
+    /// Packs what waits, or a part of it.
+    fn fill(&mut self, now: Instant) {
+        for _ in 0..BATCH {
+            if !self.is_clear() {
+                break;
+            }
+            let Some((_, out)) = self.ready.pop_front() else { break };
+            self.send(out, now);
+        }
+        while let Some(closed) = self.packs.close_any() {
+            self.pass(closed);
+        }
+    }
+
+    /// Whether nothing waits. If something does, the pump looks up when nothing does any more.
+    pub(crate) fn flushes(&mut self) -> bool {
+        self.flushing = self.waiting().0 > 0;
+        !self.flushing
+    }
+
+    /// Whether nothing waits any more, for the first time since somebody wanted to know.
+    fn is_flushed(&mut self) -> bool {
+        let flushed = self.flushing && self.waiting().0 == 0;
+        self.flushing &= !flushed;
+        flushed
+    }
+
+    /// Whether something waits for the client to take it.
+    fn is_waiting(&self) -> bool {
+        self.packs.len() > 0 || !self.ready.is_empty() || !self.sendable.is_empty()
     }
 
     /// Whether the client has so much in its hands that it is to send it.
@@ -268,39 +322,45 @@ impl Outgoing {
 
     /// What of a frame fits into one message.
     fn most(&self) -> usize {
-        self.client.max_payload().saturating_sub(label::LONGEST).max(1)
+        self.client.max_payload().saturating_sub(pack::LONGEST).max(1)
     }
 
-    /// Whether a frame may go straight to the client.
-    fn is_clear(&mut self, context: &mut Context<'_>) -> bool {
-        self.ready.is_empty() && self.sendable.is_empty() && self.has_room(context)
+    /// Whether the server is there, and others are as well.
+    fn is_there(&self) -> bool {
+        self.connected && self.settling.is_none()
     }
 
+    /// Whether the client may have more than what is packed.
+    fn is_clear(&self) -> bool {
+        self.is_there() && self.unsent + self.sending + self.packs.bytes() < self.config.unsent_bytes
+    }
+
+    /// Whether the client takes a message. That it takes many in a row is the sense of it, so that its task must not
+    /// be asked to let others run.
     fn has_room(&mut self, context: &mut Context<'_>) -> bool {
-        self.connected
-            && self.settling.is_none()
-            && self.unsent + self.sending < self.config.unsent_bytes
-            && Pin::new(&mut self.client).poll_ready(context).is_ready()
+        let mut asking = unconstrained(poll_fn(|context| Pin::new(&mut self.client).poll_ready(context)));
+        Pin::new(&mut asking).poll(context).is_ready()
     }
 
-    fn send(&mut self, out: Out, now: Instant, returned: &mut Returned) {
+    fn send(&mut self, out: Out, now: Instant) {
         match out {
             Out::Frame(publication) => {
+                let key = LaneKey::of(&publication);
                 // The server may have come back with less room.
                 if self.is_large(&publication) {
-                    let key = LaneKey::of(&publication);
                     match self.lanes.lane(key) {
                         lane if lane.transfer.is_some() => lane.held.push_back(publication),
                         _ => self.begin(key, publication, now),
                     }
                     return;
                 }
-                match self.send_frame(&publication, now) {
-                    Ok(()) => self.release(&publication),
-                    Err(reason) => self.give_back(publication, reason, returned),
-                }
+                self.release(&publication);
+                self.pack(key, &publication, now);
             }
             Out::Announce(key, id) => {
+                if let Some(closed) = self.packs.close(key) {
+                    self.pass(closed);
+                }
                 let lane = self.lanes.lane(key);
                 let Some(transfer) = lane.transfer.as_ref().filter(|transfer| transfer.id == id) else { return };
                 let Publication { to, reply_to, ref frame } = transfer.publication;
@@ -310,32 +370,46 @@ impl Outgoing {
                 self.send_label(way, Label { from: reply_to, kind: Kind::Large { id, length } });
             }
             Out::Ask(way) => self.send_label(way, Label { from: None, kind: Kind::Ask }),
-            Out::Receipt(name, receipt) => {
-                // One that is lost is made up for by the publisher's deadline.
-                let _ = self.give(Way { name, back: None }, receipt.to_bytes());
-            }
+            // One that is lost is made up for by the publisher's deadline.
+            Out::Receipt(name, receipt) => self.packs.push(Way { name, back: None }, receipt.to_bytes()),
         }
     }
 
+    /// One that is lost is asked again, or announced again.
     fn send_label(&mut self, way: Way, label: Label) {
-        let mut bytes = BytesMut::with_capacity(label::LONGEST);
+        let mut bytes = Vec::with_capacity(label::LONGEST);
         label.write(&mut bytes);
-        // One that is lost is asked again, or announced again.
-        let _ = self.give(way, bytes.freeze());
+        self.packs.push(way, bytes.into());
     }
 
-    fn send_frame(&mut self, publication: &Publication, now: Instant) -> Result<(), PublishError> {
-        let Publication { to, reply_to, frame } = publication;
-        let count = self.lanes.lane(LaneKey::of(publication)).count();
-        let mut bytes = BytesMut::with_capacity(label::LONGEST + frame.len());
-        Label { from: *reply_to, kind: Kind::Frame(count) }.write(&mut bytes);
-        frame.pieces().into_iter().for_each(|piece| bytes.extend_from_slice(piece));
-        let owed = self.lanes.owed_at();
-        let way = self.lanes.way(reply_to.map(|from| from.address()), *to, now);
-        self.changed |= self.lanes.owed_at() != owed;
-        self.give(way, bytes.freeze())?;
+    /// Adds a frame to the message of its lane, or to a new one.
+    fn pack(&mut self, key: LaneKey, publication: &Publication, now: Instant) {
         self.counted.published += 1;
-        Ok(())
+        let Publication { to, reply_to, frame } = publication;
+        let last = self.packs.last(key, frame);
+        if last == Some((*reply_to, *to)) {
+            return self.packs.add(key, publication);
+        }
+        let owed = self.lanes.owed_at();
+        let way = self.lanes.way(key.from, *to, now);
+        self.changed |= self.lanes.owed_at() != owed;
+        if last.is_some() && way.back.is_none() {
+            return self.packs.add(key, publication);
+        }
+        if let Some(closed) = self.packs.close(key) {
+            self.pass(closed);
+        }
+        let (first, most) = (self.lanes.lane(key).place(), self.client.max_payload());
+        self.packs.begin(key, way, first, publication, most);
+    }
+
+    /// The frames of a message have their places.
+    fn pass(&mut self, Closed { key, first, frames }: Closed) {
+        let lane = self.lanes.lane(key);
+        // It may have been forgotten, and begun anew.
+        if lane.place() == first {
+            lane.pass(frames);
+        }
     }
 
     /// Sends a piece of the large frame whose turn it is.
@@ -355,22 +429,19 @@ impl Outgoing {
         let to = *to;
         let way = self.lanes.way_back(key.from, to);
         // The joiner misses one that is lost.
-        let _ = self.give(way, bytes.freeze());
+        self.packs.push(way, bytes.freeze());
         if goes_on {
             self.sendable.push_back(key);
         }
     }
 
     /// Gives the client a message. It has room.
-    fn give(&mut self, Way { name, back }: Way, payload: Bytes) -> Result<(), PublishError> {
-        self.unsent += payload.len() + MESSAGE_OVERHEAD;
-        let message = OutboundMessage { subject: name, reply: back, payload, headers: None };
-        Pin::new(&mut self.client).start_send(message).map_err(|error| match error.kind() {
-            async_nats::PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge,
-            async_nats::PublishErrorKind::Send | async_nats::PublishErrorKind::InvalidSubject => {
-                PublishError::Disconnected
-            }
-        })
+    fn give(&mut self) {
+        let Some((message, size)) = self.packs.pop() else { return };
+        self.unsent += size;
+        // It refuses one when the server has come back with less room, and any when it has ended. Those who miss the
+        // message find out by the number of the next, as they do of one that is lost on its way.
+        let _ = Pin::new(&mut self.client).start_send(message);
     }
 
     /// A large frame has its turn.

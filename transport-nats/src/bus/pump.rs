@@ -31,9 +31,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut back: Subscriber) {
         }
         let due = lock(&shared.outgoing).due();
         tokio::select! {
-            () = poll_fn(|context| {
-                shared.pumping(|outgoing, now, returned| outgoing.poll(context, now, returned))
-            }) => {}
+            () = poll_fn(|context| lock(&shared.outgoing).poll(context, Instant::now())) => {}
             message = back.next() => match message {
                 Some(message) => came_back(&shared, message),
                 // The client has ended.

@@ -32,9 +32,9 @@ impl Strands {
         Strands { recent: HashMap::new(), before: HashMap::new(), most }
     }
 
-    /// A frame came. A strand that is new begins with 0; one that was forgotten looks as if it had a gap, which does
-    /// little harm.
-    pub(crate) fn judge(&mut self, Count { strand, number }: Count) -> Judged {
+    /// So many frames came, of which this is the place of the first. A strand that is new begins with 0; one that was
+    /// forgotten looks as if it had a gap, which does little harm.
+    pub(crate) fn judge(&mut self, Count { strand, number }: Count, frames: u64) -> Judged {
         let next = match self.recent.get_mut(&strand) {
             Some(next) => next,
             None => {
@@ -49,7 +49,7 @@ impl Strands {
             return Judged::Late;
         }
         let judged = if number == *next { Judged::Next } else { Judged::Gap };
-        *next = number + 1;
+        *next = number.saturating_add(frames);
         judged
     }
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn judge(strands: &mut Strands, strand: u64, number: u64) -> Judged {
-        strands.judge(Count { strand, number })
+        strands.judge(Count { strand, number }, 1)
     }
 
     #[test]
@@ -83,6 +83,16 @@ mod tests {
         let told: Vec<_> = [0, 3, 4, 2, 5, 5, 7].map(|number| judge(&mut strands, 1, number)).into();
         let (next, gap, late) = (Judged::Next, Judged::Gap, Judged::Late);
         assert_eq!(told, [next, gap, next, late, next, late, gap]);
+    }
+
+    #[test]
+    fn frames_that_came_together_are_followed_by_what_comes_behind_the_last() {
+        let mut strands = Strands::new(10);
+        let mut judge = |number, frames| strands.judge(Count { strand: 1, number }, frames);
+        assert_eq!([judge(0, 3), judge(3, 1), judge(5, 2), judge(6, 1)], {
+            [Judged::Next, Judged::Next, Judged::Gap, Judged::Late]
+        });
+        assert_eq!(judge(u64::MAX, 7), Judged::Gap, "a stranger's number is no trouble");
     }
 
     #[test]

@@ -73,6 +73,7 @@ fn nothing_is_missed_as_it_comes() {
         let mut gateway = Holder::gateway(connect(config(&server)).await).await;
         let relay = Holder::relay(connect(config(&server)).await).await;
         assert_eq!(flood(&mut gateway, &relay, 60_000).await, 0);
+        relay.bus.flush().await;
         assert_eq!(relay.bus.stats().outgoing, 0);
     });
 }
