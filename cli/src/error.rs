@@ -1,6 +1,8 @@
 //! Why the program failed: one clear line each.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bytestring::ByteString;
 use thiserror::Error;
@@ -9,6 +11,7 @@ use underpass_core::protocol::any::NoSuchUnion;
 use underpass_store_redb::OpenError;
 use underpass_transport_nats::{BucketError, ConnectError};
 use underpass_transport_ws::runner::StopReason;
+use underpass_transport_ws::tls::TlsError;
 use underpass_transport_ws::{clients, runner, runners};
 
 /// Why the program failed.
@@ -16,6 +19,17 @@ use underpass_transport_ws::{clients, runner, runners};
 pub(crate) enum Error {
     #[error("cannot listen on {address}: {source}")]
     Listen { address: String, source: io::Error },
+    #[error(
+        "runners of other machines could come in at {address} without a token: see --token and --token-file, or \
+         --insecure if that is meant"
+    )]
+    Unguarded { address: SocketAddr },
+    #[error("cannot read {}: {source}", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("there is no token in {}", .path.display())]
+    NoTokens { path: PathBuf },
+    #[error("TLS does not start: {0}")]
+    Tls(#[from] TlsError),
     #[error("{filter:?} is not a log filter like info or underpass=debug: {problem}")]
     Log { filter: String, problem: String },
     #[error("the token may have letters, digits and any of !#$%&'*+-.^_`|~ only, and must have some: see --token")]
@@ -34,6 +48,8 @@ pub(crate) enum Error {
     Clients(#[from] clients::StartError),
     #[error("the relay does not start: {0}")]
     Runners(#[from] runners::StartError),
+    #[error("the relay does not start: {0}")]
+    Tokens(#[from] runners::BadTokens),
     #[error("the runner does not start: {0}")]
     Runner(#[from] runner::StartError),
     #[error("the key-value store does not open: {0}")]

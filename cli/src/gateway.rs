@@ -1,57 +1,61 @@
 //! `underpass gateway`: one gateway of a fleet.
 
 use serde_json::json;
+use underpass_core::gateway;
 use underpass_core::http::Admission;
+use underpass_transport_nats::Nats;
 use underpass_transport_ws::clients::{Clients, Config};
 
+use crate::admin::{Health, Needs};
 use crate::counters::Asked;
 use crate::error::Error;
-use crate::listen::bind;
-use crate::options;
+use crate::listen::Door;
 use crate::shutdown::Shutdown;
-use crate::{Ended, announce, nats, tell};
+use crate::tokens::Source;
+use crate::{Ended, admin, announce, nats, options, reload, tls};
 
 /// Runs until it is asked to end.
 pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
-    let options::Gateway { listen, namespace, bus } = options;
+    let options::Gateway { listen, namespace, tls, process, bus } = options;
     let mut shutdown = Shutdown::new()?;
     let asked = Asked::new()?;
-    let (listener, address) = bind(&listen).await?;
+    let door = Door::open(&listen, tls::of_listener(&tls, None)?).await?;
+    reload::keep_fresh(Source::default(), [&door])?;
+    let health = Health::default();
+    let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
+    let names = [("gateway", door.url("http"))].into_iter().chain(admin);
+
     let starting = async {
-        let nats = nats::connect(bus, "gateway").await?;
-        let directory = nats.directory().await?;
-        let admission = Admission { namespace: namespace.into(), ..Admission::default() };
-        let config = Config { admission, ..Config::default() };
-        let gateway = Clients::start(config, nats.bus(), directory).await?;
-        Ok::<_, Error>((nats, gateway))
+        let connected = nats::connect(bus, "gateway").await?;
+        let directory = connected.open(Nats::directory).await?;
+        let config = Config {
+            gateway: gateway::Config { drain_limit: process.drain_limit, ..gateway::Config::default() },
+            admission: Admission { namespace: namespace.into(), ..Admission::default() },
+            ..Config::default()
+        };
+        let gateway = Clients::start(config, connected.nats.bus(), directory).await?;
+        Ok::<_, Error>((connected.nats, gateway))
     };
     let (nats, gateway) = tokio::select! {
         started = starting => started?,
         () = shutdown.wanted() => return Ok(Ended::Drained),
     };
-    let serving = tokio::spawn({
-        let gateway = gateway.clone();
-        async move { gateway.serve(listener).await }
-    });
+    let serving = tokio::spawn(door.serve_clients(gateway.clone()));
     tokio::spawn(asked.tell({
         let (gateway, bus) = (gateway.clone(), nats.bus());
         move || [json!({ "gateway": gateway.stats() }), json!({ "bus": bus.stats() })]
     }));
-    announce(&format!("ready gateway=http://{address}"))?;
-    shutdown.wanted().await;
+    health.serves(Needs::Nats(nats.clone()));
+    announce(names)?;
 
-    tell("finishing what is open; Ctrl-C ends at once");
+    shutdown.wanted().await;
+    health.drains();
     let drained = async {
         gateway.drain().await;
         // A task that panicked has ended, too.
         let _ = serving.await;
-        nats.bus().flush().await;
+        nats::flush(&nats.bus()).await;
+        tracing::info!(gateway = ?gateway.stats(), "drained");
     };
-    tokio::select! {
-        () = drained => {
-            tracing::info!(gateway = ?gateway.stats(), "drained");
-            Ok(Ended::Drained)
-        }
-        () = shutdown.wanted() => Ok(Ended::AtOnce),
-    }
+    Ok(shutdown.finish(drained).await)
 }

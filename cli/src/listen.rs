@@ -3,8 +3,69 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::TcpListener;
+use underpass_core::bus::Bus;
+use underpass_core::directory::Directory;
+use underpass_transport_ws::clients::Clients;
+use underpass_transport_ws::runners::Runners;
+use underpass_transport_ws::tls::ServerTls;
 
 use crate::error::Error;
+
+/// Where somebody may come in.
+#[derive(Debug)]
+pub(crate) struct Door {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<ServerTls>,
+}
+
+impl Door {
+    /// Listens.
+    ///
+    /// # Errors
+    /// It is not possible there.
+    pub(crate) async fn open(address: &str, tls: Option<ServerTls>) -> Result<Self, Error> {
+        let (listener, address) = bind(address).await?;
+        Ok(Door { listener, address, tls })
+    }
+
+    /// Whether only this host reaches it.
+    pub(crate) fn is_of_this_host(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL; the scheme is the one without TLS.
+    pub(crate) fn url(&self, scheme: &str) -> String {
+        let secure = if self.tls.is_some() { "s" } else { "" };
+        format!("{scheme}{secure}://{}", self.address)
+    }
+
+    /// The TLS that is spoken there, if it is.
+    pub(crate) fn tls(&self) -> Option<&ServerTls> {
+        self.tls.as_ref()
+    }
+
+    /// Lets clients in, until their gateway has drained.
+    pub(crate) async fn serve_clients<B: Bus, D: Directory>(self, gateway: Clients<B, D>) {
+        match self.tls {
+            Some(tls) => gateway.serve_tls(self.listener, tls).await,
+            None => gateway.serve(self.listener).await,
+        }
+    }
+
+    /// Lets runners in, until their relay has drained.
+    pub(crate) async fn serve_runners<B: Bus, D: Directory>(self, relay: Runners<B, D>) {
+        match self.tls {
+            Some(tls) => relay.serve_tls(self.listener, tls).await,
+            None => relay.serve(self.listener).await,
+        }
+    }
+}
 
 /// Listens.
 ///

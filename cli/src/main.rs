@@ -1,10 +1,12 @@
 //! The program `underpass`: a gateway, a relay and runners of the Underpass tunnel.
 
+mod admin;
 mod counters;
 mod demo;
 mod error;
 mod gateway;
 mod generations;
+mod guard;
 mod inspect;
 mod listen;
 mod log;
@@ -12,8 +14,10 @@ mod nats;
 mod options;
 mod proxy;
 mod relay;
+mod reload;
 mod runner;
 mod shutdown;
+mod tls;
 mod tokens;
 mod up;
 mod url;
@@ -74,10 +78,11 @@ fn serve(work: impl Future<Output = Result<Ended, Error>>) -> Result<Ended, Erro
     ended
 }
 
-/// Says on standard output that all is ready. Who waits for it reads one line.
-fn announce(line: &str) -> Result<(), Error> {
+/// Says on standard output that all is ready, and what it is called. Who waits for it reads one line.
+fn announce(names: impl IntoIterator<Item = (&'static str, String)>) -> Result<(), Error> {
+    let line: String = names.into_iter().map(|(what, name)| format!(" {what}={name}")).collect();
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Error::Announce)
+    writeln!(out, "ready{line}").and_then(|()| out.flush()).map_err(Error::Announce)
 }
 
 /// Tells people something on standard error.

@@ -2,59 +2,60 @@
 
 use serde_json::json;
 use underpass_core::{relay, supervisor};
+use underpass_transport_nats::Nats;
 use underpass_transport_ws::runners::{Config, Runners};
 
+use crate::admin::{Health, Needs};
 use crate::counters::Asked;
 use crate::error::Error;
 use crate::generations::first_generation;
-use crate::listen::bind;
-use crate::options;
 use crate::shutdown::Shutdown;
-use crate::{Ended, announce, nats, tell, tokens};
+use crate::{Ended, admin, announce, guard, nats, options, reload};
 
 /// Runs until it is asked to end.
 pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
-    let options::Relay { listen, token, bus } = options;
-    tokens::check(token.as_deref())?;
+    let options::Relay { listen, guard, tls, process, bus } = options;
     let mut shutdown = Shutdown::new()?;
     let asked = Asked::new()?;
-    let (listener, address) = bind(&listen).await?;
+    let (door, tokens) = guard::open(&listen, guard, &tls).await?;
+    reload::keep_fresh(tokens.clone(), [&door])?;
+    let health = Health::default();
+    let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
+    let names = [("runners", door.url("ws"))].into_iter().chain(admin);
+
     let starting = async {
-        let nats = nats::connect(bus, "relay").await?;
-        let (directory, store) = (nats.directory().await?, nats.kv().await?);
-        let supervisor = supervisor::Config { first_generation: first_generation().await, ..Default::default() };
-        let config = relay::Config { supervisor, ..relay::Config::default() };
-        let config = Config { relay: config, token, ..Config::default() };
-        let relay = Runners::start_with_store(config, nats.bus(), directory, store).await?;
-        Ok::<_, Error>((nats, relay))
+        let connected = nats::connect(bus, "relay").await?;
+        let (directory, store) = (connected.open(Nats::directory).await?, connected.open(Nats::kv).await?);
+        let first_generation = first_generation().await;
+        let supervisor = supervisor::Config { first_generation, ..supervisor::Config::default() };
+        let config = Config {
+            relay: relay::Config { supervisor, drain_limit: process.drain_limit, ..relay::Config::default() },
+            tokens: tokens.tokens(),
+            ..Config::default()
+        };
+        let relay = Runners::start_with_store(config, connected.nats.bus(), directory, store).await?;
+        Ok::<_, Error>((connected.nats, relay))
     };
     let (nats, relay) = tokio::select! {
         started = starting => started?,
         () = shutdown.wanted() => return Ok(Ended::Drained),
     };
-    let serving = tokio::spawn({
-        let relay = relay.clone();
-        async move { relay.serve(listener).await }
-    });
+    let serving = tokio::spawn(door.serve_runners(relay.clone()));
     tokio::spawn(asked.tell({
         let (relay, bus) = (relay.clone(), nats.bus());
         move || [json!({ "relay": relay.stats() }), json!({ "bus": bus.stats() })]
     }));
-    announce(&format!("ready runners=ws://{address}"))?;
-    shutdown.wanted().await;
+    health.serves(Needs::Nats(nats.clone()));
+    announce(names)?;
 
-    tell("finishing what is open; Ctrl-C ends at once");
+    shutdown.wanted().await;
+    health.drains();
     let drained = async {
         relay.drain().await;
         // A task that panicked has ended, too.
         let _ = serving.await;
-        nats.bus().flush().await;
+        nats::flush(&nats.bus()).await;
+        tracing::info!(relay = ?relay.stats(), "drained");
     };
-    tokio::select! {
-        () = drained => {
-            tracing::info!(relay = ?relay.stats(), "drained");
-            Ok(Ended::Drained)
-        }
-        () = shutdown.wanted() => Ok(Ended::AtOnce),
-    }
+    Ok(shutdown.finish(drained).await)
 }

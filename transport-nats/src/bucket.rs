@@ -24,6 +24,9 @@ const OPERATION: &str = "KV-Operation";
 const REMOVED: &str = "DEL";
 const PURGED: &str = "PURGE";
 
+/// What JetStream says as long as it is not there.
+const UNAVAILABLE: usize = 503;
+
 /// JetStream did not answer, or not in time. What became of a change is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Away;
@@ -36,6 +39,22 @@ pub struct BucketError {
     pub name: String,
     /// Why.
     pub source: CreateStreamError,
+}
+
+impl BucketError {
+    /// Whether it may be another time soon: JetStream comes a little later than the server.
+    pub fn may_pass(&self) -> bool {
+        use async_nats::jetstream::context::CreateStreamErrorKind as Kind;
+        match self.source.kind() {
+            Kind::JetStreamUnavailable | Kind::TimedOut | Kind::Response => true,
+            Kind::JetStream(error) => error.code() == UNAVAILABLE,
+            Kind::EmptyStreamName
+            | Kind::InvalidStreamName
+            | Kind::DomainAndExternalSet
+            | Kind::NotFound
+            | Kind::ResponseParse => false,
+        }
+    }
 }
 
 /// A bucket. Clones are the same.

@@ -13,6 +13,7 @@
 pub mod clients;
 pub mod runner;
 pub mod runners;
+pub mod tls;
 
 mod bus;
 mod driver;
@@ -21,3 +22,5 @@ mod listen;
 mod outbox;
 mod queue;
 mod socket;
+mod token;
+mod wire;

@@ -2,10 +2,13 @@
 
 mod bus;
 mod gateway;
+mod guard;
 mod inspect;
+mod process;
 mod relay;
 mod runner;
 mod served;
+mod tls;
 mod up;
 
 use std::process::ExitCode;
@@ -16,10 +19,13 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use self::bus::Bus;
 pub(crate) use self::gateway::Gateway;
+pub(crate) use self::guard::Guard;
 pub(crate) use self::inspect::{Decode, Encode, Translate};
+pub(crate) use self::process::Process;
 pub(crate) use self::relay::Relay;
 pub(crate) use self::runner::Runner;
 pub(crate) use self::served::Served;
+pub(crate) use self::tls::Tls;
 pub(crate) use self::up::Up;
 use crate::tell;
 

@@ -1,11 +1,12 @@
 //! What `underpass runner` is told.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
-use super::{Served, seconds};
+use super::{Process, Served, seconds};
 use crate::url::RelayUrl;
 
 pub(super) const EXAMPLES: &str = "\
@@ -14,6 +15,8 @@ Examples:
       Serves the demo beside the runner of `underpass up`; they share the requests.
   underpass runner --relay ws://10.0.0.7:8081 --token \"$SECRET\" --to http://127.0.0.1:3000
       Brings a server behind a firewall to the clients of a gateway elsewhere.
+  underpass runner --relay wss://relay.example:8443 --ca ca.pem --token-file token
+      By TLS, believing only the authorities of a file.
   underpass runner --relay ws://127.0.0.1:8081 --name images --to http://127.0.0.1:4000
       Joins the pool `images`: clients ask for it with the header x-underpass-pool: images.
 
@@ -39,6 +42,23 @@ pub(crate) struct Runner {
     /// How long the relay may say nothing, in seconds, before it is taken for gone and dialled anew
     #[arg(long, env = "UNDERPASS_SILENCE", value_name = "SECONDS", default_value = "15", value_parser = seconds)]
     pub(crate) silence: Duration,
+    /// What the relay wants runners to bring
+    #[arg(long, env = "UNDERPASS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// A file with that token in its first line
+    #[arg(long, env = "UNDERPASS_TOKEN_FILE", value_name = "FILE", conflicts_with = "token")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The authorities in this file say which relay is which, and not the system's; for wss://
+    #[arg(long, env = "UNDERPASS_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// The certificate to show to a relay that wants one, in PEM form
+    #[arg(long, env = "UNDERPASS_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key of that certificate
+    #[arg(long, env = "UNDERPASS_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) process: Process,
     #[command(flatten)]
     pub(crate) served: Served,
 }

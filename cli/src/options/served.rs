@@ -10,9 +10,6 @@ pub(crate) struct Served {
     /// The server to pass requests and WebSockets on to, like http://127.0.0.1:3000/base; without it, a built-in demo
     #[arg(long, env = "UNDERPASS_TO", value_name = "URL")]
     pub(crate) to: Option<Target>,
-    /// What runners must bring to the relay
-    #[arg(long, env = "UNDERPASS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub(crate) token: Option<String>,
     /// The namespace that the runners belong to
     #[arg(long, env = "UNDERPASS_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]

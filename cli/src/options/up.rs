@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Served;
+use super::{Guard, Process, Served, Tls};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -13,8 +13,9 @@ Examples:
   underpass up --to http://127.0.0.1:3000
       Passes requests and WebSockets on to a server of yours.
   underpass up --listen 0.0.0.0:80 --runners 0.0.0.0:8081 --token \"$SECRET\"
-      Takes clients and runners from other machines; runners must bring the token. Nothing of it is encrypted: for a
-      network that is not yours, put it behind a tunnel or a proxy that does TLS.
+      Takes clients and runners from other machines; runners must bring the token. Nothing of it is encrypted.
+  underpass up --listen 0.0.0.0:443 --runners 0.0.0.0:8443 --token-file tokens --tls-cert a.pem --tls-key a.key
+      The same with TLS, for clients and for runners.
   underpass up --data /var/lib/underpass
       Keeps on disk what actors put into their key-value stores. What was acknowledged survives any end of the process.
   underpass up --listen 127.0.0.1:0 --runners 127.0.0.1:0
@@ -42,6 +43,12 @@ pub(crate) struct Up {
     /// The directory in which actors' key-value stores are kept; without it, in memory
     #[arg(long, env = "UNDERPASS_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) guard: Guard,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+    #[command(flatten)]
+    pub(crate) process: Process,
     #[command(flatten)]
     pub(crate) served: Served,
 }
