@@ -18,6 +18,7 @@ fn expected_from_bus(message: ToRunner) -> FromBus {
         ToRunner::Close => FromBus::Close,
         ToRunner::Commands(commands) => FromBus::Commands(commands),
         ToRunner::AckEvents(acks) => FromBus::AckEvents(acks),
+        ToRunner::Probe(probe) => FromBus::Probe(probe),
         ToRunner::TunnelMessage(message) => FromBus::Tunnel(Carried {
             message_id: message.message_id,
             word: ToClientWord::from(&message.message_kind),
@@ -60,7 +61,11 @@ fn only_a_tunnel_message_is_a_piece_of_a_request() {
         let frame = Frame::from(bytes);
         let expected = match ToRunner::decode_framed(&frame, Dialect::Published).expect("good bytes") {
             ToRunner::TunnelMessage(message) => Some((message.message_id.gateway_id, message.message_id.request_id)),
-            ToRunner::Ping(_) | ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_) => None,
+            ToRunner::Ping(_)
+            | ToRunner::Close
+            | ToRunner::Commands(_)
+            | ToRunner::AckEvents(_)
+            | ToRunner::Probe(_) => None,
         };
         assert_eq!(carry::request_of(&connection, &frame), expected, "{id}");
     }

@@ -94,6 +94,8 @@ pub struct Config {
     pub try_again: Duration,
     /// Between two pings to a runner's connection that has requests of this gateway.
     pub ping_interval: Duration,
+    /// How many requests one probe names, when the bus has lost frames. Each connection has one probe under way.
+    pub max_probed: usize,
     /// From the first ping without an answer to `ping_timeout` for all requests of its connection.
     pub pong: Duration,
     /// How long after the directory's last word of a runner it gets no new requests.
@@ -141,6 +143,7 @@ impl Default for Config {
             grace: Duration::from_secs(5),
             try_again: Duration::from_millis(250),
             ping_interval: Duration::from_secs(3),
+            max_probed: 1_000,
             pong: Duration::from_secs(30),
             runner_unseen: Duration::from_secs(20),
             abort_again: Duration::from_millis(250),
@@ -158,6 +161,7 @@ impl Config {
             ("max_requests_per_runner", self.max_requests_per_runner),
             ("max_chunk", self.max_chunk),
             ("max_actor_id", self.max_actor_id),
+            ("max_probed", self.max_probed),
             ("max_tries", self.max_tries as usize),
             ("max_pending_messages", self.max_pending_messages),
         ] {

@@ -19,6 +19,7 @@ mod hibernation;
 mod link;
 mod opening;
 mod pings;
+mod probes;
 mod relays;
 mod request;
 mod runners;
@@ -54,7 +55,7 @@ use crate::machine::flow::{Piece, Turn};
 use crate::machine::random::Random;
 use crate::machine::{Machine, RequestKey};
 use crate::protocol::tunnel::ToClientTunnelMessage;
-use crate::protocol::tunnel::to_client::{self, RequestChunk};
+use crate::protocol::tunnel::to_client::{self, Credit, RequestChunk};
 use crate::protocol::{GatewayId, MessageId, RequestId, ToRunner};
 use crate::time::{Time, WallClock};
 
@@ -76,6 +77,8 @@ pub struct Gateway {
     runners: Runners,
     /// The connection of each ping that is outstanding, by the request that it names.
     pings: HashMap<RequestId, LinkKey>,
+    /// Of the last probe.
+    probe: u32,
     actors: Actors,
     waiting: WaitingRoom,
     /// The actors of WebSockets that can hibernate.
@@ -129,6 +132,7 @@ impl Gateway {
             next_id: Random::new(seed).next_u32(),
             runners,
             pings: HashMap::new(),
+            probe: 0,
             actors,
             waiting: WaitingRoom::default(),
             groups: Groups::default(),
@@ -203,6 +207,8 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(place) = request.place else { return };
         let message_index = match &kind {
+            // The first word over a route that was restored tells where the numbers go on.
+            to_client::Kind::Credit(Credit { total: 0 }) => request.up.next_number(),
             to_client::Kind::Credit(_) => 0,
             to_client::Kind::RequestStart(_)
             | to_client::Kind::RequestChunk(_)
@@ -343,6 +349,7 @@ impl Machine for Gateway {
             Event::Received { from, frame } => self.received(from, &frame, now),
             Event::PublishFailed(rejected) => self.publish_failed(rejected, now),
             Event::NoResponders { to } => self.nobody_holds(to, now),
+            Event::Lost { from } => self.frames_lost(from, now),
             Event::Directory(seen) => self.seen(seen, now),
             Event::Actors(seen) => self.all_actors_seen(seen, now),
             Event::Actor(seen) => self.actor_seen(seen, now),

@@ -22,6 +22,9 @@ impl Gateway {
             Ok(ToGateway::Refused(refused)) => self.refused(refused, now),
             Ok(ToGateway::RouteOpen(route)) => self.route_open(route),
             Ok(ToGateway::Restored(restored)) => self.restored(restored, now),
+            Ok(ToGateway::Probed(probed)) => self.probed(probed, now),
+            Ok(ToGateway::Lost(lost)) => self.request_lost(lost, now),
+            Ok(ToGateway::Doubted(doubted)) => self.doubted(doubted),
             Err(_) => self.counted.malformed += 1,
         }
     }
@@ -78,7 +81,7 @@ impl Gateway {
     }
 
     /// Where a request was sent.
-    fn connection_of(&self, key: RequestKey) -> Option<ConnectionId> {
+    pub(super) fn connection_of(&self, key: RequestKey) -> Option<ConnectionId> {
         Some(self.requests.get(key)?.place?.connection)
     }
 
@@ -92,8 +95,15 @@ impl Gateway {
         let to = publication.to;
         match ToRunner::decode_framed(&publication.frame, Dialect::Underpass) {
             Ok(ToRunner::TunnelMessage(message)) => self.piece_failed(message, publication, reason, now),
-            // Whether the connection lives, the pong decides.
-            Ok(ToRunner::Ping(_) | ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_)) | Err(_) => {}
+            // Whether the connection lives, the pong decides; what is asked is asked again.
+            Ok(
+                ToRunner::Ping(_)
+                | ToRunner::Probe(_)
+                | ToRunner::Close
+                | ToRunner::Commands(_)
+                | ToRunner::AckEvents(_),
+            )
+            | Err(_) => {}
         }
         match (reason, to) {
             (PublishError::NoResponders, Subject::Connection(connection)) => self.nobody_holds(connection, now),

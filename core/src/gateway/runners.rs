@@ -8,7 +8,7 @@ use slab::Slab;
 
 use super::link::Standing;
 pub(super) use super::link::{Link, LinkKey};
-use crate::bus::ConnectionId;
+use crate::bus::{ConnectionId, RelayId};
 use crate::directory::{Pool, RunnerId, RunnerKey, RunnerRecord, RunnerSeen};
 use crate::machine::RequestKey;
 use crate::time::Time;
@@ -231,6 +231,12 @@ impl Runners {
         self.connections.get(&connection).copied()
     }
 
+    /// The links of a relay, or all.
+    pub(super) fn of_relay(&self, relay: Option<RelayId>) -> Vec<LinkKey> {
+        let is_meant = |link: &Link| relay.is_none_or(|relay| link.connection.relay == relay);
+        self.links.iter().filter(|(_, link)| is_meant(link)).map(|(key, _)| LinkKey(key)).collect()
+    }
+
     pub(super) fn get(&self, link: LinkKey) -> &Link {
         &self.links[link.0]
     }
@@ -302,7 +308,6 @@ impl Runners {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::RelayId;
     use crate::directory::{Abilities, Revision, RunnerId, RunnerState, Versioned};
 
     fn runner(key: &'static str) -> RunnerKey {

@@ -95,7 +95,10 @@ pub enum ToServerWord {
         hibernate: bool,
     },
     /// `ToServerCredit`, private to `underpass.1`.
-    Credit,
+    Credit {
+        /// All that was granted, bytes.
+        total: u32,
+    },
 }
 
 /// What the bus brought for a runner's connection: [`ToRunner`](super::ToRunner), its tunnel messages unread.
@@ -114,6 +117,9 @@ pub enum FromBus {
     /// `ToClientTunnelMessage`; the frame is what the runner's WebSocket takes.
     #[serde(skip)]
     Tunnel(Carried<ToClientWord>),
+    /// `ToRunnerProbe`, private: to be answered with a `ToGatewayProbed`.
+    #[serde(skip)]
+    Probe(to_runner::Probe),
 }
 
 /// What a runner's WebSocket brought: [`ToServer`], its tunnel messages unread.
@@ -148,6 +154,11 @@ pub enum FromRunner {
 pub fn from_bus(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
     let mut reader = Reader::new(&frame);
     bus::read_version(&mut reader, Version::V7)?;
+    if dialect == Dialect::Underpass && reader.is_tag(to_runner::PROBE) {
+        let probe = front::read(&mut reader)?;
+        reader.end()?;
+        return Ok(FromBus::Probe(probe));
+    }
     if !reader.is_tag(to_runner::TUNNEL_MESSAGE) {
         let message = front::read(&mut reader)?;
         reader.end()?;
@@ -260,10 +271,7 @@ impl ToServerWord {
                 skip_code_and_reason(reader)?;
                 ToServerWord::WebSocketClose { hibernate: reader.bool()? }
             }
-            ToServerTag::Credit => {
-                reader.u32()?; // total
-                ToServerWord::Credit
-            }
+            ToServerTag::Credit => ToServerWord::Credit { total: reader.u32()? },
         })
     }
 }
@@ -298,7 +306,7 @@ impl From<&tunnel::to_server::Kind> for ToServerWord {
             Kind::WebSocketMessage(_) => ToServerWord::WebSocketMessage,
             Kind::WebSocketMessageAck(_) => ToServerWord::WebSocketMessageAck,
             Kind::WebSocketClose(close) => ToServerWord::WebSocketClose { hibernate: close.hibernate },
-            Kind::Credit(_) => ToServerWord::Credit,
+            Kind::Credit(credit) => ToServerWord::Credit { total: credit.total },
         }
     }
 }

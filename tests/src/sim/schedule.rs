@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use underpass_core::{gateway, relay, runner};
-use underpass_transport_mem::sim::{self, BusConfig, Overflow, Path, Random, Silence, SocketConfig};
+use underpass_transport_mem::sim::{self, BusConfig, Overflow, Path, Random, Silence, SocketConfig, Told};
 
 use super::faults::{Fault, Hosts, Kind, What};
 use super::hibernation::plan::Manner;
@@ -68,6 +68,8 @@ pub struct Fleet {
     pub skews: Vec<i32>,
     /// How actors nap, where WebSockets hibernate.
     pub manner: Option<Manner>,
+    /// Whether the bus tells of what it has lost.
+    pub losses: Told,
     /// For how long clients come and faults begin.
     pub busy: Duration,
     /// Whether limits are so tight that they are met.
@@ -95,6 +97,7 @@ impl Schedule {
             kinds = vec![Kind::Acknowledge];
         }
         let mut fleet = Fleet::any(&mut random, &kinds);
+        fleet.losses = Fleet::losses(seed);
         if is_marathon {
             (fleet.gateway.max_chunk, fleet.runner.max_chunk, fleet.runner.credit) = (1, 1, 16 * 1024);
             fleet.gateway.max_whole_body = 128 * 1024;
@@ -156,6 +159,11 @@ fn kinds(random: &mut Random, is_marathon: bool) -> Vec<Kind> {
 }
 
 impl Fleet {
+    /// Most buses tell of what they lose.
+    pub(super) fn losses(seed: u64) -> Told {
+        if Random::stream(seed, 9).once_in(3) { Told::Never } else { Told::Always }
+    }
+
     pub(super) fn any(random: &mut Random, kinds: &[Kind]) -> Fleet {
         let hosts = Hosts {
             gateways: random.spread(1, 3) as usize,
@@ -187,6 +195,7 @@ impl Fleet {
             published: Vec::new(),
             skews,
             manner: None,
+            losses: Told::Always,
             busy: Duration::from_secs(random.spread(2, 30)),
             is_tight,
             gateway: gateway::Config {

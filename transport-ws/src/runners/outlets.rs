@@ -151,8 +151,7 @@ pub(super) fn from_bus(delivery: Delivery) -> Option<Event> {
         Delivery::NoResponders { to: Subject::Gateway(gateway) } => Some(Event::NoResponders { gateway }),
         // Neither comes to a relay: its inbox is for connections, and it asks for no word of other relays.
         Delivery::Frame { to: Subject::Gateway(_), .. } | Delivery::NoResponders { to: Subject::Connection(_) } => None,
-        // Pings find out what was lost.
-        Delivery::Lost { .. } => None,
+        Delivery::Lost { from } => Some(Event::Lost { from }),
     }
 }
 
@@ -179,6 +178,7 @@ mod tests {
             ),
             (Delivery::Rejected(rejected.clone()), Some(Event::PublishFailed(rejected))),
             (Delivery::NoResponders { to: Subject::Gateway(gateway) }, Some(Event::NoResponders { gateway })),
+            (Delivery::Lost { from: None }, Some(Event::Lost { from: None })),
             (Delivery::NoResponders { to: connection }, None),
             (Delivery::Frame { to: Subject::Gateway(gateway), reply_to: None, frame }, None),
         ] {

@@ -110,6 +110,16 @@ impl Gateway {
         self.await_ack(key, Came::Nothing, now);
     }
 
+    /// Messages did not come from this number on: they are sent again. Whether they can be.
+    pub(in crate::gateway) fn send_kept_again(&mut self, key: RequestKey, from: MessageIndex, now: Time) -> bool {
+        let Some(request) = self.requests.get_mut(key) else { return false };
+        let Some(hibernation) = request.hibernation.as_mut() else { return false };
+        let Some(weight) = hibernation.kept.backlog.send_again_from(from) else { return false };
+        request.up.give_back(weight);
+        self.flush_kept(key, now);
+        true
+    }
+
     /// The deadline of acknowledgements runs while something is not acknowledged that was sent on this connection.
     fn await_ack(&mut self, key: RequestKey, came: Came, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };

@@ -91,6 +91,18 @@ impl Backlog {
         self.sent_before = self.ever_sent;
     }
 
+    /// What was sent from this number on did not come, and is sent again. What that counts for; none if the number is of
+    /// none of these.
+    pub(super) fn send_again_from(&mut self, number: MessageIndex) -> Option<usize> {
+        let came = usize::from(number.wrapping_sub(self.first));
+        if came >= self.sent {
+            return None;
+        }
+        let weight = self.messages.range(came..self.sent).map(|message| weight(message.len())).sum();
+        self.sent = came;
+        Some(weight)
+    }
+
     /// The actor has all up to this number. Whether it can: only what was sent can be acknowledged, and only once. As a
     /// backlog holds less than half of the numbers, the wrap makes no other of them look like one of these.
     #[must_use]

@@ -63,6 +63,7 @@ impl Schedule {
             1 => (0, random.spread(1, 4)),
             _ => (random.spread(1, 2), random.spread(1, 2)),
         };
+        fleet.losses = Fleet::losses(seed);
         fleet.loosen();
         (fleet.pools, fleet.hosting) = (1, ours as usize);
         fleet.hosts.runners = 1 + fleet.hosting;
