@@ -44,7 +44,19 @@ impl NatsServer {
     /// # Panics
     /// There is no nats-server, or it does not start.
     pub fn in_directory(directory: TempDir, configuration: &str) -> Self {
-        let (process, address) = start(directory.path(), configuration, "127.0.0.1:-1");
+        NatsServer::listening("127.0.0.1:-1", directory, configuration)
+    }
+
+    /// Starts one at an address that nobody else takes while it is away.
+    ///
+    /// # Panics
+    /// There is no nats-server, or it does not start.
+    pub fn at(address: &str, configuration: &str) -> Self {
+        NatsServer::listening(address, TempDir::new().expect("a directory"), configuration)
+    }
+
+    fn listening(address: &str, directory: TempDir, configuration: &str) -> Self {
+        let (process, address) = start(directory.path(), configuration, address);
         NatsServer { directory, configuration: configuration.to_owned(), process, address }
     }
 
