@@ -57,5 +57,5 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
         nats::flush(&nats.bus()).await;
         tracing::info!(gateway = ?gateway.stats(), "drained");
     };
-    Ok(shutdown.finish(drained).await)
+    Ok(shutdown.finish(nats::unless_away(&nats, drained)).await)
 }
