@@ -45,7 +45,7 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
         let (gateway, bus) = (gateway.clone(), nats.bus());
         move || [json!({ "gateway": gateway.stats() }), json!({ "bus": bus.stats() })]
     }));
-    health.serves(Needs::Nats(nats.clone()));
+    health.serves(Needs::nats(&nats));
     announce(names)?;
 
     shutdown.wanted().await;

@@ -45,7 +45,7 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
         let (relay, bus) = (relay.clone(), nats.bus());
         move || [json!({ "relay": relay.stats() }), json!({ "bus": bus.stats() })]
     }));
-    health.serves(Needs::Nats(nats.clone()));
+    health.serves(Needs::nats(&nats));
     announce(names)?;
 
     shutdown.wanted().await;
