@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -126,7 +127,10 @@ fn timed_out(config: &Config) -> ConnectError {
 }
 
 fn servers(config: &Config) -> Result<Vec<ServerAddr>, ConnectError> {
-    let server = |url: &String| url.parse().map_err(|_| ConnectError::Url(shown(config)));
+    let server = |url: &String| {
+        let server: Option<ServerAddr> = url.parse().ok();
+        server.filter(|server| !server.host().is_empty()).ok_or_else(|| ConnectError::Url(shown(config)))
+    };
     config.servers.iter().map(server).collect()
 }
 
@@ -203,8 +207,8 @@ async fn attempt(config: &Config, what: &str) -> Result<(Client, watch::Receiver
     let servers = servers(config)?;
     let options = match &config.credentials {
         Credentials::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()))) {
-            Some((user, Some(password))) => options.user_and_password(user.to_owned(), password.to_owned()),
-            Some((token, None)) => options.token(token.to_owned()),
+            Some((user, Some(password))) => options.user_and_password(decoded(user), decoded(password)),
+            Some((token, None)) => options.token(decoded(token)),
             None => options,
         },
         Credentials::File(path) => options
@@ -218,6 +222,11 @@ async fn attempt(config: &Config, what: &str) -> Result<(Client, watch::Receiver
     let connecting = options.connect(servers);
     let client = connecting.await.map_err(|source| ConnectError::Refused { servers: shown(config), source })?;
     Ok((client, connected))
+}
+
+/// What stands in a URL, where `%20` is a space.
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// The client says how it stands. It may be in such a hurry that it leaves out that the server was lost, so that it is
@@ -238,7 +247,9 @@ fn heard(told: &watch::Sender<Connected>, event: &Event) {
         Event::SlowConsumer(_) => tracing::warn!("more came from NATS than was taken: frames are lost"),
         Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
         Event::ServerError(error) => tracing::warn!("NATS: {error}"),
-        Event::ClientError(error) => tracing::warn!("NATS: {error}"),
+        Event::ClientError(error) if told.borrow().there => tracing::warn!("NATS: {error}"),
+        // It cannot connect yet, which was told.
+        Event::ClientError(error) => tracing::debug!("NATS: {error}"),
         Event::Draining => {}
     }
 }
