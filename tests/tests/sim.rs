@@ -254,9 +254,9 @@ mod found {
     /// A body in pieces, and an answer in pieces; or a WebSocket.
     fn streams(number: u32, at: Duration) -> ClientPlan {
         let plan = post(number, at);
-        let wish = if number % 2 == 0 {
+        let wish = if number.is_multiple_of(2) {
             Wish::Http(HttpPlan {
-                method: if number % 4 == 0 { "POST" } else { "PUT" },
+                method: if number.is_multiple_of(4) { "POST" } else { "PUT" },
                 body: BodyPlan::Streamed(pieces()),
                 thinking: Duration::ZERO,
                 is_hasty: false,

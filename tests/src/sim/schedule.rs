@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use underpass_core::{gateway, relay, runner};
+use underpass_core::{FailureCode, gateway, relay, runner};
 use underpass_transport_mem::sim::{self, BusConfig, Overflow, Path, Random, Silence, SocketConfig, Told};
 
 use super::faults::{Fault, Hosts, Kind, What};
@@ -35,6 +35,10 @@ const HIBERNATING: u64 = 10;
 /// A seed in which nothing happens but that runners acknowledge, so that no other fault can be to blame: one in so
 /// many.
 const ACKNOWLEDGED: u64 = 16;
+
+/// A seed in which nothing happens but that the bus loses frames and tells so, with deadlines that make up for nothing: one
+/// in so many.
+const TELLING: u64 = 16;
 
 /// What a seed decides. What is left out of `clients` and `faults` does not happen, and the rest happens all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +100,10 @@ impl Schedule {
         if !is_marathon && Random::stream(seed, 5).once_in(ACKNOWLEDGED) {
             kinds = vec![Kind::Acknowledge];
         }
+        let is_telling = !is_marathon && Fleet::is_telling(seed);
+        if is_telling {
+            kinds = vec![Kind::LoseAnswers, Kind::LoseRequests];
+        }
         let mut fleet = Fleet::any(&mut random, &kinds, Fleet::losses(seed));
         if is_marathon {
             (fleet.gateway.max_chunk, fleet.runner.max_chunk, fleet.runner.credit) = (1, 1, 16 * 1024);
@@ -105,6 +113,12 @@ impl Schedule {
             // Not so late that half of all numbers have been used since.
             fleet.network.bus.late = Duration::from_millis(10);
             fleet.elders.fill(false);
+        }
+        if is_telling {
+            fleet.gateway.response_start = Duration::from_secs(300);
+            fleet.gateway.websocket_open = Duration::from_secs(300);
+            let mut random = Random::stream(seed, 11);
+            fleet.elders.fill_with(|| random.once_in(2));
         }
         let sizes = fleet.sizes(is_marathon);
         let clients = clients(&mut Random::stream(seed, 2), &fleet, sizes, is_marathon);
@@ -117,6 +131,11 @@ impl Schedule {
         let mut schedule = Schedule { seed, fleet, clients, probes, faults };
         if !is_marathon {
             schedule.add_actors(sizes);
+        }
+        if is_telling {
+            // Whoever waits does so for what was lost.
+            let waits = [FailureCode::ResponseStartTimeout, FailureCode::WebSocketOpenTimeout];
+            schedule.clients.retain(|client| !waits.into_iter().any(|code| client.may_fail_with(code)));
         }
         schedule
     }
@@ -160,7 +179,12 @@ fn kinds(random: &mut Random, is_marathon: bool) -> Vec<Kind> {
 impl Fleet {
     /// Most buses tell of what they lose.
     pub(super) fn losses(seed: u64) -> Told {
-        if Random::stream(seed, 9).once_in(3) { Told::Never } else { Told::Always }
+        let is_silent = !Fleet::is_telling(seed) && Random::stream(seed, 9).once_in(3);
+        if is_silent { Told::Never } else { Told::Always }
+    }
+
+    fn is_telling(seed: u64) -> bool {
+        Random::stream(seed, 10).once_in(TELLING)
     }
 
     pub(super) fn any(random: &mut Random, kinds: &[Kind], losses: Told) -> Fleet {

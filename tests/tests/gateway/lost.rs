@@ -319,7 +319,7 @@ fn credit_is_not_spent_on_what_got_lost() {
     }
     story.input(doubted([asked.id])).actions();
     let until = Counted { came: Came::Until(1), ..whole(asked, 1) };
-    story.input(probed(1, [until.clone()]));
+    story.input(probed(1, [until]));
     let sent = story.actions().into_iter().filter(|action| matches!(action, Action::Publish(_))).count();
     assert_eq!(sent, 2, "both again");
     story.hears(asked, 1, hibernation::ack(2)).actions();
