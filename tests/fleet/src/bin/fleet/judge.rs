@@ -32,6 +32,9 @@ const RECOVERED: Duration = Duration::from_secs(5);
 /// A gateway takes a connection for gone that does not answer.
 const PONG: Duration = Duration::from_secs(30);
 
+/// How long the directory's registry may take to enter a WebSocket that has opened.
+const ENTERED: Duration = Duration::from_secs(1);
+
 /// All that happened.
 #[derive(Debug, Default)]
 pub(crate) struct Happened {
@@ -56,6 +59,8 @@ pub(crate) enum Explanation {
     RunnerDrained,
     /// All that could have taken it were killed or drained at the same time.
     NobodyThere,
+    /// It was not in the directory's registry yet, without which a WebSocket cannot hibernate.
+    NotEnteredYet,
     /// NATS was away.
     NatsAway,
     /// The test has frames be lost.
@@ -71,6 +76,7 @@ impl fmt::Display for Explanation {
             Explanation::RunnerKilled => "its runner was killed",
             Explanation::RunnerDrained => "its runner drained",
             Explanation::NobodyThere => "nobody was there",
+            Explanation::NotEnteredYet => "it had just opened",
             Explanation::NatsAway => "NATS was away",
             Explanation::FramesLost => "frames were lost",
         })
@@ -100,6 +106,9 @@ impl Happened {
             let by_ping = event.begun + PING + PONG + longest_wait(event.kind);
             let by = (outage.to + RECOVERED).max(by_ping) + AT_ONCE;
             return (event.kind != Kind::Sleeper && event.ended < by).then_some(Explanation::NatsAway);
+        }
+        if event.kind == Kind::Sleeper && took < ENTERED && ["1001 actor.stopped", "1011 runner_lost"].contains(&what) {
+            return Some(Explanation::NotEnteredYet);
         }
         let nobody = is_for_now(what) && self.nobody_there(event);
         nobody.then_some(Explanation::NobodyThere)
@@ -152,8 +161,9 @@ fn is_a_failure(kind: Kind, what: &str) -> bool {
         "actor_start_timeout",
         "websocket_open_timeout",
         "runner_failed",
-        // A runner that misses a message of a WebSocket says so.
+        // A runner that misses a message of a WebSocket says so, and a relay that its actor has stopped.
         "ws.message_index_skip",
+        "actor.stopped",
     ];
     match kind {
         Kind::Whole | Kind::Streamed | Kind::Calls => what == "cut" || what == "broken off" || codes.contains(&what),
