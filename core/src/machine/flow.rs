@@ -626,4 +626,33 @@ mod tests {
         assert_eq!(inflow.held(), 0);
         assert!(inflow.take(301, 300));
     }
+
+    #[test]
+    fn what_did_not_come_is_lacking_and_what_came_is_not() {
+        for numbered in [false, true] {
+            let mut inward = Inflow::new(None, numbered);
+            for number in 0..3 {
+                assert!(inward.lacks(u32::from(number) + 1) && !inward.lacks(u32::from(number)));
+                assert_eq!(inward.order(number), Order::Next);
+            }
+            assert_eq!([0, 3, 4].map(|sent| inward.lacks(sent)), [false, false, true]);
+            // Of what is judged by its numbers, only what is in order has come.
+            let _ = inward.order(7);
+            assert_eq!(inward.lacks(4), numbered);
+            inward.restart(None, numbered);
+            assert!(!inward.lacks(0) && inward.lacks(1));
+        }
+    }
+
+    #[test]
+    fn what_did_not_come_is_spent_once() {
+        let mut out = Outflow::new(Some(100));
+        out.offer(chunk(100));
+        assert!(out.pop(false).is_some() && !out.has_credit());
+        out.give_back(weight(100));
+        assert!(out.has_credit());
+        out.spend(100);
+        out.grant(100);
+        assert!(out.has_credit());
+    }
 }

@@ -99,19 +99,20 @@ impl Relay {
     }
 
     /// Credit for a runner that has a word for it; or a gateway's first word over a route that was restored, which
-    /// tells its relay enough: it bears the number of the message that follows.
+    /// tells its relay enough: it bears the number of the message that follows. It says so again when it leaves some out
+    /// that the runner had in an earlier life.
     fn credit(&mut self, id: RouteId, total: u32, number: MessageIndex, frame: Frame, now: Time) {
         let is_first_word = total == 0 && self.routes.restored(id).is_some();
         if self.is_of_an_earlier_life(id, total == 0) || !self.is_open(id) {
             return;
         }
-        // The bus may have brought one of an earlier life before it.
         let is_ahead = total == 0 && self.routes.order(id, number) == Some(Order::Gap);
-        if is_first_word || is_ahead && self.routes.hibernates(id) {
+        let is_for_relay = is_first_word || is_ahead && self.routes.hibernates(id);
+        if is_for_relay {
             self.routes.begin_at(id, number);
         }
         let Some(connection) = self.connections.get(&id.connection) else { return };
-        match (connection.edge.dialect(), is_first_word) {
+        match (connection.edge.dialect(), is_for_relay) {
             (Dialect::Underpass, _) => self.send_bounded(id, frame, None, now),
             (Dialect::Published, true) => {}
             (Dialect::Published, false) => self.counted.malformed += 1,

@@ -325,10 +325,11 @@ impl Routes {
         self.routes[*self.places.get(&id)?].restored
     }
 
-    /// A gateway speaks for the first time over a route that was restored: its next message bears this number.
+    /// A gateway says that its next message over a route that was restored bears this number.
     pub(super) fn begin_at(&mut self, id: RouteId, next: MessageIndex) {
         if let Some(place) = self.places.get(&id) {
-            self.routes[*place].next = Some(next);
+            let route = &mut self.routes[*place];
+            (route.next, route.missed) = (Some(next), false);
         }
     }
 

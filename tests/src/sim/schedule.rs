@@ -96,8 +96,7 @@ impl Schedule {
         if !is_marathon && Random::stream(seed, 5).once_in(ACKNOWLEDGED) {
             kinds = vec![Kind::Acknowledge];
         }
-        let mut fleet = Fleet::any(&mut random, &kinds);
-        fleet.losses = Fleet::losses(seed);
+        let mut fleet = Fleet::any(&mut random, &kinds, Fleet::losses(seed));
         if is_marathon {
             (fleet.gateway.max_chunk, fleet.runner.max_chunk, fleet.runner.credit) = (1, 1, 16 * 1024);
             fleet.gateway.max_whole_body = 128 * 1024;
@@ -124,7 +123,7 @@ impl Schedule {
 
     /// A fleet on a good network, to which nobody comes and nothing happens, but what is put in.
     pub fn quiet(seed: u64, hosts: Hosts) -> Schedule {
-        let mut fleet = Fleet::any(&mut Random::stream(0, 1), &[]);
+        let mut fleet = Fleet::any(&mut Random::stream(0, 1), &[], Told::Always);
         let all = hosts.gateways + hosts.relays + hosts.runners;
         fleet.hosts = hosts;
         fleet.pools = 1;
@@ -164,7 +163,7 @@ impl Fleet {
         if Random::stream(seed, 9).once_in(3) { Told::Never } else { Told::Always }
     }
 
-    pub(super) fn any(random: &mut Random, kinds: &[Kind]) -> Fleet {
+    pub(super) fn any(random: &mut Random, kinds: &[Kind], losses: Told) -> Fleet {
         let hosts = Hosts {
             gateways: random.spread(1, 3) as usize,
             relays: random.spread(1, 3) as usize,
@@ -172,10 +171,11 @@ impl Fleet {
             published: 0,
         };
         let pools = if hosts.runners > 1 && random.once_in(3) { 2 } else { 1 };
-        // Those that number nothing can't tell a loss or a repeat.
+        // Those that number nothing can't tell a repeat, or a loss of which nobody tells.
         let may_be_old = kinds.contains(&Kind::Acknowledge) || random.once_in(4);
-        let numbers_matter = kinds.iter().any(|kind| {
-            matches!(kind, Kind::LoseAnswers | Kind::LoseRequests | Kind::Repeat | Kind::BusAway | Kind::BusCutOff)
+        let numbers_matter = kinds.iter().any(|kind| match kind {
+            Kind::LoseAnswers | Kind::LoseRequests | Kind::BusAway | Kind::BusCutOff => losses == Told::Never,
+            other => *other == Kind::Repeat,
         });
         let elders = (0..hosts.runners).map(|_| may_be_old && !numbers_matter && random.once_in(2)).collect();
         let all = hosts.gateways + hosts.relays + hosts.runners;
@@ -195,7 +195,7 @@ impl Fleet {
             published: Vec::new(),
             skews,
             manner: None,
-            losses: Told::Always,
+            losses,
             busy: Duration::from_secs(random.spread(2, 30)),
             is_tight,
             gateway: gateway::Config {

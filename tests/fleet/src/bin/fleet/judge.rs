@@ -199,6 +199,8 @@ fn by(strike: &Strike, event: &Event, gateway: usize, what: &str, given: &[usize
     };
     let was_open = event.begun < strike.at + known && strike.at < event.ended + MOMENT;
     let within = |wait: Duration| was_open && event.ended < strike.at + wait + AT_ONCE;
+    // Of what a gateway answers to an upload that goes on, its client may see no more than the connection's end.
+    let is_told = what != "cut" || event.kind == Kind::Streamed;
     let carried = |runners: &[usize]| given.is_empty() || given.iter().any(|runner| runners.contains(runner));
     // What was closed for a drain, over some seconds.
     let drained = || event.begun < strike.back && strike.at < event.ended + MOMENT && what.contains("draining");
@@ -219,12 +221,12 @@ fn by(strike: &Strike, event: &Event, gateway: usize, what: &str, given: &[usize
         (Member::Relay(_) | Member::Runner(_), How::Killed | How::Drained) if event.kind == Kind::Sleeper => None,
         (Member::Relay(_), How::Killed) => {
             let wait = PING + longest_wait(event.kind);
-            (what != "cut" && carried(&strike.had) && within(wait)).then_some(Explanation::RelayKilled)
+            (is_told && carried(&strike.had) && within(wait)).then_some(Explanation::RelayKilled)
         }
         (Member::Relay(_), How::Drained) => None,
         (Member::Runner(number), How::Killed) => {
             let wait = longest_wait(event.kind);
-            (what != "cut" && carried(&[number]) && within(wait)).then_some(Explanation::RunnerKilled)
+            (is_told && carried(&[number]) && within(wait)).then_some(Explanation::RunnerKilled)
         }
         (Member::Runner(number), How::Drained) => {
             let explained = event.kind == Kind::Plain && carried(&[number]) && drained();
