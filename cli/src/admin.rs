@@ -13,8 +13,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use underpass_transport_nats::Nats;
+use underpass_transport_nats::{Connected, Nats};
 use underpass_transport_ws::runner::Runner;
 
 use crate::error::Error;
@@ -46,21 +47,23 @@ enum Stage {
 pub(crate) enum Needs {
     /// Only itself.
     Nothing,
-    /// NATS.
-    Nats(Nats),
+    /// The ways to NATS, and what it is called that one is broken.
+    Nats([(&'static str, watch::Receiver<Connected>); 2]),
     /// A relay that has taken this runner in.
     Relay(Runner),
 }
 
 impl Needs {
+    /// NATS, for the bus and for what it keeps.
+    pub(crate) fn nats(nats: &Nats) -> Self {
+        Needs::Nats([("bus_away", nats.connected()), ("store_away", nats.storing())])
+    }
+
     /// What is not there.
     fn missing(&self) -> Vec<&'static str> {
         match self {
             Needs::Nothing => Vec::new(),
-            Needs::Nats(nats) => {
-                let ways = [("bus_away", nats.connected()), ("store_away", nats.storing())];
-                ways.into_iter().filter(|(_, way)| !way.borrow().there).map(|(code, _)| code).collect()
-            }
+            Needs::Nats(ways) => ways.iter().filter(|(_, way)| !way.borrow().there).map(|(code, _)| *code).collect(),
             Needs::Relay(runner) => {
                 let is_ready = runner.ready().now_or_never().is_some_and(|ready| ready.is_ok());
                 if is_ready { Vec::new() } else { vec!["relay_away"] }

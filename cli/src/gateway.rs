@@ -45,7 +45,7 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
         let (gateway, bus) = (gateway.clone(), nats.bus());
         move || [json!({ "gateway": gateway.stats() }), json!({ "bus": bus.stats() })]
     }));
-    health.serves(Needs::Nats(nats.clone()));
+    health.serves(Needs::nats(&nats));
     announce(names)?;
 
     shutdown.wanted().await;
@@ -57,5 +57,5 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
         nats::flush(&nats.bus()).await;
         tracing::info!(gateway = ?gateway.stats(), "drained");
     };
-    Ok(shutdown.finish(drained).await)
+    Ok(shutdown.finish(nats::unless_away(&nats, drained)).await)
 }

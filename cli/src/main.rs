@@ -1,5 +1,8 @@
 //! The program `underpass`: a gateway, a relay and runners of the Underpass tunnel.
 
+#[doc = include_str!("../docs/fleet.md")]
+mod fleet {}
+
 mod admin;
 mod counters;
 mod demo;

@@ -9,11 +9,14 @@ use underpass_transport_nats::{BucketError, BusConfig, Config, Credentials, Nats
 
 use crate::error::Error;
 use crate::options::Bus;
+use crate::{Ended, tell};
 
 /// How long NATS may take until it is there, with what it keeps.
 const WITHIN: Duration = Duration::from_secs(10);
 /// Between two attempts to open what it keeps.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// How long NATS may be away while what is open is finished: as long as pings of runners go unanswered.
+const AWAY_FOR: Duration = Duration::from_secs(30);
 /// How long, at the end, what was published may take to leave.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
 
@@ -49,10 +52,40 @@ impl Connected {
     }
 }
 
+/// Lets what is open finish. Without NATS it cannot: if that is away for long, what is open is given up.
+pub(crate) async fn unless_away(nats: &Nats, open: impl Future<Output = ()>) -> Ended {
+    tokio::select! {
+        () = open => Ended::Drained,
+        () = away_for(nats, AWAY_FOR) => {
+            tell(&format!("NATS is away for {} s: what is open is given up", AWAY_FOR.as_secs()));
+            Ended::WithErrors
+        }
+    }
+}
+
+/// Waits until NATS was away for so long.
+async fn away_for(nats: &Nats, long: Duration) {
+    let (mut bus, mut store) = (nats.connected(), nats.storing());
+    loop {
+        let back = async {
+            // What is seen is let go at once: it is locked. Who serves keeps the connections, so they outlive this.
+            bus.wait_for(|bus| bus.there).await.map(drop).ok();
+            store.wait_for(|store| store.there).await.map(drop).ok();
+        };
+        if timeout(long, back).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            _ = bus.wait_for(|bus| !bus.there) => {}
+            _ = store.wait_for(|store| !store.there) => {}
+        }
+    }
+}
+
 /// Waits until what was published is on its way, or NATS is away for too long.
 pub(crate) async fn flush(bus: &NatsBus) {
     if timeout(FLUSH_WITHIN, bus.flush()).await.is_err() {
-        tracing::warn!("NATS is away: the last that was published is lost");
+        tracing::warn!("NATS is away: what was published last may be lost");
     }
 }
 

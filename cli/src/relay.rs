@@ -45,7 +45,7 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
         let (relay, bus) = (relay.clone(), nats.bus());
         move || [json!({ "relay": relay.stats() }), json!({ "bus": bus.stats() })]
     }));
-    health.serves(Needs::Nats(nats.clone()));
+    health.serves(Needs::nats(&nats));
     announce(names)?;
 
     shutdown.wanted().await;
@@ -57,5 +57,5 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
         nats::flush(&nats.bus()).await;
         tracing::info!(relay = ?relay.stats(), "drained");
     };
-    Ok(shutdown.finish(drained).await)
+    Ok(shutdown.finish(nats::unless_away(&nats, drained)).await)
 }

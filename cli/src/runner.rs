@@ -59,7 +59,12 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
         () = shutdown.wanted() => {}
     }
     health.drains();
-    Ok(shutdown.finish(async { drop(runner.drain().await) }).await)
+    Ok(shutdown
+        .finish(async {
+            runner.drain().await;
+            Ended::Drained
+        })
+        .await)
 }
 
 /// Starts a runner that passes requests on to a target, or serves the demo.

@@ -14,10 +14,10 @@ pub(crate) struct Shutdown {
 
 impl Shutdown {
     /// Lets what is open finish, until somebody wants the end at once.
-    pub(crate) async fn finish(&mut self, open: impl Future<Output = ()>) -> Ended {
+    pub(crate) async fn finish(&mut self, open: impl Future<Output = Ended>) -> Ended {
         tell("finishing what is open; Ctrl-C ends at once");
         tokio::select! {
-            () = open => Ended::Drained,
+            ended = open => ended,
             () = self.wanted() => Ended::AtOnce,
         }
     }

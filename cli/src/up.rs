@@ -115,6 +115,7 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
         // A task that panicked has ended, too.
         while serving.join_next().await.is_some() {}
         tracing::info!(gateway = ?gateway.stats(), relay = ?relay.stats(), "drained");
+        Ended::Drained
     };
     Ok(shutdown.finish(drained).await)
 }

@@ -126,7 +126,10 @@ fn timed_out(config: &Config) -> ConnectError {
 }
 
 fn servers(config: &Config) -> Result<Vec<ServerAddr>, ConnectError> {
-    let server = |url: &String| url.parse().map_err(|_| ConnectError::Url(shown(config)));
+    let server = |url: &String| {
+        let server: Option<ServerAddr> = url.parse().ok();
+        server.filter(|server| !server.host().is_empty()).ok_or_else(|| ConnectError::Url(shown(config)))
+    };
     config.servers.iter().map(server).collect()
 }
 
@@ -238,7 +241,9 @@ fn heard(told: &watch::Sender<Connected>, event: &Event) {
         Event::SlowConsumer(_) => tracing::warn!("more came from NATS than was taken: frames are lost"),
         Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
         Event::ServerError(error) => tracing::warn!("NATS: {error}"),
-        Event::ClientError(error) => tracing::warn!("NATS: {error}"),
+        Event::ClientError(error) if told.borrow().there => tracing::warn!("NATS: {error}"),
+        // It cannot connect yet, which was told.
+        Event::ClientError(error) => tracing::debug!("NATS: {error}"),
         Event::Draining => {}
     }
 }

@@ -127,6 +127,38 @@ mod tests {
         Options::command().debug_assert();
     }
 
+    /// The commands in a page: of its shell examples, of a unit of systemd, and of a compose file.
+    fn commands_of(page: &str) -> Vec<Vec<String>> {
+        let page = page.replace("\\\n", " ");
+        let lines = page.lines().map(str::trim).filter_map(|line| {
+            let line = line.strip_prefix("ExecStart=/usr/local/bin/").unwrap_or(line);
+            match line.strip_prefix("command: [").and_then(|list| list.strip_suffix(']')) {
+                Some(list) => Some(list.split(", ").map(|word| word.trim_matches('"').to_owned()).collect()),
+                None => {
+                    let words = line.split('#').next().unwrap_or_default().split_whitespace();
+                    line.starts_with("underpass ")
+                        .then(|| words.map(|word| word.trim_matches('\'').to_owned()).collect())
+                }
+            }
+        });
+        lines.filter(|words: &Vec<String>| words.first().is_some_and(|word| word == "underpass")).collect()
+    }
+
+    #[test]
+    fn the_commands_of_the_docs_are_right_use() {
+        let commands = commands_of(include_str!("../../docs/fleet.md"));
+        assert!(commands.len() > 10, "{commands:?}");
+        for command in commands {
+            // A process of a compose file has its bus in the environment.
+            let options = Options::command();
+            let known = options.find_subcommand(&command[1]).unwrap_or_else(|| panic!("{command:?}"));
+            let has_bus = known.get_arguments().any(|argument| argument.get_id() == "bus");
+            let bus = (has_bus && !command.iter().any(|word| word == "--bus")).then_some(["--bus", "nats://nats"]);
+            let words = command.iter().map(String::as_str).chain(bus.into_iter().flatten());
+            Options::try_parse_from(words).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        }
+    }
+
     #[test]
     fn every_option_of_what_serves_is_also_an_environment_variable() {
         for name in ["up", "gateway", "relay", "runner"] {

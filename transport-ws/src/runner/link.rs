@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use underpass_core::Machine;
 use underpass_core::handshake::{Hello, connect_path, dialect_of, offered_subprotocols};
@@ -180,8 +181,7 @@ async fn connect(driver: Arc<Driver<Outlets>>, dial: Dial, relays: Arc<Relays>) 
             }
         }
         Err(error) => {
-            let problem = if let WireError::Io(error) = &error { explain(error) } else { error.to_string() };
-            tracing::warn!(relay = relay.url, "the relay cannot be reached: {problem}");
+            tracing::warn!(relay = relay.url, "the relay cannot be reached: {}", what_is_wrong(&error));
             ended(&driver, connection, Event::Disconnected { connection, close: None });
         }
     }
@@ -195,6 +195,17 @@ fn ended(driver: &Driver<Outlets>, connection: u64, event: Event) {
         let ready = inside.machine.stats().ready;
         inside.outlets.status.send_modify(|status| status.ready = ready);
     });
+}
+
+/// Why a relay cannot be reached.
+fn what_is_wrong(error: &WireError) -> String {
+    match error {
+        WireError::Io(error) => explain(error),
+        WireError::Protocol(ProtocolError::HttparseError(_)) => {
+            "what it speaks is not HTTP: should it be dialled as wss://?".to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 /// The first line of a refusal's body.
@@ -306,7 +317,7 @@ mod tests {
             ("", "ws://HOST:PORT is one"),
             ("127.0.0.1:8081", "no scheme"),
             ("http://127.0.0.1:8081", "its scheme is http"),
-            ("wss://a_b.:1", "a certificate could be for"),
+            ("wss://a..b:1", "a certificate could be for"),
             ("ws://user@relay", "names a user"),
             ("ws://", "ws://HOST:PORT is one"),
         ] {

@@ -136,8 +136,9 @@ fn log(connection: u64, notice: &Notice) {
         | Notice::OtherKind { .. }
         | Notice::OutOfTurn(_)
         | Notice::Unrouted(_)
-        | Notice::GatewayLost(_)
-        | Notice::DirectoryUnavailable => tracing::warn!(connection, "{notice}"),
+        | Notice::GatewayLost(_) => tracing::warn!(connection, "{notice}"),
+        // Who follows the directory says so, once for all connections.
+        Notice::DirectoryUnavailable => tracing::debug!(connection, "{notice}"),
     }
 }
 

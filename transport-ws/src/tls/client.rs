@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::files::Contents;
@@ -92,6 +93,8 @@ impl Source for Believed {
             }
             None => builder.with_no_client_auth(),
         };
+        // A relay that is dialled again must show again who it is.
+        config.resumption = Resumption::disabled();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }

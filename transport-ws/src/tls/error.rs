@@ -58,6 +58,9 @@ fn what_is_wrong(wrong: &Wrong) -> String {
             AlertDescription::CertificateRequired => "it wants a certificate, and was shown none".to_owned(),
             AlertDescription::UnknownCA => "it does not trust the authority of the certificate it was shown".to_owned(),
             AlertDescription::CertificateExpired => "the certificate it was shown has expired".to_owned(),
+            AlertDescription::BadCertificate | AlertDescription::DecryptError => {
+                "it does not accept the certificate it was shown, or what came with it".to_owned()
+            }
             _ => format!("it broke off the TLS handshake: {alert:?}"),
         },
         other => format!("TLS failed: {other}"),
@@ -67,6 +70,9 @@ fn what_is_wrong(wrong: &Wrong) -> String {
 fn what_is_wrong_with_it(certificate: &CertificateError) -> String {
     match certificate {
         CertificateError::UnknownIssuer => "its certificate is of no authority that is trusted here".to_owned(),
+        CertificateError::BadSignature => {
+            "its certificate is of another authority with the name of one that is trusted here".to_owned()
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet".to_owned()

@@ -1,6 +1,6 @@
 //! What is made of files, and made again when they change.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::TlsError;
 use super::files::Contents;
@@ -23,14 +23,15 @@ pub(super) trait Source: Send + Sync + 'static {
 /// The last that could be made of files.
 pub(super) struct Fresh<S: Source> {
     source: S,
-    last: Mutex<Last<S::Made>>,
+    made: RwLock<Arc<S::Made>>,
+    /// Whoever looks at the files holds it, so that none puts something older behind something newer.
+    looked: Mutex<Looked>,
 }
 
-struct Last<T> {
-    made: Arc<T>,
-    /// What was in the files when they were last looked at.
-    seen: Contents,
-    /// Whether it is what `made` was made of.
+/// What there was when the files were last looked at.
+struct Looked {
+    contents: Contents,
+    /// Whether it could be used.
     good: bool,
 }
 
@@ -40,14 +41,14 @@ impl<S: Source> Fresh<S> {
     /// # Errors
     /// They cannot be used.
     pub(super) fn new(source: S) -> Result<Self, TlsError> {
-        let seen = source.read();
-        let made = Arc::new(source.make(&seen)?);
-        Ok(Fresh { source, last: Mutex::new(Last { made, seen, good: true }) })
+        let contents = source.read();
+        let made = RwLock::new(Arc::new(source.make(&contents)?));
+        Ok(Fresh { source, made, looked: Mutex::new(Looked { contents, good: true }) })
     }
 
     /// The last that could be made.
     pub(super) fn made(&self) -> Arc<S::Made> {
-        self.last().made.clone()
+        self.made.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads the files: whether they are others than before, and can be used.
@@ -66,20 +67,15 @@ impl<S: Source> Fresh<S> {
         self.look(false)
     }
 
-    fn look(&self, again: bool) -> Result<bool, TlsError> {
-        let read = self.source.read();
-        let mut last = self.last();
-        if read == last.seen && (last.good || !again) {
+    fn look(&self, tell_again: bool) -> Result<bool, TlsError> {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let contents = self.source.read();
+        if contents == looked.contents && (looked.good || !tell_again) {
             return Ok(false);
         }
-        let made = self.source.make(&read);
-        last.seen = read;
-        last.good = made.is_ok();
-        last.made = Arc::new(made?);
+        let made = self.source.make(&contents);
+        *looked = Looked { contents, good: made.is_ok() };
+        *self.made.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made?);
         Ok(true)
-    }
-
-    fn last(&self) -> MutexGuard<'_, Last<S::Made>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::future::pending;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use super::files::Contents;
 use super::fresh::{Fresh, Source};
@@ -129,6 +129,11 @@ impl Source for ServerFiles {
             None => builder.with_no_client_auth(),
         };
         let mut http = builder.with_single_cert(chain, key).map_err(|wrong| self.certificate.unfit(&wrong))?;
+        if self.client_authorities.is_some() {
+            // Whoever comes again must show again that it may.
+            http.session_storage = Arc::new(NoServerSessionStorage {});
+            http.send_tls13_tickets = 0;
+        }
         let mut websocket = http.clone();
         http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         websocket.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -136,8 +141,8 @@ impl Source for ServerFiles {
     }
 }
 
-fn verifier(contents: &Contents, path: &PathBuf) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+fn verifier(contents: &Contents, path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let authorities = contents.authorities(path)?;
     let verifier = WebPkiClientVerifier::builder_with_provider(authorities, provider()).build();
-    verifier.map_err(|error| TlsError::Unfit { path: path.clone(), problem: error.to_string() })
+    verifier.map_err(|error| TlsError::Unfit { path: path.to_owned(), problem: error.to_string() })
 }
