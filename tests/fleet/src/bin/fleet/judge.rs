@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::ledger::{Event, Kind, What};
+use crate::ledger::{Event, Kind, SLOW, What};
 use crate::member::{How, Member, Outage, Strike};
 use crate::notes::Told;
 
@@ -103,9 +103,8 @@ impl Happened {
             return (took < PING + PONG + longest_wait(event.kind) + AT_ONCE).then_some(Explanation::FramesLost);
         }
         if let Some(outage) = self.outages.iter().find(|outage| is_under(outage, event)) {
-            let by_ping = event.begun + PING + PONG + longest_wait(event.kind);
-            let by = (outage.to + RECOVERED).max(by_ping) + AT_ONCE;
-            return (event.kind != Kind::Sleeper && event.ended < by).then_some(Explanation::NatsAway);
+            let in_time = event.ended < outage.to + RECOVERED + AT_ONCE;
+            return (event.kind != Kind::Sleeper && in_time).then_some(Explanation::NatsAway);
         }
         if event.kind == Kind::Sleeper && took < ENTERED && ["1001 actor.stopped", "1011 runner_lost"].contains(&what) {
             return Some(Explanation::NotEnteredYet);
@@ -119,7 +118,8 @@ impl Happened {
         if self.lossy {
             return Some(Explanation::FramesLost);
         }
-        if self.outages.iter().any(|outage| is_under(outage, event)) {
+        let in_time = |outage: &Outage| is_under(outage, event) && event.ended < outage.to + RECOVERED + SLOW;
+        if self.outages.iter().any(in_time) {
             return Some(Explanation::NatsAway);
         }
         let mut killed = self.strikes.iter().filter(|strike| strike.how == How::Killed);
