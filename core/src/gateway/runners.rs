@@ -61,6 +61,8 @@ enum Telling {
 pub(super) enum NoneReady {
     /// There is none.
     Absent,
+    /// Those that there are take no requests: they are full, go away, or come back to another relay.
+    NotReady,
     /// The actor does not run, or not where its requests can go.
     NotRunning,
     /// Each that could has as many as it may.
@@ -205,7 +207,8 @@ impl Runners {
                 let link = &self.links[link.0];
                 link.abilities.stateless && Some(link.connection) != avoid
             };
-            let (open, _, link) = runnable.ready.iter().find(usable).copied().ok_or(NoneReady::Absent)?;
+            let none = if runnable.stateless > 0 { NoneReady::NotReady } else { NoneReady::Absent };
+            let (open, _, link) = runnable.ready.iter().find(usable).copied().ok_or(none)?;
             if !self.is_unseen(link, now) {
                 return if open >= most { Err(NoneReady::Full) } else { Ok(link) };
             }

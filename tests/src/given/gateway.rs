@@ -15,7 +15,7 @@ use underpass_core::{Failure, FailureCode, Gateway, Machine, RequestKey, Time};
 
 use crate::story::Story;
 use crate::wire::{
-    GATEWAY, abilities, connection, message_id, open, open_websocket, record, relay_id, response_start, seen,
+    GATEWAY, abilities, connection, message_id, open, open_websocket, pool, record, relay_id, response_start, seen,
     to_gateway, to_runner,
 };
 
@@ -31,6 +31,14 @@ pub struct Asked {
 /// A gateway that knows no runner.
 pub fn lonely_gateway(config: Config) -> Story<Gateway> {
     Story::given(Gateway::new(config, GATEWAY, 1, Time::ZERO).expect("a gateway's configuration"))
+}
+
+/// A request finds no runner of its pool ready, and waits, until its client gives up.
+pub fn finds_nobody_ready(story: &mut Story<Gateway>) {
+    let asked = story.opens(open("GET", "/", Body::None));
+    story.expect([]);
+    story.input(Event::ClientGone { key: asked.key }).expect([]);
+    assert_eq!(story.machine.ready_runners(&pool()), 0);
 }
 
 /// A gateway that knows one runner, on connection 1.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::ledger::{Event, Kind, What};
+use crate::ledger::{Event, Kind, SLOW, What};
 use crate::member::{How, Member, Outage, Strike};
 use crate::notes::Told;
 
@@ -32,6 +32,9 @@ const RECOVERED: Duration = Duration::from_secs(5);
 /// A gateway takes a connection for gone that does not answer.
 const PONG: Duration = Duration::from_secs(30);
 
+/// How long the directory's registry may take to enter a WebSocket that has opened.
+const ENTERED: Duration = Duration::from_secs(1);
+
 /// All that happened.
 #[derive(Debug, Default)]
 pub(crate) struct Happened {
@@ -56,6 +59,8 @@ pub(crate) enum Explanation {
     RunnerDrained,
     /// All that could have taken it were killed or drained at the same time.
     NobodyThere,
+    /// It was not in the directory's registry yet, without which a WebSocket cannot hibernate.
+    NotEnteredYet,
     /// NATS was away.
     NatsAway,
     /// The test has frames be lost.
@@ -71,6 +76,7 @@ impl fmt::Display for Explanation {
             Explanation::RunnerKilled => "its runner was killed",
             Explanation::RunnerDrained => "its runner drained",
             Explanation::NobodyThere => "nobody was there",
+            Explanation::NotEnteredYet => "it had just opened",
             Explanation::NatsAway => "NATS was away",
             Explanation::FramesLost => "frames were lost",
         })
@@ -97,9 +103,11 @@ impl Happened {
             return (took < PING + PONG + longest_wait(event.kind) + AT_ONCE).then_some(Explanation::FramesLost);
         }
         if let Some(outage) = self.outages.iter().find(|outage| is_under(outage, event)) {
-            let by_ping = event.begun + PING + PONG + longest_wait(event.kind);
-            let by = (outage.to + RECOVERED).max(by_ping) + AT_ONCE;
-            return (event.kind != Kind::Sleeper && event.ended < by).then_some(Explanation::NatsAway);
+            let in_time = event.ended < outage.to + RECOVERED + AT_ONCE;
+            return (event.kind != Kind::Sleeper && in_time).then_some(Explanation::NatsAway);
+        }
+        if event.kind == Kind::Sleeper && took < ENTERED && ["1001 actor.stopped", "1011 runner_lost"].contains(&what) {
+            return Some(Explanation::NotEnteredYet);
         }
         let nobody = is_for_now(what) && self.nobody_there(event);
         nobody.then_some(Explanation::NobodyThere)
@@ -110,7 +118,8 @@ impl Happened {
         if self.lossy {
             return Some(Explanation::FramesLost);
         }
-        if self.outages.iter().any(|outage| is_under(outage, event)) {
+        let in_time = |outage: &Outage| is_under(outage, event) && event.ended < outage.to + RECOVERED + SLOW;
+        if self.outages.iter().any(in_time) {
             return Some(Explanation::NatsAway);
         }
         let mut killed = self.strikes.iter().filter(|strike| strike.how == How::Killed);
@@ -152,8 +161,9 @@ fn is_a_failure(kind: Kind, what: &str) -> bool {
         "actor_start_timeout",
         "websocket_open_timeout",
         "runner_failed",
-        // A runner that misses a message of a WebSocket says so.
+        // A runner that misses a message of a WebSocket says so, and a relay that its actor has stopped.
         "ws.message_index_skip",
+        "actor.stopped",
     ];
     match kind {
         Kind::Whole | Kind::Streamed | Kind::Calls => what == "cut" || what == "broken off" || codes.contains(&what),
@@ -189,6 +199,8 @@ fn by(strike: &Strike, event: &Event, gateway: usize, what: &str, given: &[usize
     };
     let was_open = event.begun < strike.at + known && strike.at < event.ended + MOMENT;
     let within = |wait: Duration| was_open && event.ended < strike.at + wait + AT_ONCE;
+    // Of what a gateway answers to an upload that goes on, its client may see no more than the connection's end.
+    let is_told = what != "cut" || event.kind == Kind::Streamed;
     let carried = |runners: &[usize]| given.is_empty() || given.iter().any(|runner| runners.contains(runner));
     // What was closed for a drain, over some seconds.
     let drained = || event.begun < strike.back && strike.at < event.ended + MOMENT && what.contains("draining");
@@ -209,12 +221,12 @@ fn by(strike: &Strike, event: &Event, gateway: usize, what: &str, given: &[usize
         (Member::Relay(_) | Member::Runner(_), How::Killed | How::Drained) if event.kind == Kind::Sleeper => None,
         (Member::Relay(_), How::Killed) => {
             let wait = PING + longest_wait(event.kind);
-            (what != "cut" && carried(&strike.had) && within(wait)).then_some(Explanation::RelayKilled)
+            (is_told && carried(&strike.had) && within(wait)).then_some(Explanation::RelayKilled)
         }
         (Member::Relay(_), How::Drained) => None,
         (Member::Runner(number), How::Killed) => {
             let wait = longest_wait(event.kind);
-            (what != "cut" && carried(&[number]) && within(wait)).then_some(Explanation::RunnerKilled)
+            (is_told && carried(&[number]) && within(wait)).then_some(Explanation::RunnerKilled)
         }
         (Member::Runner(number), How::Drained) => {
             let explained = event.kind == Kind::Plain && carried(&[number]) && drained();

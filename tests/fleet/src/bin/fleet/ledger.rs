@@ -71,6 +71,8 @@ pub(crate) enum What {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) name: String,
+    /// What came of it besides.
+    pub(crate) remark: String,
     pub(crate) right: [u64; Kind::ALL.len()],
     /// Tried at another gateway, as one refused the connection, or was draining.
     pub(crate) elsewhere: u64,
@@ -98,6 +100,11 @@ impl Ledger {
     /// What ends from now on belongs to this round.
     pub(crate) fn begin_round(&self, name: impl Into<String>) {
         self.entries().rounds.push(Tally { name: name.into(), ..Tally::default() });
+    }
+
+    /// Says something of the round.
+    pub(crate) fn remark(&self, remark: String) {
+        self.tally(|tally| tally.remark = remark);
     }
 
     /// A request, or a message, was answered as it must be.

@@ -17,6 +17,9 @@ const DEAD_FOR: Duration = Duration::from_millis(500);
 /// Longer than a drain may take: what is open takes some seconds, and WebSockets are closed over five.
 const DRAINED_WITHIN: Duration = Duration::from_secs(30);
 
+/// How often a process is started until one is ready.
+const ATTEMPTS: u32 = 3;
+
 pub(crate) struct Place {
     pub(crate) member: Member,
     program: PathBuf,
@@ -113,11 +116,23 @@ async fn begin(
     variables: &[(&str, String)],
 ) -> Result<Process, Failure> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut process = Process::start_with(program, &arguments, variables)?;
-    if let Err(error) = process.ready().await {
-        return Err(format!("{member} does not start: {error}\n{}", process.last_words().join("\n")).into());
+    let mut attempts = 0;
+    loop {
+        let mut process = Process::start_with(program, &arguments, variables)?;
+        attempts += 1;
+        match process.ready().await {
+            Ok(_) => return Ok(process),
+            Err(error) => {
+                let words = process.last_words().join("\n");
+                let said = format!("{member} does not start: {error}\n{words}");
+                if attempts == ATTEMPTS {
+                    return Err(said.into());
+                }
+                // As whatever looks after services does.
+                println!("  {said}");
+            }
+        }
     }
-    Ok(process)
 }
 
 /// The remote ports of a process's established TCP connections.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use tokio::time::sleep;
@@ -102,7 +102,14 @@ async fn processes(full: bool) -> Result<Stage, Failure> {
     for plans in if full { every_round() } else { some_rounds() } {
         let names: Vec<String> = plans.iter().map(|(member, how)| format!("{member} {how}")).collect();
         stage.world.ledger.begin_round(names.join(", "));
+        let start = Instant::now();
         let round = stage.fleet.strike(&plans).await?;
+        let back = round.strikes.iter().map(|strike| {
+            let away = strike.back.saturating_duration_since(strike.at);
+            format!("{} back after {away:.1?}", strike.member)
+        });
+        let back = back.collect::<Vec<_>>().join(", ");
+        stage.world.ledger.remark(format!("{back}; whole after {:.1?}", start.elapsed()));
         stage.happened.strikes.extend(round.strikes);
         stage.complaints.extend(round.complaints);
         sleep(CALM).await;

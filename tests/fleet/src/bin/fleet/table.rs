@@ -16,7 +16,7 @@ pub(crate) fn print(entries: &Entries, happened: &Happened, told: &Told) -> Vec<
     let widest = entries.rounds.iter().map(|round| round.name.len()).max().unwrap_or(0);
     let kinds: String = Kind::ALL.iter().map(|kind| format!("{:>14}", kind.name())).collect();
     println!("  {:widest$}{kinds}{:>11}{:>10}", "right + failed", "elsewhere", "restored");
-    for (index, Tally { name, right, elsewhere, restored }) in entries.rounds.iter().enumerate() {
+    for (index, Tally { name, remark, right, elsewhere, restored }) in entries.rounds.iter().enumerate() {
         let columns = Kind::ALL.iter().map(|kind| {
             let failed = |event: &&Event| {
                 event.round == index && event.kind == *kind && matches!(event.what, What::Failed { .. })
@@ -26,7 +26,7 @@ pub(crate) fn print(entries: &Entries, happened: &Happened, told: &Told) -> Vec<
             format!("{:>14}", format!("{}{failed}", right[*kind as usize]))
         });
         let columns: String = columns.collect();
-        println!("  {name:widest$}{columns}{elsewhere:>11}{restored:>10}");
+        println!("  {name:widest$}{columns}{elsewhere:>11}{restored:>10}  {remark}");
         let mut whys = BTreeMap::<_, u64>::new();
         for (event, explanation) in explained.iter().filter(|(event, _)| event.round == index) {
             let why = explanation.map_or("UNEXPLAINED".to_owned(), |explanation| explanation.to_string());
