@@ -54,10 +54,10 @@ fn least(place: u64) -> u64 {
 
 /// The memory that a process holds, MiB; 0 if it is gone.
 pub(crate) fn resident(process: u32) -> u64 {
-    const PAGE: u64 = 4096;
+    const PAGES_IN_MIB: u64 = 256;
     let pages = std::fs::read_to_string(format!("/proc/{process}/statm")).ok();
     let pages = pages.and_then(|pages| pages.split(' ').nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * PAGE >> 20
+    pages.unwrap_or(0) / PAGES_IN_MIB
 }
 
 /// What a process has used of one processor, seconds.
