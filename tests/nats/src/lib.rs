@@ -70,6 +70,11 @@ impl NatsServer {
         &self.address
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Where a file of its directory is.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

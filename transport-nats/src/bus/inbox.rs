@@ -65,7 +65,7 @@ async fn subscribe(shared: &Shared, address: Address) -> Result<(Subscriber, Vec
 }
 
 impl Inbox for NatsInbox {
-    /// When `deliveries` is empty it changes places with the inbox's own vector; so hand the same one in again, cleared.
+    /// When `deliveries` is empty it changes places with the inbox's own vector: hand the same one in again, cleared.
     async fn receive(&mut self, deliveries: &mut Vec<Delivery>) -> Result<(), AttachError> {
         self.mailbox.take(deliveries).await
     }

@@ -36,6 +36,8 @@ pub use inbox::NatsInbox;
 
 /// The message bus on NATS. Clones are the same bus.
 ///
+/// Frames that one publisher has for one address at once go in one message.
+///
 /// A frame that was taken may be lost. Whose frames were lost an inbox hears by [`Delivery::Lost`]: when the number of
 /// a later frame shows it, when the inbox had no room, and of anybody's when the server was away. A frame larger than
 /// the server takes is cut, and joined by the inbox; one that does not arrive comes back as [`Delivery::Rejected`], as
@@ -52,7 +54,7 @@ pub struct NatsBus {
 /// What a bus has done, and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
-    /// Frames that were published in one message.
+    /// Frames that were not cut.
     pub published: u64,
     /// Frames that arrived in pieces.
     pub large: u64,
