@@ -23,7 +23,7 @@ pub(crate) fn keep_fresh<'a>(tokens: Source, doors: impl IntoIterator<Item = &'a
     }
     let mut asked = Asked::new()?;
     tokio::spawn(async move {
-        let mut seen = tokens.contents();
+        let mut seen = None;
         loop {
             let (tokens, tls) = (tokens.clone(), tls.clone());
             let was = seen.take();

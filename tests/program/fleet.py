@@ -13,19 +13,19 @@ import websockets
 from certificates import Authority
 from harness import LOG, MIB, ROOT, Tunnel, aside, expect, fails, program, up
 from nats import nats_server
+from nkeys import nkey
 from target import Target, pattern
 
 GATEWAY = ("gateway", "--listen", "127.0.0.1:0", "--bus")
 RELAY = ("relay", "--listen", "127.0.0.1:0", "--bus")
 PAGE = (ROOT / "cli/docs/fleet.md").read_text()
-SECRETS = {"change me": "one", "change me, too": "two"}
+SECRETS = {"change me": "one one", "change me, too": "two"}
 
 
 async def ask(url, *arguments):
     """The status and the body."""
-    process = await asyncio.create_subprocess_exec(
-        *("curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", *arguments, url), stdout=asyncio.subprocess.PIPE, stderr=LOG
-    )
+    curl = ("curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", *arguments, url)
+    process = await asyncio.create_subprocess_exec(*curl, stdout=asyncio.subprocess.PIPE, stderr=LOG)
     out, _ = await process.communicate()
     body, _, status = out.decode().rpartition("\n")
     return int(status), body
@@ -88,8 +88,11 @@ async def open_counter(gateway):
 async def gateways_a_relay_and_a_runner_meet_over_nats():
     async with Target().serving() as target, nats_server() as nats:
         to = f"http://127.0.0.1:{target.port}"
-        async with program(*GATEWAY, nats.url) as one, program(*GATEWAY, nats.url) as other, program(*RELAY, nats.url) as relay:
-            async with program("runner", "--relay", relay.runners, "--to", to) as runner:
+        async with program(*GATEWAY, nats.url) as one, program(*GATEWAY, nats.url) as other:
+            async with (
+                program(*RELAY, nats.url) as relay,
+                program("runner", "--relay", relay.runners, "--to", to) as runner,
+            ):
                 for gateway in (one, other):
                     await until(hello(gateway.gateway), (200, "hello"))
                     tunnel = Tunnel(gateway, "default", target, [gateway])
@@ -101,12 +104,12 @@ async def gateways_a_relay_and_a_runner_meet_over_nats():
                             await socket.send(message)
                             expect(await asyncio.wait_for(socket.recv(), 10) == message, message[:20])
                 # What is open is finished, whoever is asked to end.
-                events = [asyncio.create_task(Tunnel(gateway, "default", target, []).ok(f"{gateway.gateway}/events")) for gateway in (one, other)]
+                events = [asyncio.create_task(ask(f"{gateway.gateway}/events")) for gateway in (one, other)]
                 await asyncio.sleep(0.5)
                 for process in (one, runner, relay):
                     process.process.send_signal(signal.SIGTERM)
                 for event in events:
-                    expect((await event).count(b"data: ") == 20)
+                    expect((await event)[1].count("data: ") == 20)
                 for process in (one, runner, relay):
                     expect(await process.ends(10) == 0, process.ready)
                 await until(hello(other.gateway, "-o", "/dev/null"), (503, ""))
@@ -209,7 +212,7 @@ def users():
 @aside
 async def users_who_may_no_more_than_the_docs_say_get_along():
     async with Target().serving() as target, nats_server(users()) as nats:
-        gateway_url, relay_url = nats.url_of("gateway:one"), nats.url_of("relay:two")
+        gateway_url, relay_url = nats.url_of("gateway:one%20one"), nats.url_of("relay:two")
         async with program(*GATEWAY, gateway_url) as gateway, program(*RELAY, relay_url) as first:
             async with program("runner", "--relay", first.runners, "--to", f"http://127.0.0.1:{target.port}"):
                 await until(hello(gateway.gateway), (200, "hello"))
@@ -220,7 +223,8 @@ async def users_who_may_no_more_than_the_docs_say_get_along():
                 socket = await open_counter(gateway.gateway)
                 for number in range(1, 4):
                     await counted(socket, number)
-                status, told = await ask(f"{gateway.gateway}/gateway/anyone/sleep", "-XPOST", "-H", "x-underpass-pool: counters")
+                sleep = f"{gateway.gateway}/gateway/anyone/sleep"
+                status, told = await ask(sleep, "-XPOST", "-H", "x-underpass-pool: counters")
                 expect(status < 300, status, told)
                 await asyncio.sleep(1)
                 await counted(socket, 4)
@@ -236,6 +240,20 @@ async def users_who_may_no_more_than_the_docs_say_get_along():
                 expect(await gateway.ends(10) == 0)
         refused = [line for line in nats.log if "Violation" in line or "violation" in line]
         expect(not refused, refused)
+
+
+@aside
+async def an_nkey_opens_the_bus():
+    with tempfile.TemporaryDirectory() as path:
+        (public, seed), (_, strange) = nkey(), nkey()
+        mine, strangers = Path(path) / "mine", Path(path) / "strangers"
+        mine.write_text(f"{seed}\n")
+        strangers.write_text(strange)
+        async with nats_server(f"authorization {{ users: [{{ nkey: {public} }}] }}") as nats:
+            async with program(*GATEWAY, nats.url, "--bus-nkey", mine), program(*RELAY, nats.url, "--bus-nkey", mine):
+                pass
+            line = await fails(*GATEWAY, nats.url, "--bus-nkey", strangers)
+            expect("authorization violation" in line, line)
 
 
 @aside
@@ -262,15 +280,19 @@ async def nothing_goes_in_clear_if_it_must_not():
         files = Path(path)
         authority, strangers = Authority(files, "authority"), Authority(files, "strangers")
         (server, server_key), (client, client_key) = authority.sign("server"), authority.sign("client", "client")
-        bus_tls = f'tls {{ cert_file: "{server}", key_file: "{server_key}", ca_file: "{authority.certificate}", verify: true }}'
+        bus_tls = f'cert_file: "{server}", key_file: "{server_key}", ca_file: "{authority.certificate}", verify: true'
         tls = ("--tls-cert", server, "--tls-key", server_key)
         mine = ("--tls-cert", client, "--tls-key", client_key)
-        bus = ("--bus-ca", authority.certificate, "--bus-cert", client, "--bus-key", client_key)
-        async with Target().serving() as target, nats_server(bus_tls) as nats:
+        shown_to_bus = ("--bus-cert", client, "--bus-key", client_key)
+        bus = ("--bus-ca", authority.certificate, *shown_to_bus)
+        async with Target().serving() as target, nats_server(f"tls {{ {bus_tls} }}") as nats:
             url = f"tls://{nats.address}"
-            await fails(*GATEWAY, url, "--bus-ca", strangers.certificate, "--bus-cert", client, "--bus-key", client_key, within=13)
-            async with program(*GATEWAY, url, *bus, *tls) as gateway, program(*RELAY, url, *bus, *tls, "--client-ca", authority.certificate) as relay:
-                expect(gateway.gateway.startswith("https://") and relay.runners.startswith("wss://"), gateway.ready, relay.ready)
+            await fails(*GATEWAY, url, "--bus-ca", strangers.certificate, *shown_to_bus, within=13)
+            async with (
+                program(*GATEWAY, url, *bus, *tls) as gateway,
+                program(*RELAY, url, *bus, *tls, "--client-ca", authority.certificate) as relay,
+            ):
+                expect(gateway.gateway.startswith("https://") and relay.runners.startswith("wss://"), relay.ready)
                 to = ("--to", f"http://127.0.0.1:{target.port}")
                 dial = ("runner", "--relay", relay.runners, "--ca", authority.certificate, *to)
                 async with program(*dial, *mine):
@@ -297,10 +319,9 @@ async def nothing_goes_in_clear_if_it_must_not():
 
 async def shown(gateway):
     """The certificate that a gateway shows."""
-    address = gateway.gateway.removeprefix("https://")
-    process = await asyncio.create_subprocess_exec(
-        *("openssl", "s_client", "-connect", address), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
+    asking = ("openssl", "s_client", "-connect", gateway.gateway.removeprefix("https://"))
+    pipes = {"stdin": asyncio.subprocess.DEVNULL, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.DEVNULL}
+    process = await asyncio.create_subprocess_exec(*asking, **pipes)
     out, _ = await process.communicate()
     return re.search(rb"-----BEGIN CERTIFICATE-----.*?-----END", out, re.S)[0]
 

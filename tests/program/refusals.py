@@ -122,13 +122,14 @@ async def certificates_that_do_not_do_are_told():
         authority = Authority(files, "authority")
         one, one_key = authority.sign("one")
         _, other_key = authority.sign("other")
-        for command in (("up", *ANYWHERE, "--runners", "127.0.0.1:0"), ("relay", "--bus", NOWHERE, *ANYWHERE), ("gateway", "--bus", NOWHERE, *ANYWHERE)):
+        on_nats = ("--bus", NOWHERE, *ANYWHERE)
+        for command in (("up", *ANYWHERE, "--runners", "127.0.0.1:0"), ("relay", *on_nats), ("gateway", *on_nats)):
             await refused(*command, "--tls-cert", one, because="--tls-key <FILE>")
             await refused(*command, "--tls-key", one_key, because="--tls-cert <FILE>")
             await refused(*command, "--tls-cert", files / "none", "--tls-key", one_key, because="cannot read")
             await refused(*command, "--tls-cert", one_key, "--tls-key", one_key, because="it has no certificate")
             await refused(*command, "--tls-cert", one, "--tls-key", other_key, because="is not that of the certificate")
-        await refused("relay", "--bus", NOWHERE, *ANYWHERE, "--client-ca", one, because="--tls-cert <FILE>")
+        await refused("relay", *on_nats, "--client-ca", one, because="--tls-cert <FILE>")
         relay = ("runner", "--relay", "wss://127.0.0.1:1")
         await refused(*relay, "--ca", files / "none", because="cannot read")
         await refused(*relay, "--ca", authority.certificate, "--tls-cert", one, because="--tls-key <FILE>")

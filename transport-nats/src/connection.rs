@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -206,8 +207,8 @@ async fn attempt(config: &Config, what: &str) -> Result<(Client, watch::Receiver
     let servers = servers(config)?;
     let options = match &config.credentials {
         Credentials::None => match servers.iter().find_map(|server| Some((server.username()?, server.password()))) {
-            Some((user, Some(password))) => options.user_and_password(user.to_owned(), password.to_owned()),
-            Some((token, None)) => options.token(token.to_owned()),
+            Some((user, Some(password))) => options.user_and_password(decoded(user), decoded(password)),
+            Some((token, None)) => options.token(decoded(token)),
             None => options,
         },
         Credentials::File(path) => options
@@ -221,6 +222,11 @@ async fn attempt(config: &Config, what: &str) -> Result<(Client, watch::Receiver
     let connecting = options.connect(servers);
     let client = connecting.await.map_err(|source| ConnectError::Refused { servers: shown(config), source })?;
     Ok((client, connected))
+}
+
+/// What stands in a URL, where `%20` is a space.
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// The client says how it stands. It may be in such a hurry that it leaves out that the server was lost, so that it is

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 
 /// What runners must bring and show.
 #[derive(Debug, Args)]
@@ -17,6 +18,6 @@ pub(crate) struct Guard {
     #[arg(long, env = "UNDERPASS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
     pub(crate) client_ca: Option<PathBuf>,
     /// Let runners of other machines in although nothing is asked of them
-    #[arg(long, env = "UNDERPASS_INSECURE")]
+    #[arg(long, env = "UNDERPASS_INSECURE", value_parser = FalseyValueParser::new())]
     pub(crate) insecure: bool,
 }

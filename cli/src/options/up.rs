@@ -24,8 +24,9 @@ Examples:
 When all is listening, one line goes to standard output:
   ready gateway=http://127.0.0.1:8080 runners=ws://127.0.0.1:8081
 Ctrl-C (or SIGTERM) takes no new requests and finishes what is open, however long that takes; a second one ends at
-once. SIGUSR1 has it tell its counters on standard error, a line of JSON for each machine. Its own runner is in the
-pool `default`.
+once. SIGUSR1 has it tell its counters on standard error, a line of JSON for each machine; SIGHUP has it read certificates
+and tokens again, if they are in files. Its own runner is in the pool `default`; beside a door with TLS it has a port of
+its own, for this host alone, so that neither names in certificates nor --client-ca keep it out.
 
 Which actor a client means: /gateway/ACTOR/rest reaches ACTOR as /rest; so do the headers
 x-rivet-target: actor and x-rivet-actor: ACTOR; anything else reaches the actor `default`.

@@ -33,8 +33,8 @@ fn a_user_with_the_password_is_let_in_and_another_is_told_at_once() {
 #[test]
 fn a_user_may_stand_in_the_url_and_a_token_may_be_shown() {
     tell(async {
-        let server = NatsServer::with("authorization { user: gate, password: secret }");
-        let url = format!("nats://gate:secret@{}", server.address());
+        let server = NatsServer::with(USER);
+        let url = format!("nats://gate:pass%20word@{}", server.address());
         assert!(connect(Config { servers: vec![url], ..config(&server) }).await.is_there());
         let server = NatsServer::with("authorization { token: secret }");
         let credentials = Credentials::Token("secret".into());

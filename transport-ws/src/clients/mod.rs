@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto::Builder;
 use thiserror::Error;
@@ -167,13 +168,19 @@ impl<B: Bus, D: Directory> Clients<B, D> {
             let machine = Gateway::new(gateway, id, seed, Time::ZERO)?;
             let address = Address::Gateway(id);
             let inbox = bus.attach(address).await?;
-            let watch = directory.watch_runners().await?;
+            let mut watch = directory.watch_runners().await?;
+            let mut all_runners = Vec::new();
+            if let Some(seen) = watch.changed(&mut all_runners).now_or_never() {
+                seen?;
+            }
             let (all_actors, actor_watch) = directory.watch_actors().await?;
             let progress = Arc::new(Progress::default());
             let (sender, changes) = queue();
             let requests = HashMap::new();
             let outlets = Outlets { bus: bus.clone(), requests, changes: sender, progress: progress.clone() };
             let driver = Arc::new(Driver::new(machine, outlets));
+            // The first request may find them.
+            driver.enter(|inside| all_runners.drain(..).for_each(|seen| inside.handle(Event::Directory(seen))));
             driver.drive(Event::Actors(all_actors));
             let (told, directory_told) = watch::channel(0);
             let mut tasks = JoinSet::new();

@@ -58,8 +58,14 @@ impl House {
         if status.is_success() { text(answer).await } else { status.as_u16().to_string() }
     }
 
+    /// Opens a WebSocket that can sleep: as long as the registry does not have it, it would be closed instead.
     async fn opens(&self) -> Client {
-        within(connect_async(format!("ws://{}/gateway/someone/ws", self.tunnel.gateway_address))).await.unwrap().0
+        let registered = || self.tunnel.clients.stats().registered;
+        let before = registered();
+        let url = format!("ws://{}/gateway/someone/ws", self.tunnel.gateway_address);
+        let client = within(connect_async(url)).await.unwrap().0;
+        eventually("the registry has it", || registered() > before).await;
+        client
     }
 
     /// The actor sleeps.
