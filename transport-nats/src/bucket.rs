@@ -9,7 +9,7 @@ use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
 use async_nats::jetstream::context::{ContextBuilder, CreateStreamError, PublishErrorKind};
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, Stream};
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use thiserror::Error;
@@ -26,6 +26,10 @@ const PURGED: &str = "PURGE";
 
 /// What JetStream says as long as it is not there.
 const UNAVAILABLE: usize = 503;
+
+/// How often, and how soon, a bucket is looked for that another client makes at the same time.
+const ATTEMPTS: u32 = 20;
+const ATTEMPT_EVERY: Duration = Duration::from_millis(50);
 
 /// JetStream did not answer, or not in time. What became of a change is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,13 @@ impl BucketError {
             | Kind::ResponseParse => false,
         }
     }
+}
+
+/// Whether another client makes it at the same time, or has just made it: the server says that it is in the way.
+fn is_being_made(error: &CreateStreamError) -> bool {
+    use async_nats::jetstream::context::CreateStreamErrorKind as Kind;
+    let in_the_way = [ErrorCode::STREAM_SUBJECT_OVERLAP, ErrorCode::STREAM_NAME_EXIST];
+    matches!(error.kind(), Kind::JetStream(error) if in_the_way.contains(&error.error_code()))
 }
 
 /// A bucket. Clones are the same.
@@ -116,8 +127,15 @@ impl Bucket {
             allow_direct: true,
             ..stream::Config::default()
         };
-        let made = context.get_or_create_stream(config).await;
-        let stream = made.map_err(|source| BucketError { name, source })?;
+        let mut attempts = 0;
+        let stream = loop {
+            match context.get_or_create_stream(config.clone()).await {
+                Ok(stream) => break stream,
+                Err(source) if is_being_made(&source) && attempts < ATTEMPTS => attempts += 1,
+                Err(source) => return Err(BucketError { name, source }),
+            }
+            tokio::time::sleep(ATTEMPT_EVERY).await;
+        };
         Ok(Bucket { context, stream, prefix, connected: nats.storing_connected.clone(), answer })
     }
 
