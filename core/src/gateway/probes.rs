@@ -48,10 +48,6 @@ impl Gateway {
         };
         self.counted.losses_told += 1;
         for link in links {
-            if self.requests.asleep_in_all() > 0 {
-                // The word that would wake some may be among what is lost.
-                self.ask(link, Vec::new());
-            }
             self.end_unjudged(link, now);
             self.doubt(link);
         }
@@ -88,15 +84,19 @@ impl Gateway {
 
     /// Asks about all requests of a connection; once more at the end, if that is under way.
     fn doubt(&mut self, key: LinkKey) {
+        if let Some(probing) = &mut self.runners.get_mut(key).probing {
+            probing.more = true;
+            return;
+        }
+        if self.requests.asleep_in_all() > 0 {
+            // The word that would wake some may be among what is lost.
+            self.ask(key, Vec::new());
+        }
         let link = self.runners.get_mut(key);
-        match &mut link.probing {
-            Some(probing) => probing.more = true,
-            None if link.requests.is_empty() => {}
-            None => {
-                let left = link.requests.clone();
-                link.probing = Some(Probing { number: 0, asked: Vec::new(), left, more: false });
-                self.probe_next(key);
-            }
+        if !link.requests.is_empty() {
+            let left = link.requests.clone();
+            link.probing = Some(Probing { number: 0, asked: Vec::new(), left, more: false });
+            self.probe_next(key);
         }
     }
 
