@@ -104,7 +104,9 @@ impl Happened {
         }
         if let Some(outage) = self.outages.iter().find(|outage| is_under(outage, event)) {
             let in_time = event.ended < outage.to + RECOVERED + AT_ONCE;
-            let may_end = event.kind != Kind::Sleeper || outage.to.saturating_duration_since(outage.from) > HELD;
+            let is_long = outage.to.saturating_duration_since(outage.from) > HELD;
+            // What an actor said is not said again: of a WebSocket that misses some its gateway makes an end.
+            let may_end = event.kind != Kind::Sleeper || is_long || what == "1011 message_lost";
             return (may_end && in_time).then_some(Explanation::NatsAway);
         }
         let took = event.ended.saturating_duration_since(event.begun);
