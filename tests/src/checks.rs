@@ -10,8 +10,8 @@ use underpass_core::{Frame, PeerError};
 
 /// How many bytes may be allocated for each byte of a frame, at most.
 ///
-/// The price of an entry of a map with the shortest keys that differ, doubled while the map grows.
-pub const MOST_PER_BYTE: u64 = 32;
+/// The price of an entry of a map with the shortest keys that differ, in a table that has just grown beside the old one.
+pub const MOST_PER_BYTE: u64 = 64;
 
 /// What may be allocated besides: errors, and the first few of anything.
 pub const BESIDES: u64 = 4_096;

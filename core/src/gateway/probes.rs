@@ -34,19 +34,10 @@ pub(super) struct Probing {
 pub(super) struct Losses {
     /// When some were asked last.
     asked: Option<Time>,
-    /// Who is to be asked after the pause.
-    left: BTreeSet<Whose>,
+    /// Of which relays all connections are to be asked after the pause; none: of all.
+    left: BTreeSet<Option<RelayId>>,
     /// When that is over, if anybody is left.
     due: Option<Time>,
-}
-
-/// Whose frames were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Whose {
-    Anybodys,
-    Relays(RelayId),
-    /// A relay lost frames that were for this connection.
-    OursTo(ConnectionId),
 }
 
 /// A piece of a request is lost, or of its answer.
@@ -62,9 +53,9 @@ const GONE: Setback = Setback { heard: Heard::Perhaps, ..MISSING };
 impl Gateway {
     /// The bus lost frames of a relay, or of anybody.
     pub(super) fn frames_lost(&mut self, from: Option<Address>, now: Time) {
-        let (relay, whose) = match from {
-            Some(Address::Relay(relay)) => (Some(relay), Whose::Relays(relay)),
-            None => (None, Whose::Anybodys),
+        let relay = match from {
+            Some(Address::Relay(relay)) => Some(relay),
+            None => None,
             // They say nothing to one another.
             Some(Address::Gateway(_)) => return,
         };
@@ -72,19 +63,19 @@ impl Gateway {
         for link in self.runners.of_relay(relay) {
             self.end_unjudged(link, now);
         }
-        self.lost(whose, now);
+        self.ask_all(relay, now);
     }
 
-    /// Asks those whom a loss concerns, now or after the pause.
-    fn lost(&mut self, whose: Whose, now: Time) {
+    /// Asks about all connections of a relay, or of all, now or after the pause.
+    fn ask_all(&mut self, relay: Option<RelayId>, now: Time) {
         match self.losses.asked.map(|asked| asked + self.config.probe_pause) {
             Some(due) if now < due => {
-                self.losses.left.insert(whose);
+                self.losses.left.insert(relay);
                 self.losses.due = Some(due);
             }
             Some(_) | None => {
                 self.losses.asked = Some(now);
-                self.concerned(whose).into_iter().for_each(|link| self.doubt(link));
+                self.runners.of_relay(relay).into_iter().for_each(|link| self.doubt(link));
             }
         }
     }
@@ -102,16 +93,8 @@ impl Gateway {
         self.losses.due = None;
         self.losses.asked = Some(now);
         let left = core::mem::take(&mut self.losses.left);
-        let links: BTreeSet<LinkKey> = left.into_iter().flat_map(|whose| self.concerned(whose)).collect();
+        let links: BTreeSet<LinkKey> = left.into_iter().flat_map(|relay| self.runners.of_relay(relay)).collect();
         links.into_iter().for_each(|link| self.doubt(link));
-    }
-
-    fn concerned(&self, whose: Whose) -> Vec<LinkKey> {
-        match whose {
-            Whose::Anybodys => self.runners.of_relay(None),
-            Whose::Relays(relay) => self.runners.of_relay(Some(relay)),
-            Whose::OursTo(connection) => Vec::from_iter(self.runners.on(connection)),
-        }
     }
 
     /// Of a runner whose numbers are not judged a hole would be passed on before it is found: what it has begun to answer
@@ -138,10 +121,8 @@ impl Gateway {
         for request_id in requests {
             self.route_open(RouteOpen { gateway_id, request_id, connection });
         }
-        let connection = connection.into();
-        if self.runners.on(connection).is_some() {
-            self.lost(Whose::OursTo(connection), now);
-        }
+        // An opening may be among what is lost, on a connection where the relay knows of nothing.
+        self.ask_all(Some(ConnectionId::from(connection).relay), now);
     }
 
     /// Asks about all requests of a connection; once more at the end, if that is under way.

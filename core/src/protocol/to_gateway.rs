@@ -37,7 +37,8 @@ pub enum ToGateway {
     /// `ToGatewayLost`, private: something of a request is lost, and the relay has no route for it any more.
     #[serde(rename = "ToGatewayLost")]
     Lost(Lost),
-    /// `ToGatewayDoubted`, private: frames of the gateway are lost, and which is not known; it is to probe.
+    /// `ToGatewayDoubted`, private: frames of the gateway are lost, and which is not known; it is to probe all of
+    /// that relay's connections.
     #[serde(rename = "ToGatewayDoubted")]
     Doubted(Doubted),
 }
@@ -226,7 +227,7 @@ pub struct Lost {
 pub struct Doubted {
     /// Whose frames are lost.
     pub gateway_id: GatewayId,
-    /// On which connection.
+    /// At which relay, and on which connection of it if it has routes there.
     pub connection: Connection,
     /// Some of the routes that it has there; one without that request is aborted, as for a [`RouteOpen`].
     pub requests: Vec<RequestId>,

@@ -19,6 +19,8 @@ use crate::protocol::to_runner::{Probe, Sent};
 use crate::protocol::{GatewayId, MessageIndex, ToGateway};
 use crate::time::Time;
 
+/// No connection has this number.
+const NO_CONNECTION: u64 = 0;
 /// How many requests one frame names.
 const MOST_NAMED: usize = 1_000;
 
@@ -32,6 +34,11 @@ impl Relay {
             None => self.routes.of_all_gateways(),
         };
         self.counted.losses_told += 1;
+        if let (Some(Address::Gateway(gateway_id)), []) = (from, &strands[..]) {
+            // An opening may be what is lost. Whichever connection is named, the gateway asks about all of this relay's.
+            let routes = Vec::new();
+            self.tell_doubted(StrandRoutes { connection: NO_CONNECTION, gateway_id, routes });
+        }
         for strand in strands {
             self.doubt(strand);
         }

@@ -163,7 +163,8 @@ fn of_anybodys_frames_all_gateways_are_told_and_of_a_relays_nobody() {
     story.opens_route(of_another_gateway(0), start(None));
     story.asks(2, of_request(0), start(None)).actions();
     story.input(Event::Lost { from: Some(Address::Relay(relay_id())) }).expect([]);
-    story.input(Event::Lost { from: Some(Address::Gateway(GatewayId([1; 4]))) }).expect([]);
+    let strange = MessageId { gateway_id: GatewayId([1; 4]), ..of_request(0) };
+    story.input(Event::Lost { from: Some(Address::Gateway(strange.gateway_id)) }).expect([doubts(0, strange, [])]);
     story.input(Event::Lost { from: None });
     let told = |number, id: MessageId| doubts(number, id, [id]);
     let all = [told(1, of_request(0)), told(1, of_another_gateway(0)), told(2, of_request(0))];
@@ -288,4 +289,11 @@ fn a_close_of_one_that_can_hibernate_is_carried_whatever_is_missing() {
     hosting.asks(1, of_socket(1, 9), bye.clone());
     assert_eq!(hosting.heard(1), [piece(of_socket(1, 9), bye)]);
     hosting.ends();
+}
+
+#[test]
+fn a_gateway_that_has_nothing_open_here_is_told_too_since_an_opening_may_be_lost() {
+    let mut story = relay();
+    story.input(frames_of_the_gateway()).expect([doubts(0, of(1, 0), [])]);
+    story.leaves_and_ends();
 }
