@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{self, Stream};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::bucket::{Away, BucketError};
 use crate::connection::Connected;
@@ -109,6 +109,17 @@ impl Upkeep {
                 Err(_) => core::future::pending().await,
             },
             () = missed.0.notified() => {}
+        }
+    }
+
+    /// Has those made again that are gone, with so long a pause between two attempts.
+    pub(crate) async fn run(mut self, pause: Duration) {
+        loop {
+            self.reason().await;
+            while self.is_there() && self.look().await.is_err() {
+                sleep(pause).await;
+            }
+            sleep(pause).await;
         }
     }
 
