@@ -3,14 +3,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::jetstream::Context;
+use async_nats::jetstream::context::CreateStreamError;
 use async_nats::jetstream::stream::{self, Stream};
+use async_nats::jetstream::{Context, ErrorCode};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::bucket::{Away, BucketError};
 use crate::connection::Connected;
 use crate::lock;
+
+/// How often, and how soon, a stream is looked for that another client makes at the same time.
+const ATTEMPTS: u32 = 20;
+const ATTEMPT_EVERY: Duration = Duration::from_millis(50);
 
 /// A stream, and how it is made. Clones are the same.
 #[derive(Clone, Debug)]
@@ -48,7 +53,7 @@ impl Missed {
 impl Made {
     /// The stream, made if there is none. One that is there stays as it is.
     pub(crate) async fn open(context: Context, config: stream::Config, missed: Missed) -> Result<Self, BucketError> {
-        match context.get_or_create_stream(config.clone()).await {
+        match there(&context, &config).await {
             Ok(stream) => Ok(Made { context, config, seen: Arc::new(Mutex::new(stream)), missed }),
             Err(source) => Err(BucketError { name: config.name.trim_start_matches("KV_").to_owned(), source }),
         }
@@ -65,7 +70,7 @@ impl Made {
 
     /// Has it made if there is none. Whether it is another than was seen last: then what was in that is gone.
     async fn look(&self) -> Result<bool, Away> {
-        let there = self.context.get_or_create_stream(self.config.clone()).await.map_err(|error| {
+        let there = there(&self.context, &self.config).await.map_err(|error| {
             tracing::warn!(stream = self.config.name, "what is stored in NATS is not there: {error}");
             Away
         })?;
@@ -131,4 +136,22 @@ impl Upkeep {
         }
         Ok(any)
     }
+}
+
+/// A stream that is there, or was made.
+async fn there(context: &Context, config: &stream::Config) -> Result<Stream, CreateStreamError> {
+    for _ in 0..ATTEMPTS {
+        match context.get_or_create_stream(config.clone()).await {
+            Err(error) if is_being_made(&error) => sleep(ATTEMPT_EVERY).await,
+            done => return done,
+        }
+    }
+    context.get_or_create_stream(config.clone()).await
+}
+
+/// Whether another client makes it at the same time, or has just made it: the server says that it is in the way.
+fn is_being_made(error: &CreateStreamError) -> bool {
+    use async_nats::jetstream::context::CreateStreamErrorKind as Kind;
+    let in_the_way = [ErrorCode::STREAM_SUBJECT_OVERLAP, ErrorCode::STREAM_NAME_EXIST];
+    matches!(error.kind(), Kind::JetStream(error) if in_the_way.contains(&error.error_code()))
 }

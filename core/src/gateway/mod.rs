@@ -42,6 +42,7 @@ use self::bodies::Bodies;
 use self::drain::Draining;
 use self::ending::{EndingKey, Endings};
 use self::hibernation::{GroupKey, Groups, Registry, Requests, Slot, Words};
+use self::probes::Losses;
 use self::request::{Request, State};
 use self::runners::{LinkKey, Runners};
 use self::waiting::WaitingRoom;
@@ -79,6 +80,7 @@ pub struct Gateway {
     pings: HashMap<RequestId, LinkKey>,
     /// Of the last probe.
     probe: u32,
+    losses: Losses,
     actors: Actors,
     waiting: WaitingRoom,
     /// The actors of WebSockets that can hibernate.
@@ -133,6 +135,7 @@ impl Gateway {
             runners,
             pings: HashMap::new(),
             probe: 0,
+            losses: Losses::default(),
             actors,
             waiting: WaitingRoom::default(),
             groups: Groups::default(),
@@ -185,6 +188,7 @@ impl Gateway {
         while let Some((deadline, of)) = self.registry.pop_due(now) {
             self.registry_due(deadline, of, now);
         }
+        self.ask_if_due(now);
         self.look_if_due(now);
         self.go_on_draining(now);
     }
@@ -382,6 +386,7 @@ impl Machine for Gateway {
             self.ending_deadlines.next_due(),
             self.group_deadlines.next_due(),
             self.registry.next_due(),
+            self.next_asking(),
             self.waiting.next_look(),
             self.drain_due(),
         ]
@@ -404,7 +409,8 @@ impl Machine for Gateway {
                 + self.link_deadlines.len()
                 + self.ending_deadlines.len()
                 + self.group_deadlines.len()
-                + self.registry.deadlines(),
+                + self.registry.deadlines()
+                + usize::from(self.next_asking().is_some()),
             buffered: self.requests.keys().map(|key| self.requests.held(key)).sum(),
             kept_bodies: self.bodies.kept(),
             runners: self.runners.ready_in_all(),

@@ -3,10 +3,12 @@
 //! Which frames are lost nobody knows, so all requests of a connection are asked about, some at a time. Neither a probe
 //! nor its answer overtakes what its sender published before: what is missing then is lost, be it the last of a request.
 
+use std::collections::BTreeSet;
+
 use super::again::{Heard, Setback};
 use super::runners::LinkKey;
 use super::{Action, Gateway};
-use crate::bus::{Address, ConnectionId, Publication, Subject};
+use crate::bus::{Address, ConnectionId, Publication, RelayId, Subject};
 use crate::failure::FailureCode;
 use crate::machine::RequestKey;
 use crate::protocol::to_gateway::{Came, Counted, Doubted, Lost, Probed, RouteOpen};
@@ -27,6 +29,26 @@ pub(super) struct Probing {
     more: bool,
 }
 
+/// Whose frames were lost of late. However fast more are lost, those concerned are asked once in a while.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    /// When some were asked last.
+    asked: Option<Time>,
+    /// Who is to be asked after the pause.
+    left: BTreeSet<Whose>,
+    /// When that is over, if anybody is left.
+    due: Option<Time>,
+}
+
+/// Whose frames were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Anybodys,
+    Relays(RelayId),
+    /// A relay lost frames that were for this connection.
+    OursTo(ConnectionId),
+}
+
 /// A piece of a request is lost, or of its answer.
 const MISSING: Setback = Setback {
     code: FailureCode::MessageLost,
@@ -40,20 +62,55 @@ const GONE: Setback = Setback { heard: Heard::Perhaps, ..MISSING };
 impl Gateway {
     /// The bus lost frames of a relay, or of anybody.
     pub(super) fn frames_lost(&mut self, from: Option<Address>, now: Time) {
-        let links = match from {
-            Some(Address::Relay(relay)) => self.runners.of_relay(Some(relay)),
-            None => self.runners.of_relay(None),
+        let (relay, whose) = match from {
+            Some(Address::Relay(relay)) => (Some(relay), Whose::Relays(relay)),
+            None => (None, Whose::Anybodys),
             // They say nothing to one another.
             Some(Address::Gateway(_)) => return,
         };
         self.counted.losses_told += 1;
-        for link in links {
-            if self.requests.asleep_in_all() > 0 {
-                // The word that would wake some may be among what is lost.
-                self.ask(link, Vec::new());
-            }
+        for link in self.runners.of_relay(relay) {
             self.end_unjudged(link, now);
-            self.doubt(link);
+        }
+        self.lost(whose, now);
+    }
+
+    /// Asks those whom a loss concerns, now or after the pause.
+    fn lost(&mut self, whose: Whose, now: Time) {
+        match self.losses.asked.map(|asked| asked + self.config.probe_pause) {
+            Some(due) if now < due => {
+                self.losses.left.insert(whose);
+                self.losses.due = Some(due);
+            }
+            Some(_) | None => {
+                self.losses.asked = Some(now);
+                self.concerned(whose).into_iter().for_each(|link| self.doubt(link));
+            }
+        }
+    }
+
+    /// When those are asked who were left for after the pause; never, while nothing is open.
+    pub(super) fn next_asking(&self) -> Option<Time> {
+        self.losses.due.filter(|_| self.requests.len() > 0)
+    }
+
+    /// Asks those who were left for after the pause.
+    pub(super) fn ask_if_due(&mut self, now: Time) {
+        if self.next_asking().is_none_or(|due| due > now) {
+            return;
+        }
+        self.losses.due = None;
+        self.losses.asked = Some(now);
+        let left = core::mem::take(&mut self.losses.left);
+        let links: BTreeSet<LinkKey> = left.into_iter().flat_map(|whose| self.concerned(whose)).collect();
+        links.into_iter().for_each(|link| self.doubt(link));
+    }
+
+    fn concerned(&self, whose: Whose) -> Vec<LinkKey> {
+        match whose {
+            Whose::Anybodys => self.runners.of_relay(None),
+            Whose::Relays(relay) => self.runners.of_relay(Some(relay)),
+            Whose::OursTo(connection) => Vec::from_iter(self.runners.on(connection)),
         }
     }
 
@@ -72,7 +129,7 @@ impl Gateway {
     }
 
     /// A relay has lost frames of this gateway.
-    pub(super) fn doubted(&mut self, Doubted { gateway_id, connection, requests }: Doubted) {
+    pub(super) fn doubted(&mut self, Doubted { gateway_id, connection, requests }: Doubted, now: Time) {
         if gateway_id != self.id {
             self.counted.foreign += 1;
             return;
@@ -81,22 +138,27 @@ impl Gateway {
         for request_id in requests {
             self.route_open(RouteOpen { gateway_id, request_id, connection });
         }
-        if let Some(link) = self.runners.on(connection.into()) {
-            self.doubt(link);
+        let connection = connection.into();
+        if self.runners.on(connection).is_some() {
+            self.lost(Whose::OursTo(connection), now);
         }
     }
 
     /// Asks about all requests of a connection; once more at the end, if that is under way.
     fn doubt(&mut self, key: LinkKey) {
+        if let Some(probing) = &mut self.runners.get_mut(key).probing {
+            probing.more = true;
+            return;
+        }
+        if self.requests.asleep_in_all() > 0 {
+            // The word that would wake some may be among what is lost.
+            self.ask(key, Vec::new());
+        }
         let link = self.runners.get_mut(key);
-        match &mut link.probing {
-            Some(probing) => probing.more = true,
-            None if link.requests.is_empty() => {}
-            None => {
-                let left = link.requests.clone();
-                link.probing = Some(Probing { number: 0, asked: Vec::new(), left, more: false });
-                self.probe_next(key);
-            }
+        if !link.requests.is_empty() {
+            let left = link.requests.clone();
+            link.probing = Some(Probing { number: 0, asked: Vec::new(), left, more: false });
+            self.probe_next(key);
         }
     }
 

@@ -24,7 +24,7 @@ impl Gateway {
             Ok(ToGateway::Restored(restored)) => self.restored(restored, now),
             Ok(ToGateway::Probed(probed)) => self.probed(probed, now),
             Ok(ToGateway::Lost(lost)) => self.request_lost(lost, now),
-            Ok(ToGateway::Doubted(doubted)) => self.doubted(doubted),
+            Ok(ToGateway::Doubted(doubted)) => self.doubted(doubted, now),
             Err(_) => self.counted.malformed += 1,
         }
     }

@@ -12,7 +12,12 @@ pub enum Note {
     /// Whose lines follow.
     From(usize),
     /// A handler was given a request.
-    Began(u64),
+    Began {
+        /// Its number.
+        request: u64,
+        /// Whether no other handler may be given it: its method is not idempotent.
+        once: bool,
+    },
     /// Something came to a handler that never should.
     Wrong(String),
 }
@@ -21,7 +26,8 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Note::From(runner) => write!(f, "from {runner}"),
-            Note::Began(request) => write!(f, "began {request}"),
+            Note::Began { request, once: false } => write!(f, "began {request}"),
+            Note::Began { request, once: true } => write!(f, "once {request}"),
             Note::Wrong(what) => write!(f, "wrong {what}"),
         }
     }
@@ -33,7 +39,8 @@ impl Note {
         let (kind, rest) = line.split_once(' ')?;
         match kind {
             "from" => rest.parse().ok().map(Note::From),
-            "began" => rest.parse().ok().map(Note::Began),
+            "began" => rest.parse().ok().map(|request| Note::Began { request, once: false }),
+            "once" => rest.parse().ok().map(|request| Note::Began { request, once: true }),
             "wrong" => Some(Note::Wrong(rest.to_owned())),
             _ => None,
         }
@@ -71,7 +78,8 @@ mod tests {
 
     #[test]
     fn notes_are_read_as_they_were_written() {
-        for note in [Note::From(2), Note::Began(u64::MAX), Note::Wrong("all of it".into())] {
+        let began = [false, true].map(|once| Note::Began { request: u64::MAX, once });
+        for note in began.into_iter().chain([Note::From(2), Note::Wrong("all of it".into())]) {
             assert_eq!(Note::read(&note.to_string()), Some(note));
         }
         assert_eq!(Note::read("began nothing"), None);

@@ -21,6 +21,8 @@ use underpass_tests::wire::{
 };
 
 const INTERVAL: Duration = Duration::from_secs(3);
+/// For so long connections are not asked again.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// The usual one, but what may be is sent again.
 fn stubborn() -> Config {
@@ -142,7 +144,8 @@ fn of_anybodys_frames_all_connections_are_asked_about_and_of_a_relays_only_its_o
     story.input(loses_frames()).expect([asks(1, [(one, 1)])]);
     story.input(probed(1, [whole(one, 0)])).expect([]);
     story.input(Event::Lost { from: Some(Address::Gateway(GATEWAY)) }).expect([]);
-    story.input(Event::Lost { from: None });
+    story.input(Event::Lost { from: None }).expect([]);
+    story.passes(PAUSE);
     let [first, second] = &story.actions()[..] else { panic!("two connections have requests") };
     assert_eq!(first, &asks(2, [(one, 1)]));
     let Action::Publish(publication) = second else { panic!("{second:?} is no probe") };
@@ -164,8 +167,9 @@ fn many_are_asked_about_some_at_a_time_and_those_that_have_ended_not_at_all() {
         })
         .collect();
     story.input(loses_frames()).expect([asks(1, [(asked[3], 1), (asked[4], 1)])]);
-    // It asks about all of them once more when it is through.
+    // After a while it is to ask about all of them once more, which it does when it is through.
     story.input(loses_frames()).expect([]);
+    story.passes(PAUSE).expect([]);
     story.hears(asked[1], 0, response_start(200, None, false)).actions();
     story.input(probed(1, [whole(asked[3], 0), whole(asked[4], 0)])).expect([asks(2, [(asked[2], 1)])]);
     // An answer that comes twice says nothing new.
@@ -177,6 +181,28 @@ fn many_are_asked_about_some_at_a_time_and_those_that_have_ended_not_at_all() {
     for index in [0, 2, 3, 4] {
         story.hears(asked[index], 0, response_start(200, None, false)).actions();
     }
+    story.ends();
+}
+
+#[test]
+fn however_fast_frames_are_lost_connections_are_asked_once_in_a_while() {
+    let mut story = gateway();
+    let asked = story.opens(open("POST", "/", Body::Stream));
+    story.actions();
+    story.input(loses_frames()).expect([asks(1, [(asked, 1)])]);
+    story.input(probed(1, [whole(asked, 0)])).expect([]);
+    for _ in 0..100 {
+        story.input(loses_frames()).expect([]);
+        story.input(doubted([])).expect([]);
+    }
+    story.passes_in_silence_until(PAUSE).expect([asks(2, [(asked, 1)])]);
+    story.input(probed(2, [whole(asked, 0)])).expect([]);
+    // Long after that it asks at once.
+    story.passes(PAUSE).expect([]);
+    story.input(loses_frames()).expect([asks(3, [(asked, 1)])]);
+    story.input(probed(3, [whole(asked, 0)])).expect([]);
+    story.input(loses_frames()).expect([]);
+    story.input(Event::ClientGone { key: asked.key }).actions();
     story.ends();
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use underpass_core::directory::{
     ActorChange, ActorKey, ActorRecord, ChangeOutcome, Directory, HibernatingSocket, Pool, RegistryChange, Watch,
 };
@@ -17,6 +18,20 @@ fn actor(actor_id: &'static str) -> ActorKey {
 
 fn wanted(actor_id: &'static str) -> ActorChange {
     ActorChange { key: actor(actor_id), expected: None, record: ActorRecord::wanted(None, 7) }
+}
+
+#[test]
+fn all_who_start_at_once_have_the_buckets_that_one_of_them_makes() {
+    tell(async {
+        for _ in 0..5 {
+            let server = NatsServer::start();
+            let clients = join_all((0..8).map(|_| connect(config(&server)))).await;
+            let directories = join_all(clients.iter().map(|nats| nats.directory())).await;
+            for (number, directory) in (1..).zip(directories) {
+                assert_eq!(directory.unwrap().claim_gateway(GatewayId([number; 4])).await, Ok(true));
+            }
+        }
+    });
 }
 
 #[test]

@@ -240,7 +240,7 @@ async fn a_websocket_and_its_handler_outlive_the_connection_of_their_runner() {
     let mut client = house.opens().await;
     counts(&mut client, 1, 3).await;
     way.breaks();
-    eventually("the runner has noticed", || !house.tunnel.runner.stats().ready).await;
+    eventually("the runner has noticed, and dials again", || house.tunnel.runner.stats().dials > 1).await;
     counts(&mut client, 4, 3).await;
     assert_eq!(house.diary.lines(), ["someone starts with 0 sockets"]);
     leaves(client).await;

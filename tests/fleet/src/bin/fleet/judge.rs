@@ -29,8 +29,9 @@ const ACTOR_START: Duration = Duration::from_secs(30);
 /// When NATS has come back, all is well again after this.
 const RECOVERED: Duration = Duration::from_secs(5);
 
-/// A gateway takes a connection for gone that does not answer.
-const PONG: Duration = Duration::from_secs(30);
+/// What is to be published while NATS is away goes back a little later than this. Then WebSockets end, also those that
+/// can hibernate.
+const HELD: Duration = Duration::from_secs(9);
 
 /// How long the directory's registry may take to enter a WebSocket that has opened.
 const ENTERED: Duration = Duration::from_secs(1);
@@ -98,14 +99,17 @@ impl Happened {
     }
 
     fn otherwise(&self, event: &Event, what: &str) -> Option<Explanation> {
-        let took = event.ended.saturating_duration_since(event.begun);
         if self.lossy {
-            return (took < PING + PONG + longest_wait(event.kind) + AT_ONCE).then_some(Explanation::FramesLost);
+            return Some(Explanation::FramesLost);
         }
         if let Some(outage) = self.outages.iter().find(|outage| is_under(outage, event)) {
             let in_time = event.ended < outage.to + RECOVERED + AT_ONCE;
-            return (event.kind != Kind::Sleeper && in_time).then_some(Explanation::NatsAway);
+            let is_long = outage.to.saturating_duration_since(outage.from) > HELD;
+            // What an actor said is not said again: of a WebSocket that misses some its gateway makes an end.
+            let may_end = event.kind != Kind::Sleeper || is_long || what == "1011 message_lost";
+            return (may_end && in_time).then_some(Explanation::NatsAway);
         }
+        let took = event.ended.saturating_duration_since(event.begun);
         if event.kind == Kind::Sleeper && took < ENTERED && ["1001 actor.stopped", "1011 runner_lost"].contains(&what) {
             return Some(Explanation::NotEnteredYet);
         }

@@ -52,7 +52,14 @@ async fn read(stream: TcpStream, told: Arc<Mutex<Told>>) {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         match Note::read(&line) {
             Some(Note::From(number)) => runner = number,
-            Some(Note::Began(request)) => told.given.entry(request).or_default().push(runner),
+            Some(Note::Began { request, once }) => {
+                let given = told.given.entry(request).or_default();
+                given.push(runner);
+                if once && given.len() > 1 {
+                    let twice = format!("the POST {request} was given to the runners {given:?}");
+                    told.wrong.push(twice);
+                }
+            }
             Some(Note::Wrong(what)) => told.wrong.push(format!("runner {runner}: {what}")),
             // A line that a kill cut short.
             None => {}

@@ -84,7 +84,7 @@ impl ActorHandler for Counter {
     /// POST / counts, GET / says how far, POST /sleep has the actor sleep.
     async fn request(&self, request: Request<Body>) -> Result<Response<String>, KvError> {
         if let Some(number) = field(request.headers(), REQUEST) {
-            self.notebook.write(&Note::Began(number));
+            self.notebook.write(&Note::Began { request: number, once: request.method() == Method::POST });
         }
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/") => Ok(Response::new(self.calls.lock().await.to_string())),

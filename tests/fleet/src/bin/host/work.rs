@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
@@ -50,7 +50,7 @@ impl Service<Request<Body>> for Work {
             let headers = request.headers();
             let (number, length) = (field(headers, REQUEST), field(headers, LENGTH));
             let (Some(number), Some(length)) = (number, length) else { return Ok(refusal()) };
-            notebook.write(&Note::Began(number));
+            notebook.write(&Note::Began { request: number, once: request.method() == Method::POST });
             tokio::time::sleep(Duration::from_millis(field(headers, THINK).unwrap_or(0))).await;
             let streams = request.uri().path() == "/stream";
             let asked = Asked { notebook, number, length, check: Check::of(Pattern::asked(number)) };
@@ -137,7 +137,7 @@ pub(crate) struct Echo(pub(crate) Arc<Notebook>);
 impl WebSocketHandler for Echo {
     async fn open(&self, request: Request<()>, socket: Pending) {
         let Some(number) = field(request.headers(), REQUEST) else { return };
-        self.0.write(&Note::Began(number));
+        self.0.write(&Note::Began { request: number, once: false });
         let mut socket = socket.accept();
         let mut check = Check::of(Pattern::asked(number));
         while let Some(Incoming::Message(message)) = socket.receive().await {
