@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use underpass_transport_nats::{Connected, Nats};
+use underpass_transport_nats::{Connected, Nats, Standing};
 use underpass_transport_ws::runner::Runner;
 
 use crate::error::Error;
@@ -47,23 +47,33 @@ enum Stage {
 pub(crate) enum Needs {
     /// Only itself.
     Nothing,
-    /// The ways to NATS, and what it is called that one is broken.
-    Nats([(&'static str, watch::Receiver<Connected>); 2]),
+    /// The ways to NATS, and what is kept there.
+    Nats { bus: watch::Receiver<Connected>, store: watch::Receiver<Connected>, directory: watch::Receiver<Standing> },
     /// A relay that has taken this runner in.
     Relay(Runner),
 }
 
 impl Needs {
     /// NATS, for the bus and for what it keeps.
-    pub(crate) fn nats(nats: &Nats) -> Self {
-        Needs::Nats([("bus_away", nats.connected()), ("store_away", nats.storing())])
+    pub(crate) fn nats(nats: &Nats, directory: watch::Receiver<Standing>) -> Self {
+        Needs::Nats { bus: nats.connected(), store: nats.storing(), directory }
     }
 
     /// What is not there.
     fn missing(&self) -> Vec<&'static str> {
         match self {
             Needs::Nothing => Vec::new(),
-            Needs::Nats(ways) => ways.iter().filter(|(_, way)| !way.borrow().there).map(|(code, _)| *code).collect(),
+            Needs::Nats { bus, store, directory } => {
+                let bus = (!bus.borrow().there).then_some("bus_away");
+                let store = (!store.borrow().there).then_some("store_away");
+                let kept = match *directory.borrow() {
+                    Standing::Kept => None,
+                    Standing::Away => Some("store_away"),
+                    Standing::Taken => Some("id_taken"),
+                    Standing::Ended => Some("directory_ended"),
+                };
+                bus.into_iter().chain(store.or(kept)).collect()
+            }
             Needs::Relay(runner) => {
                 let is_ready = runner.ready().now_or_never().is_some_and(|ready| ready.is_ok());
                 if is_ready { Vec::new() } else { vec!["relay_away"] }
@@ -173,5 +183,21 @@ mod tests {
             assert_eq!(ask(&health, "/readyz") == StatusCode::OK, because.is_empty());
         }
         assert_eq!(ask(&health, "/"), StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn what_nats_does_not_have_is_said_once() {
+        let way = |there| watch::channel(Connected { there, times_away: 0 }).1;
+        for (bus, store, standing, missing) in [
+            (true, true, Standing::Kept, vec![]),
+            (false, false, Standing::Away, vec!["bus_away", "store_away"]),
+            (true, true, Standing::Away, vec!["store_away"]),
+            (true, true, Standing::Taken, vec!["id_taken"]),
+            (false, true, Standing::Ended, vec!["bus_away", "directory_ended"]),
+        ] {
+            let directory = watch::channel(standing).1;
+            let needs = Needs::Nats { bus: way(bus), store: way(store), directory };
+            assert_eq!(needs.missing(), missing, "{standing:?}");
+        }
     }
 }

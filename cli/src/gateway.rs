@@ -28,15 +28,16 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
     let starting = async {
         let connected = nats::connect(bus, "gateway").await?;
         let directory = connected.open(Nats::directory).await?;
+        let standing = directory.standing();
         let config = Config {
             gateway: gateway::Config { drain_limit: process.drain_limit, ..gateway::Config::default() },
             admission: Admission { namespace: namespace.into(), ..Admission::default() },
             ..Config::default()
         };
         let gateway = Clients::start(config, connected.nats.bus(), directory).await?;
-        Ok::<_, Error>((connected.nats, gateway))
+        Ok::<_, Error>((connected.nats, standing, gateway))
     };
-    let (nats, gateway) = tokio::select! {
+    let (nats, standing, gateway) = tokio::select! {
         started = starting => started?,
         () = shutdown.wanted() => return Ok(Ended::Drained),
     };
@@ -45,7 +46,7 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
         let (gateway, bus) = (gateway.clone(), nats.bus());
         move || [json!({ "gateway": gateway.stats() }), json!({ "bus": bus.stats() })]
     }));
-    health.serves(Needs::nats(&nats));
+    health.serves(Needs::nats(&nats, standing));
     announce(names)?;
 
     shutdown.wanted().await;

@@ -26,6 +26,7 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
     let starting = async {
         let connected = nats::connect(bus, "relay").await?;
         let (directory, store) = (connected.open(Nats::directory).await?, connected.open(Nats::kv).await?);
+        let standing = directory.standing();
         let first_generation = first_generation().await;
         let supervisor = supervisor::Config { first_generation, ..supervisor::Config::default() };
         let config = Config {
@@ -34,9 +35,9 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
             ..Config::default()
         };
         let relay = Runners::start_with_store(config, connected.nats.bus(), directory, store).await?;
-        Ok::<_, Error>((connected.nats, relay))
+        Ok::<_, Error>((connected.nats, standing, relay))
     };
-    let (nats, relay) = tokio::select! {
+    let (nats, standing, relay) = tokio::select! {
         started = starting => started?,
         () = shutdown.wanted() => return Ok(Ended::Drained),
     };
@@ -45,7 +46,7 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
         let (relay, bus) = (relay.clone(), nats.bus());
         move || [json!({ "relay": relay.stats() }), json!({ "bus": bus.stats() })]
     }));
-    health.serves(Needs::nats(&nats));
+    health.serves(Needs::nats(&nats, standing));
     announce(names)?;
 
     shutdown.wanted().await;

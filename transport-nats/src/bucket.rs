@@ -7,7 +7,7 @@ use async_nats::HeaderMap;
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE as EXPECTED;
 use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
-use async_nats::jetstream::context::{ContextBuilder, CreateStreamError, PublishErrorKind};
+use async_nats::jetstream::context::{CreateStreamError, PublishErrorKind};
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::config::StoreConfig;
 use crate::connection::{Connected, Nats};
+use crate::made::{Made, Missed};
 
 /// The header by which a removal is known, and what it says.
 const OPERATION: &str = "KV-Operation";
@@ -26,10 +27,6 @@ const PURGED: &str = "PURGE";
 
 /// What JetStream says as long as it is not there.
 const UNAVAILABLE: usize = 503;
-
-/// How often, and how soon, a bucket is looked for that another client makes at the same time.
-const ATTEMPTS: u32 = 20;
-const ATTEMPT_EVERY: Duration = Duration::from_millis(50);
 
 /// JetStream did not answer, or not in time. What became of a change is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,18 +58,12 @@ impl BucketError {
     }
 }
 
-/// Whether another client makes it at the same time, or has just made it: the server says that it is in the way.
-fn is_being_made(error: &CreateStreamError) -> bool {
-    use async_nats::jetstream::context::CreateStreamErrorKind as Kind;
-    let in_the_way = [ErrorCode::STREAM_SUBJECT_OVERLAP, ErrorCode::STREAM_NAME_EXIST];
-    matches!(error.kind(), Kind::JetStream(error) if in_the_way.contains(&error.error_code()))
-}
-
 /// A bucket. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     context: Context,
     stream: Stream,
+    made: Made,
     /// What stands in front of keys in subjects.
     prefix: String,
     connected: watch::Receiver<Connected>,
@@ -108,9 +99,9 @@ pub(crate) struct Entry {
 
 impl Bucket {
     /// The bucket, made if there is none. One that is there stays as it is.
-    pub(crate) async fn open(nats: &Nats, kind: Kind) -> Result<Self, BucketError> {
+    pub(crate) async fn open(nats: &Nats, kind: Kind, missed: Missed) -> Result<Self, BucketError> {
         let StoreConfig { replicas, answer, .. } = nats.config.store;
-        let context = ContextBuilder::new().timeout(answer).ack_timeout(answer).build(nats.storing_client.clone());
+        let context = nats.jetstream();
         let name = format!("{}-{}", nats.config.prefix, kind.name);
         let prefix = format!("$KV.{name}.");
         // As NATS has it for buckets, so that its tools know it as one.
@@ -127,16 +118,13 @@ impl Bucket {
             allow_direct: true,
             ..stream::Config::default()
         };
-        let mut attempts = 0;
-        let stream = loop {
-            match context.get_or_create_stream(config.clone()).await {
-                Ok(stream) => break stream,
-                Err(source) if is_being_made(&source) && attempts < ATTEMPTS => attempts += 1,
-                Err(source) => return Err(BucketError { name, source }),
-            }
-            tokio::time::sleep(ATTEMPT_EVERY).await;
-        };
-        Ok(Bucket { context, stream, prefix, connected: nats.storing_connected.clone(), answer })
+        let made = Made::open(context.clone(), config, missed).await?;
+        Ok(Bucket { context, stream: made.stream(), made, prefix, connected: nats.storing_connected.clone(), answer })
+    }
+
+    /// Its stream.
+    pub(crate) fn made(&self) -> Made {
+        self.made.clone()
     }
 
     /// Puts a record, or removes it, if its last revision is the expected one: none if there is none.
@@ -164,8 +152,8 @@ impl Bucket {
             Ok(stored) => Ok(Put::Stored(stored.sequence)),
             Err(error) => match error.kind() {
                 PublishErrorKind::WrongLastSequence => Ok(Put::Unexpected),
-                PublishErrorKind::StreamNotFound
-                | PublishErrorKind::WrongLastMessageId
+                PublishErrorKind::StreamNotFound => Err(self.is_missed()),
+                PublishErrorKind::WrongLastMessageId
                 | PublishErrorKind::TimedOut
                 | PublishErrorKind::BrokenPipe
                 | PublishErrorKind::MaxAckPending
@@ -189,6 +177,9 @@ impl Bucket {
             }
             Err(error) => match error.kind() {
                 LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                LastRawMessageErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                    Err(self.is_missed())
+                }
                 LastRawMessageErrorKind::InvalidSubject
                 | LastRawMessageErrorKind::JetStream(_)
                 | LastRawMessageErrorKind::Other => Err(Away),
@@ -199,8 +190,11 @@ impl Bucket {
     /// The keys that fit a pattern.
     pub(crate) async fn keys(&self, pattern: &str) -> Result<Vec<String>, Away> {
         let listing = async {
-            let mut subjects =
-                self.stream.info_with_subjects(format!("{}{pattern}", self.prefix)).await.map_err(|_| Away)?;
+            let mut subjects = self
+                .stream
+                .info_with_subjects(format!("{}{pattern}", self.prefix))
+                .await
+                .map_err(|_| self.is_missed())?;
             let mut keys = Vec::new();
             while let Some(subject) = subjects.next().await {
                 let (subject, _) = subject.map_err(|_| Away)?;
@@ -214,34 +208,38 @@ impl Bucket {
     /// Takes away what fits a pattern, as if it had never been.
     pub(crate) async fn purge(&self, pattern: &str) -> Result<(), Away> {
         let purge = self.stream.purge().filter(format!("{}{pattern}", self.prefix));
-        self.soon(async { purge.await }).await?.map(drop).map_err(|_| Away)
+        self.soon(async { purge.await }).await?.map(drop).map_err(|_| self.is_missed())
     }
 
     /// All records, and those that change from then on.
     pub(crate) async fn follow(&self) -> Result<(Vec<Entry>, Following), Away> {
         let connected = self.connected.clone();
         let times_away = connected.borrow().times_away;
-        let following = async {
-            let config = OrderedConfig {
-                deliver_subject: self.context.client().new_inbox(),
-                filter_subject: format!("{}>", self.prefix),
-                replay_policy: ReplayPolicy::Instant,
-                deliver_policy: DeliverPolicy::LastPerSubject,
-                ..OrderedConfig::default()
-            };
-            let consumer = self.stream.create_consumer(config).await.map_err(|_| Away)?;
-            let mut there = consumer.cached_info().num_pending;
-            let messages = consumer.messages().await.map_err(|_| Away)?;
-            let mut following = Following { messages, prefix: self.prefix.clone(), connected, times_away };
-            let mut entries = Vec::new();
-            while there > 0 {
-                let (entry, behind) = following.next_of().await?;
-                entries.push(entry);
-                there = behind;
-            }
-            Ok((entries, following))
+        let config = OrderedConfig {
+            deliver_subject: self.context.client().new_inbox(),
+            filter_subject: format!("{}>", self.prefix),
+            replay_policy: ReplayPolicy::Instant,
+            deliver_policy: DeliverPolicy::LastPerSubject,
+            ..OrderedConfig::default()
         };
-        self.soon(following).await?
+        let consumer = self.soon(self.stream.create_consumer(config)).await?.map_err(|_| self.is_missed())?;
+        let mut there = consumer.cached_info().num_pending;
+        let messages = self.soon(consumer.messages()).await?.map_err(|_| Away)?;
+        let mut following = Following { messages, prefix: self.prefix.clone(), connected, times_away };
+        let mut entries = Vec::new();
+        while there > 0 {
+            // However long it all takes: there may be many.
+            let (entry, behind) = self.soon(following.next_of()).await??;
+            entries.push(entry);
+            there = behind;
+        }
+        Ok((entries, following))
+    }
+
+    /// The server does not have it, or perhaps not.
+    fn is_missed(&self) -> Away {
+        self.made.missed().tell();
+        Away
     }
 
     /// Waits for it, but not for long, and not at all while NATS is away.

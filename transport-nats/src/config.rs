@@ -114,6 +114,8 @@ pub struct StoreConfig {
     pub replicas: usize,
     /// How long the server may take to answer.
     pub answer: Duration,
+    /// Between two attempts to make again what a server has lost.
+    pub make_again: Duration,
     /// For how long the record of a runner stays that nobody refreshes.
     pub runner_age: Duration,
     /// For how long a gateway's claim of its id stays, and what it has entered counts, if nothing is heard of it. It is
@@ -174,6 +176,7 @@ impl Default for StoreConfig {
         StoreConfig {
             replicas: 1,
             answer: Duration::from_secs(5),
+            make_again: Duration::from_secs(1),
             runner_age: Duration::from_secs(3600),
             gateway_age: REGISTRY_EXPIRY,
             socket_age: Duration::from_secs(3600),

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
@@ -113,6 +115,14 @@ impl Nats {
     /// Whether NATS is there, for the bus and for what is stored.
     pub fn is_there(&self) -> bool {
         self.bus_connected.borrow().there && self.storing_connected.borrow().there
+    }
+}
+
+impl Nats {
+    /// The way to what is stored.
+    pub(crate) fn jetstream(&self) -> Context {
+        let answer = self.config.store.answer;
+        ContextBuilder::new().timeout(answer).ack_timeout(answer).build(self.storing_client.clone())
     }
 }
 

@@ -13,6 +13,7 @@ mod config;
 mod connection;
 mod directory;
 mod kv;
+mod made;
 mod random;
 mod task;
 
@@ -20,7 +21,7 @@ pub use bucket::BucketError;
 pub use bus::{NatsBus, NatsInbox, Stats};
 pub use config::{BusConfig, Config, Credentials, StoreConfig, Tls};
 pub use connection::{ConnectError, Connected, Nats};
-pub use directory::{NatsDirectory, NatsWatch};
+pub use directory::{NatsDirectory, NatsWatch, Standing};
 pub use kv::NatsKv;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

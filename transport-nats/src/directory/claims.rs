@@ -6,39 +6,68 @@ use bytes::Bytes;
 use underpass_core::protocol::GatewayId;
 
 use super::keys::Key;
+use super::standing::Standing;
 use crate::bucket::{Away, Bucket, Put};
-
-/// What a claim says. Who has it shows by its revision.
-const CLAIMED: Bytes = Bytes::from_static(b"{}");
+use crate::random;
 
 /// The claims of this process, and those of others.
 #[derive(Debug)]
 pub(super) struct Claims {
     bucket: Bucket,
-    /// The revisions of our own. The lock is held while one is changed.
-    ours: tokio::sync::Mutex<BTreeMap<GatewayId, u64>>,
+    /// What our claims say: nobody else's do. So one is known that was stored though no answer came.
+    token: Bytes,
+    /// The lock is held while one is changed.
+    ours: tokio::sync::Mutex<BTreeMap<GatewayId, Claim>>,
+}
+
+/// A claim of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// Its revision, as it was last told.
+    Held(u64),
+    /// It ran out, and another has claimed the id.
+    Taken,
+}
+
+/// What is known of an id.
+enum Known {
+    /// Nobody has it. What was given back has left its revision.
+    Free(Option<u64>),
+    /// We have it.
+    Ours(u64),
+    /// Another has it.
+    Theirs,
 }
 
 impl Claims {
     pub(super) fn new(bucket: Bucket) -> Self {
-        Claims { bucket, ours: tokio::sync::Mutex::default() }
+        let token = format!(r#"{{"holder":"{:016x}{:016x}"}}"#, random::number(), random::number());
+        Claims { bucket, token: token.into(), ours: tokio::sync::Mutex::default() }
     }
 
     /// Claims an id: whether it was free.
     pub(super) async fn claim(&self, id: GatewayId) -> Result<bool, Away> {
         let mut ours = self.ours.lock().await;
-        let claimed = self.put_where_none_is(id).await?;
-        ours.extend(claimed.map(|revision| (id, revision)));
-        Ok(claimed.is_some())
+        if let Some(Claim::Held(_)) = ours.get(&id) {
+            return Ok(false);
+        }
+        let claim = self.put(id, None).await?;
+        if let Claim::Held(_) = claim {
+            ours.insert(id, claim);
+        }
+        Ok(claim != Claim::Taken)
     }
 
     /// Gives an id back. Another's stays.
     pub(super) async fn release(&self, id: GatewayId) -> Result<(), Away> {
         let mut ours = self.ours.lock().await;
-        if let Some(revision) = ours.get(&id).copied() {
-            self.bucket.put(&id.to_text(), None, Some(revision)).await?;
-            ours.remove(&id);
+        if let Some(Claim::Held(mut revision)) = ours.get(&id).copied() {
+            while let Put::Unexpected = self.bucket.put(&id.to_text(), None, Some(revision)).await? {
+                let Known::Ours(newer) = self.known(id).await? else { break };
+                revision = newer;
+            }
         }
+        ours.remove(&id);
         Ok(())
     }
 
@@ -48,46 +77,65 @@ impl Claims {
     }
 
     /// A gateway says that it lives.
+    ///
+    /// # Errors
+    /// NATS is away, or another gateway has the id.
     pub(super) async fn keep_alive(&self, id: GatewayId) -> Result<(), Away> {
         let mut ours = self.ours.lock().await;
-        let Some(revision) = ours.get(&id).copied() else { return Ok(()) };
-        let again = match self.bucket.put(&id.to_text(), Some(CLAIMED), Some(revision)).await? {
-            Put::Stored(revision) => Some(revision),
-            // It has run out, while NATS was away.
-            Put::Unexpected => self.put_where_none_is(id).await?,
+        let expected = match ours.get(&id) {
+            Some(Claim::Held(revision)) => Some(*revision),
+            // The other may go.
+            Some(Claim::Taken) => None,
+            None => return Ok(()),
         };
-        match again {
-            Some(revision) => drop(ours.insert(id, revision)),
-            None => {
-                tracing::error!(%id, "another gateway has this one's id");
-                ours.remove(&id);
+        let claim = self.put(id, expected).await?;
+        ours.insert(id, claim);
+        match claim {
+            Claim::Held(_) => Ok(()),
+            Claim::Taken => {
+                tracing::error!(%id, "another gateway has this one's id: one of them must be started again");
+                Err(Away)
             }
         }
-        Ok(())
     }
 
     /// Keeps all of ours alive.
-    pub(super) async fn say_again(&self) {
+    pub(super) async fn say_again(&self) -> Standing {
         let ours: Vec<_> = self.ours.lock().await.keys().copied().collect();
+        let mut standing = Standing::Kept;
         for id in ours {
             if self.keep_alive(id).await.is_err() {
                 tracing::warn!(%id, "the gateway's claim could not be renewed");
+                let is_taken = self.ours.lock().await.get(&id) == Some(&Claim::Taken);
+                standing = standing.max(if is_taken { Standing::Taken } else { Standing::Away });
             }
+        }
+        standing
+    }
+
+    /// Puts a claim where the expected one is, or one of ours, or none.
+    async fn put(&self, id: GatewayId, mut expected: Option<u64>) -> Result<Claim, Away> {
+        loop {
+            if let Put::Stored(revision) = self.bucket.put(&id.to_text(), Some(self.token.clone()), expected).await? {
+                return Ok(Claim::Held(revision));
+            }
+            expected = match self.known(id).await? {
+                // It has run out while NATS was away, or was given back.
+                Known::Free(revision) => revision,
+                // It was stored, but the answer to that did not come.
+                Known::Ours(revision) => Some(revision),
+                Known::Theirs => return Ok(Claim::Taken),
+            };
         }
     }
 
-    /// Puts a claim where none is: its revision.
-    async fn put_where_none_is(&self, id: GatewayId) -> Result<Option<u64>, Away> {
-        let key = id.to_text();
-        if let Put::Stored(revision) = self.bucket.put(&key, Some(CLAIMED), None).await? {
-            return Ok(Some(revision));
-        }
-        // One that was given back has left its revision.
-        let released = self.bucket.get(&key).await?.filter(|entry| entry.value.is_none());
-        let Some(released) = released else { return Ok(None) };
-        match self.bucket.put(&key, Some(CLAIMED), Some(released.revision)).await? {
-            Put::Stored(revision) => Ok(Some(revision)),
-            Put::Unexpected => Ok(None),
-        }
+    async fn known(&self, id: GatewayId) -> Result<Known, Away> {
+        let there = self.bucket.get(&id.to_text()).await?;
+        Ok(match there.map(|entry| (entry.revision, entry.value)) {
+            None => Known::Free(None),
+            Some((revision, None)) => Known::Free(Some(revision)),
+            Some((revision, Some(value))) if value == self.token => Known::Ours(revision),
+            Some((_, Some(_))) => Known::Theirs,
+        })
     }
 }

@@ -3,13 +3,14 @@
 mod claims;
 mod keys;
 mod sockets;
+mod standing;
 mod watching;
 
 use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
+use tokio::sync::watch;
 use underpass_core::directory::{
     ActorChange, ActorKey, ActorRecord, ActorSeen, Change, ChangeOutcome, Directory, DirectoryUnavailable,
     RegistryChange, Revision, RunnerChange, RunnerKey, RunnerRecord, Versioned,
@@ -20,18 +21,21 @@ use underpass_core::protocol::to_client::HibernatingRequest;
 use self::claims::Claims;
 use self::keys::Key;
 use self::sockets::Sockets;
+use self::standing::{Keeper, Told};
 use self::watching::{Record, from_bytes, to_bytes};
 use crate::bucket::{Away, Bucket, BucketError, Kind, Put};
 use crate::connection::Nats;
+use crate::made::{Missed, Upkeep};
 use crate::task::Task;
 
+pub use standing::Standing;
 pub use watching::NatsWatch;
 
 /// The directory on NATS: what it says is in key-value buckets of JetStream, named `PREFIX-runners`, `PREFIX-actors`,
 /// `PREFIX-gateways` and `PREFIX-sockets`. Clones are the same directory.
 ///
 /// Keys are the names of what they are about, values are JSON. What a gateway has claimed and entered is kept alive as
-/// long as this lives; what nobody keeps alive goes by itself, a gateway's claim after
+/// long as this lives, and written anew if a server has lost it; what nobody keeps alive goes by itself, a gateway's claim after
 /// [`gateway_age`](crate::StoreConfig::gateway_age).
 #[derive(Clone)]
 pub struct NatsDirectory {
@@ -39,6 +43,7 @@ pub struct NatsDirectory {
     actors: Bucket,
     claims: Arc<Claims>,
     sockets: Arc<Sockets>,
+    standing: watch::Receiver<Standing>,
     /// Keeps alive what was claimed and entered here.
     _keeper: Arc<Task>,
 }
@@ -50,33 +55,41 @@ impl Nats {
     /// JetStream is not there, or the client may not make buckets.
     pub async fn directory(&self) -> Result<NatsDirectory, BucketError> {
         let store = &self.config.store;
-        let open = |name, description, age| Bucket::open(self, Kind { name, description, age });
+        let missed = Missed::default();
+        let open = |name, description, age| Bucket::open(self, Kind { name, description, age }, missed.clone());
         let forever = Duration::ZERO;
         let runners = open("runners", "Underpass: runners", store.runner_age).await?;
         let actors = open("actors", "Underpass: actors", forever).await?;
         let gateways = open("gateways", "Underpass: gateways that live", store.gateway_age).await?;
         let sockets = open("sockets", "Underpass: WebSockets that can hibernate", store.socket_age).await?;
+        let streams = [&runners, &actors, &gateways, &sockets].map(Bucket::made).to_vec();
+        let upkeep = Upkeep::new(streams, missed, self.storing_connected.clone(), store.answer);
         let claims = Arc::new(Claims::new(gateways));
         let sockets = Arc::new(Sockets::new(sockets, store.socket_age));
-        let keeping = keep(claims.clone(), sockets.clone(), store.gateway_age / 3);
-        Ok(NatsDirectory { runners, actors, claims, sockets, _keeper: Arc::new(Task::spawn(keeping)) })
+        let (told, standing) = watch::channel(Standing::Kept);
+        let keeper = Keeper {
+            claims: claims.clone(),
+            sockets: sockets.clone(),
+            upkeep,
+            every: store.gateway_age / 3,
+            pause: store.make_again,
+            standing: Told(told),
+        };
+        let keeper = Arc::new(Task::spawn(keeper.run()));
+        Ok(NatsDirectory { runners, actors, claims, sockets, standing, _keeper: keeper })
+    }
+}
+
+impl NatsDirectory {
+    /// How it stands with what it keeps.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
     }
 }
 
 /// What an actor is called in subjects.
 pub(crate) fn text_of(actor: &ActorKey) -> String {
     actor.to_text()
-}
-
-/// Says again what must be heard of again, in good time.
-async fn keep(claims: Arc<Claims>, sockets: Arc<Sockets>, every: Duration) {
-    let mut every = tokio::time::interval(every);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        every.tick().await;
-        claims.say_again().await;
-        sockets.say_again().await;
-    }
 }
 
 /// Makes a change if the record is as expected.

@@ -15,6 +15,7 @@ use underpass_core::protocol::{GatewayId, RequestId};
 
 use super::claims::Claims;
 use super::keys::Key;
+use super::standing::Standing;
 use super::watching::{from_bytes, to_bytes};
 use crate::bucket::{Away, Bucket};
 use crate::lock;
@@ -101,8 +102,16 @@ impl Sockets {
         Ok(registered)
     }
 
+    /// What was written is gone.
+    pub(super) async fn are_lost(&self) {
+        let ours: Vec<_> = lock(&self.ours).values().cloned().collect();
+        for list in ours {
+            *list.written.lock().await = Written::default();
+        }
+    }
+
     /// Writes again what would run out, and what could not be written.
-    pub(super) async fn say_again(&self) {
+    pub(super) async fn say_again(&self) -> Standing {
         let ours: Vec<_> = lock(&self.ours).iter().map(|(key, list)| (key.clone(), list.clone())).collect();
         for ((gateway_id, actor), list) in ours {
             let changes = {
@@ -114,9 +123,10 @@ impl Sockets {
             };
             if self.write(gateway_id, &actor, &list, changes).await.is_err() {
                 tracing::warn!(%gateway_id, "the gateway's WebSockets that can hibernate could not be entered");
-                return;
+                return Standing::Away;
             }
         }
+        Standing::Kept
     }
 
     /// Sees to it that a change is written. One write serves all that were made before it.

@@ -61,7 +61,7 @@ pub(super) async fn begin<K: Key, R: Record>(
     let is_there = |(key, record): (K, Option<_>)| Some(Seen { key, record: Some(record?) });
     let there = seen.into_iter().filter_map(is_there).collect();
     let changed = Arc::new(Mutex::new(Changed { seen: BTreeMap::new(), ended: false, waiting: None }));
-    let task = tokio::spawn(follow(following, changed.clone()));
+    let task = tokio::spawn(follow(following, Noting(changed.clone())));
     Ok((there, NatsWatch { changed, task }))
 }
 
@@ -103,25 +103,32 @@ impl<K: Ord, R> Changed<K, R> {
     }
 }
 
-/// Notes what changes, until NATS is away.
-async fn follow<K: Key, R: Record>(mut following: Following, changed: Arc<Mutex<Changed<K, R>>>) {
-    loop {
-        let next = following.next().await;
-        let ended = next.is_err();
+/// Who notes what changes. When it goes, however that is, the watch has ended.
+struct Noting<Key, Record>(Arc<Mutex<Changed<Key, Record>>>);
+
+impl<K, R> Noting<K, R> {
+    fn note(&self, work: impl FnOnce(&mut Changed<K, R>)) {
         let waker = {
-            let mut changed = lock(&changed);
-            match next {
-                Ok(entry) => changed.seen.extend(seen(entry)),
-                Err(Away) => changed.ended = true,
-            }
+            let mut changed = lock(&self.0);
+            work(&mut changed);
             changed.waiting.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
-        if ended {
-            return;
-        }
+    }
+}
+
+impl<K, R> Drop for Noting<K, R> {
+    fn drop(&mut self) {
+        self.note(|changed| changed.ended = true);
+    }
+}
+
+/// Notes what changes, until NATS is away.
+async fn follow<K: Key, R: Record>(mut following: Following, noting: Noting<K, R>) {
+    while let Ok(entry) = following.next().await {
+        noting.note(|changed| changed.seen.extend(seen(entry)));
     }
 }
 
@@ -133,4 +140,25 @@ fn seen<K: Key, R: Record>(entry: Entry) -> Option<(K, Option<Versioned<R>>)> {
         None => None,
     };
     Some((key, record))
+}
+
+#[cfg(test)]
+mod tests {
+    use underpass_core::protocol::GatewayId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watch_ends_when_nobody_notes_what_changes_any_more() {
+        let changed =
+            Arc::new(Mutex::new(Changed::<GatewayId, ()> { seen: BTreeMap::new(), ended: false, waiting: None }));
+        let noting = Noting(changed.clone());
+        let task = tokio::spawn(async move {
+            let _noting = noting;
+            tokio::task::yield_now().await;
+            panic!("by a fault");
+        });
+        let mut watch = NatsWatch { changed, task };
+        assert_eq!(watch.changed(&mut Vec::new()).await, Err(DirectoryUnavailable));
+    }
 }

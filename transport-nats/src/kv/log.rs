@@ -17,18 +17,25 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::record::{HEADER, Record};
+use super::record::{HEADER, Record, What};
 use crate::bucket::Away;
 use crate::connection::Connected;
+use crate::made::Missed;
 
 /// The header by which the server says how long a message is that it shows without its payload.
 const SIZE: &str = "Nats-Msg-Size";
+
+/// What a message has besides its record and its values, bytes, and a little more.
+const SAME: usize = 128;
+/// How much longer word that an entry was moved may be thought to be than word that it was put, bytes.
+const MOVED: usize = 256;
 
 /// Where the logs are.
 #[derive(Debug)]
 pub(super) struct Logs {
     pub(super) context: Context,
     pub(super) stream: Stream,
+    pub(super) missed: Missed,
     pub(super) connected: watch::Receiver<Connected>,
     pub(super) answer: Duration,
 }
@@ -56,6 +63,13 @@ pub(super) enum Appended {
     At(u64),
     /// Something else was appended before.
     Behind,
+    /// The server does not take a message so large.
+    TooLarge {
+        /// What it would have.
+        bytes: usize,
+        /// What it may have.
+        max_bytes: usize,
+    },
 }
 
 impl Log {
@@ -74,36 +88,44 @@ impl Log {
 
     async fn read_once(&self) -> Result<Vec<Logged>, Away> {
         let Logs { context, stream, .. } = &*self.logs;
-        let reading = async {
-            let config = OrderedConfig {
-                deliver_subject: context.client().new_inbox(),
-                filter_subject: self.subject.clone(),
-                replay_policy: ReplayPolicy::Instant,
-                deliver_policy: DeliverPolicy::All,
-                headers_only: true,
-                ..OrderedConfig::default()
-            };
-            // It stays until there is another behind it.
-            let end = match stream.get_last_raw_message_by_subject(&self.subject).await {
-                Ok(last) => last.sequence,
-                Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(Vec::new()),
-                Err(_) => return Err(Away),
-            };
-            let consumer = stream.create_consumer(config).await.map_err(|_| Away)?;
-            let mut messages = consumer.messages().await.map_err(|_| Away)?;
-            let mut log = Vec::new();
-            loop {
-                let message = messages.next().await.ok_or(Away)?.map_err(|_| Away)?;
-                let info = message.info().map_err(|_| Away)?;
-                let (sequence, headers) = (info.stream_sequence, message.headers.as_ref().ok_or(Away)?);
-                let size = headers.get(SIZE).and_then(|size| size.as_str().parse().ok()).ok_or(Away)?;
-                log.push(Logged { sequence, record: record(headers)?, size });
-                if sequence >= end {
-                    return Ok(log);
-                }
-            }
+        let config = OrderedConfig {
+            deliver_subject: context.client().new_inbox(),
+            filter_subject: self.subject.clone(),
+            replay_policy: ReplayPolicy::Instant,
+            deliver_policy: DeliverPolicy::All,
+            headers_only: true,
+            ..OrderedConfig::default()
         };
-        self.soon(reading).await?
+        // It stays until there is another behind it.
+        let end = match self.soon(stream.get_last_raw_message_by_subject(&self.subject)).await? {
+            Ok(last) => last.sequence,
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Ok(Vec::new()),
+            Err(_) => return Err(self.is_missed()),
+        };
+        let consumer = self.soon(stream.create_consumer(config)).await?.map_err(|_| self.is_missed())?;
+        let mut messages = self.soon(consumer.messages()).await?.map_err(|_| Away)?;
+        let mut log = Vec::new();
+        loop {
+            // However long it all takes: there may be much.
+            let message = self.soon(messages.next()).await?.ok_or(Away)?.map_err(|_| Away)?;
+            let info = message.info().map_err(|_| Away)?;
+            let (sequence, headers) = (info.stream_sequence, message.headers.as_ref().ok_or(Away)?);
+            let size = headers.get(SIZE).and_then(|size| size.as_str().parse().ok()).ok_or(Away)?;
+            log.push(Logged { sequence, record: record(headers)?, size });
+            if sequence >= end {
+                return Ok(log);
+            }
+        }
+    }
+
+    /// How often NATS was away.
+    pub(super) fn times_away(&self) -> u64 {
+        self.logs.connected.borrow().times_away
+    }
+
+    /// What a message may have, besides what all have.
+    pub(super) fn room(&self) -> usize {
+        self.logs.context.client().max_payload().saturating_sub(SAME)
     }
 
     /// What was appended first behind a message, if anything was.
@@ -118,7 +140,7 @@ impl Log {
                 RawMessageErrorKind::NoMessageFound => Ok(None),
                 RawMessageErrorKind::InvalidSubject
                 | RawMessageErrorKind::JetStream(_)
-                | RawMessageErrorKind::Other => Err(Away),
+                | RawMessageErrorKind::Other => Err(self.is_missed()),
             },
         }
     }
@@ -127,13 +149,14 @@ impl Log {
     pub(super) async fn values(&self, sequence: u64) -> Result<Option<Bytes>, Away> {
         let reading = async {
             match self.logs.stream.direct_get(sequence).await {
-                Ok(message) => Ok(message.payload),
+                Ok(message) => Ok(message),
                 // It may be asked of a server that has yet to hear of it.
-                Err(_) => self.logs.stream.get_raw_message(sequence).await.map(|message| message.payload),
+                Err(_) => self.logs.stream.get_raw_message(sequence).await,
             }
         };
         match self.soon(reading).await? {
-            Ok(values) => Ok(Some(values)),
+            // It is another's if the stream was made anew.
+            Ok(message) => Ok((*message.subject == *self.subject).then_some(message.payload)),
             Err(error) => match error.kind() {
                 RawMessageErrorKind::NoMessageFound => Ok(None),
                 RawMessageErrorKind::InvalidSubject
@@ -145,9 +168,14 @@ impl Log {
 
     /// Appends a record behind a message, if that is the last: 0 if there is none.
     pub(super) async fn append(&self, record: &Record, values: Bytes, last: u64) -> Result<Appended, Away> {
+        let text = serde_json::to_string(record).map_err(|_| Away)?;
+        let (bytes, max_bytes) = (text.len() + values.len(), self.room().saturating_sub(spare(&record.what)));
+        if bytes > max_bytes {
+            return Ok(Appended::TooLarge { bytes, max_bytes });
+        }
         let mut headers = HeaderMap::new();
         headers.insert(EXPECTED, last.to_string());
-        headers.insert(HEADER, serde_json::to_string(record).map_err(|_| Away)?);
+        headers.insert(HEADER, text);
         let appending = async {
             let appended = self.logs.context.publish_with_headers(self.subject.clone(), headers, values).await?;
             appended.await
@@ -157,6 +185,9 @@ impl Log {
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(Appended::Behind),
             Err(error) => {
                 tracing::warn!("what an actor keeps was not stored: {error}");
+                if error.kind() == PublishErrorKind::StreamNotFound {
+                    self.logs.missed.tell();
+                }
                 Err(Away)
             }
         }
@@ -175,12 +206,26 @@ impl Log {
         }
     }
 
+    /// The server does not have the stream, or perhaps not.
+    fn is_missed(&self) -> Away {
+        self.logs.missed.tell();
+        Away
+    }
+
     /// Waits for it, but not for long, and not at all while NATS is away.
     async fn soon<F: Future>(&self, asked: F) -> Result<F::Output, Away> {
         if !self.logs.connected.borrow().there {
             return Err(Away);
         }
         timeout(self.logs.answer, asked).await.map_err(|_| Away)
+    }
+}
+
+/// What must be left free, so that what is put can be moved.
+fn spare(what: &What) -> usize {
+    match what {
+        What::Put { .. } => MOVED,
+        What::Used | What::Moved { .. } | What::Deleted { .. } | What::DeletedRange { .. } => 0,
     }
 }
 

@@ -17,12 +17,19 @@ const TRIES: usize = 100;
 /// How many messages are asked for at a time.
 const AT_ONCE: usize = 16;
 
+/// What word of a move has besides its entries, bytes at most: numbers and names.
+const MOVED_RECORD: usize = 192;
+/// What it has for each entry besides key and value, bytes at most: numbers and signs.
+const MOVED_ENTRY: usize = 64;
+
 /// One store.
 #[derive(Debug)]
 pub(super) struct Worker {
     log: Log,
     /// None until the log was read, and again when it is not known what became of a change.
     contents: Option<Contents>,
+    /// How often NATS was away when it was read.
+    times_away: u64,
 }
 
 /// Why a call is not done.
@@ -50,7 +57,7 @@ impl From<Away> for Trouble {
 
 impl Worker {
     pub(super) fn new(log: Log) -> Self {
-        Worker { log, contents: None }
+        Worker { log, contents: None, times_away: 0 }
     }
 
     pub(super) async fn read(&mut self, generation: u32, read: &Read) -> Result<KvEntries, StoreError> {
@@ -75,8 +82,13 @@ impl Worker {
 
     /// Takes away what of the log is not needed any more, after the caller has its answer.
     pub(super) async fn tidy(&mut self) {
-        if self.shorten().await.is_err() {
-            self.contents = None;
+        match self.shorten().await {
+            // What is behind is found out with the next call.
+            Ok(()) | Err(Trouble::Behind) => {}
+            Err(Trouble::Refused(error)) => {
+                tracing::warn!("what an actor keeps takes more room than it needs: {error}")
+            }
+            Err(Trouble::Gone | Trouble::Away) => self.contents = None,
         }
     }
 
@@ -188,6 +200,11 @@ impl Worker {
 
     /// The contents as they are now, for a generation that may use them.
     async fn enter(&mut self, generation: u32) -> Result<&Contents, Trouble> {
+        // The server may have come back with another log.
+        let times_away = self.log.times_away();
+        if self.times_away != times_away {
+            (self.times_away, self.contents) = (times_away, None);
+        }
         let contents = match &mut self.contents {
             Some(contents) => {
                 // Another process may have used the store.
@@ -225,6 +242,7 @@ impl Worker {
                 Ok(())
             }
             Appended::Behind => Err(Trouble::Behind),
+            Appended::TooLarge { bytes, max_bytes } => Err(Trouble::Refused(StoreError::TooLarge { bytes, max_bytes })),
         }
     }
 
@@ -234,7 +252,17 @@ impl Worker {
             // In this order: word of a removal goes behind what it is about.
             self.log.delete(dead).await?;
         }
-        let Some((sequence, entries)) = contents.to_move() else { return Ok(()) };
+        let Some((sequence, mut entries)) = contents.to_move() else { return Ok(()) };
+        // Those that do not fit have their turn the next time.
+        let mut room = self.log.room().saturating_sub(MOVED_RECORD);
+        entries.retain(|(key, place)| {
+            let left = room.checked_sub(key.len().div_ceil(3) * 4 + place.length + MOVED_ENTRY);
+            room = left.unwrap_or(0);
+            left.is_some()
+        });
+        if entries.is_empty() {
+            return Ok(());
+        }
         let head = contents.head;
         let all = self.log.values(sequence).await?.ok_or(Trouble::Gone)?;
         let mut values = BytesMut::new();
@@ -245,11 +273,7 @@ impl Worker {
             let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
             moved.push((Key(key), length, place.stamp.version, place.stamp.update_ts));
         }
-        match self.append(head, What::Moved { entries: moved }, values.freeze()).await {
-            // It is found out with the next call.
-            Err(Trouble::Behind) => Ok(()),
-            other => other,
-        }
+        self.append(head, What::Moved { entries: moved }, values.freeze()).await
     }
 }
 

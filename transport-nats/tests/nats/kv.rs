@@ -1,9 +1,13 @@
 //! What actors keep, when the server goes away and when much is put.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
 use underpass_core::directory::Pool;
 use underpass_core::kv::{ActorStore, KvStore, Owner, Query, Read, StoreError, Write};
 use underpass_nats_server::NatsServer;
-use underpass_transport_nats::NatsKv;
+use underpass_transport_nats::{Config, NatsKv, StoreConfig};
 
 use crate::given::{config, connect, pattern, tell};
 
@@ -12,12 +16,12 @@ fn owner(generation: u32) -> Owner {
     Owner { store: ActorStore { pool, actor_id: "a".into() }, generation }
 }
 
-async fn put(store: &NatsKv, key: &'static str, value: impl Into<bytes::Bytes>) -> Result<(), StoreError> {
+async fn put(store: &NatsKv, key: &'static str, value: impl Into<Bytes>) -> Result<(), StoreError> {
     let entries = [(key.into(), value.into())].into();
     store.write(owner(1), Write::Put { entries, update_ts: 7, max_stored: u64::MAX }).await
 }
 
-async fn get(store: &NatsKv, generation: u32, key: &'static str) -> Result<Option<bytes::Bytes>, StoreError> {
+async fn get(store: &NatsKv, generation: u32, key: &'static str) -> Result<Option<Bytes>, StoreError> {
     let query = Query::Keys([key].into_iter().collect());
     let found = store.read(owner(generation), Read { query, max_bytes: usize::MAX }).await?;
     Ok(found.values.iter().next())
@@ -85,5 +89,77 @@ fn what_was_overwritten_or_deleted_takes_no_room_for_long() {
         let again = connect(config(&server)).await.kv().await.unwrap();
         assert_eq!(get(&again, 1, "old").await, Ok(Some(pattern(1, 100))));
         assert_eq!(get(&again, 1, "new").await, Ok(None));
+    });
+}
+
+/// A server that takes messages of 64 KiB.
+fn narrow() -> NatsServer {
+    NatsServer::with("max_payload: 65536")
+}
+
+#[test]
+fn a_put_that_fits_into_no_message_is_refused_for_what_it_is_and_changes_nothing() {
+    tell(async {
+        let server = narrow();
+        let store = connect(config(&server)).await.kv().await.unwrap();
+        put(&store, "a", "1").await.unwrap();
+        let refused = put(&store, "a", pattern(1, 100_000)).await;
+        assert!(matches!(refused, Err(StoreError::TooLarge { .. })), "{refused:?}");
+        assert_eq!(get(&store, 1, "a").await, Ok(Some("1".into())));
+    });
+}
+
+#[test]
+fn what_was_put_in_a_full_message_can_be_moved_so_that_the_log_is_shortened() {
+    tell(async {
+        let server = narrow();
+        let store = connect(config(&server)).await.kv().await.unwrap();
+        // As much as is taken: in many entries, and in one.
+        let full = |keys: u8, mut size: usize| {
+            let store = &store;
+            async move {
+                let key = |n| Bytes::from(format!("{keys}-{n:03}"));
+                loop {
+                    let entries: BTreeMap<_, _> = (0..keys).map(|n| (key(n), pattern(n, size))).collect();
+                    let all = Write::Put { entries, update_ts: 1_790_000_000_000, max_stored: u64::MAX };
+                    match store.write(owner(1), all).await {
+                        Err(StoreError::TooLarge { .. }) => size -= 1,
+                        done => return done.map(|()| size),
+                    }
+                }
+            }
+        };
+        let (many, one) = (full(128, 520).await.unwrap(), full(1, 65_500).await.unwrap());
+        assert!(many > 480 && one > 64_900, "{many} {one}");
+        for round in 0..200 {
+            put(&store, "new", pattern(round, 30_000)).await.unwrap();
+            store.write(owner(1), Write::Delete(["new"].into_iter().collect())).await.unwrap();
+        }
+        assert_eq!(get(&store, 1, "128-127").await, Ok(Some(pattern(127, many))));
+        assert_eq!(get(&store, 1, "1-000").await, Ok(Some(pattern(0, one))));
+        let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let state = context.get_stream("underpass-kv").await.unwrap().get_info().await.unwrap().state;
+        assert!(state.messages < 150, "{} messages", state.messages);
+    });
+}
+
+#[test]
+fn a_store_that_the_server_has_lost_is_made_again_and_empty() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let make_again = Duration::from_millis(100);
+        let store = StoreConfig { make_again, ..StoreConfig::default() };
+        let nats = connect(Config { store, ..config(&server) }).await;
+        let store = nats.kv().await.unwrap();
+        put(&store, "a", "1").await.unwrap();
+        server.kill();
+        nats.storing().wait_for(|connected| !connected.there).await.unwrap();
+        std::fs::remove_dir_all(server.file("store")).unwrap();
+        server.start_again();
+        while put(&store, "b", "2").await == Err(StoreError::Unavailable) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(get(&store, 1, "a").await, Ok(None));
+        assert_eq!(get(&store, 1, "b").await, Ok(Some("2".into())));
     });
 }

@@ -1,6 +1,6 @@
 //! Records, when the server or who keeps them alive is away.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use underpass_core::directory::{
@@ -8,7 +8,7 @@ use underpass_core::directory::{
 };
 use underpass_core::protocol::{GatewayId, RequestId};
 use underpass_nats_server::NatsServer;
-use underpass_transport_nats::{Config, StoreConfig};
+use underpass_transport_nats::{Config, Standing, StoreConfig};
 
 use crate::given::{config, connect, tell};
 
@@ -97,5 +97,106 @@ fn a_claim_lasts_as_long_as_its_process_and_goes_when_nobody_keeps_it() {
             theirs.release_gateway(GatewayId([gateway; 4])).await.unwrap();
         }
         assert_eq!(theirs.registered(actor("a")).await.unwrap().len(), 1);
+    });
+}
+
+fn entered(gateway: GatewayId) -> RegistryChange {
+    let request_id = RequestId([7; 4]);
+    RegistryChange::Enter(HibernatingSocket { actor: actor("a"), gateway_id: gateway, request_id })
+}
+
+#[test]
+fn a_claim_that_was_renewed_without_an_answer_is_still_ours_to_renew_and_to_give_back() {
+    tell(async {
+        let server = NatsServer::start();
+        let gateway_age = Duration::from_secs(3);
+        let store = StoreConfig { gateway_age, answer: Duration::from_millis(300), ..StoreConfig::default() };
+        let config = Config { store, ..config(&server) };
+        let ours = connect(config.clone()).await.directory().await.unwrap();
+        let theirs = connect(config).await.directory().await.unwrap();
+        let ids = [GatewayId([1; 4]), GatewayId([2; 4])];
+        for id in ids {
+            assert_eq!(ours.claim_gateway(id).await, Ok(true));
+        }
+        server.freeze();
+        for id in ids {
+            ours.change_registry(RegistryChange::KeepAlive(id)).await.unwrap_err();
+        }
+        server.thaw();
+        // One may have to wait until the server has its breath back.
+        while ours.release_gateway(ids[1]).await.is_err() {}
+        assert_eq!(theirs.claim_gateway(ids[1]).await, Ok(true));
+        let began = Instant::now();
+        while began.elapsed() < 2 * gateway_age {
+            assert_eq!(ours.change_registry(RegistryChange::KeepAlive(ids[0])).await, Ok(()));
+            assert_eq!(theirs.claim_gateway(ids[0]).await, Ok(false), "after {:?}", began.elapsed());
+            assert_eq!(*ours.standing().borrow(), Standing::Kept);
+        }
+    });
+}
+
+#[test]
+fn a_gateway_whose_id_another_has_got_is_told_so_until_the_other_goes() {
+    tell(async {
+        let server = NatsServer::start();
+        let store = StoreConfig { gateway_age: Duration::from_secs(1), ..StoreConfig::default() };
+        let config = Config { store, ..config(&server) };
+        let ours = connect(config).await.directory().await.unwrap();
+        let id = GatewayId([1; 4]);
+        assert_eq!(ours.claim_gateway(id).await, Ok(true));
+        let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        let record = format!("$KV.underpass-gateways.{id}");
+        context.publish(record, "another's".into()).await.unwrap().await.unwrap();
+        let mut standing = ours.standing();
+        standing.wait_for(|standing| *standing == Standing::Taken).await.unwrap();
+        ours.change_registry(RegistryChange::KeepAlive(id)).await.unwrap_err();
+        // Nobody keeps the other's.
+        standing.wait_for(|standing| *standing == Standing::Kept).await.unwrap();
+        assert_eq!(ours.change_registry(RegistryChange::KeepAlive(id)).await, Ok(()));
+    });
+}
+
+#[test]
+fn what_a_server_has_lost_is_made_again_with_all_that_was_claimed_and_entered() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let store = StoreConfig { make_again: Duration::from_millis(100), ..StoreConfig::default() };
+        let config = Config { store, ..config(&server) };
+        let (ours, theirs) = (connect(config.clone()).await, connect(config).await);
+        let (ours, theirs) = (ours.directory().await.unwrap(), theirs.directory().await.unwrap());
+        let ids = [GatewayId([1; 4]), GatewayId([2; 4])];
+        for (directory, id) in [(&ours, ids[0]), (&theirs, ids[1])] {
+            assert_eq!(directory.claim_gateway(id).await, Ok(true));
+            directory.change_registry(entered(id)).await.unwrap();
+        }
+        server.kill();
+        std::fs::remove_dir_all(server.file("store")).unwrap();
+        server.start_again();
+        // Whoever makes them, each writes its own.
+        for directory in [&ours, &theirs] {
+            while directory.registered(actor("a")).await.map_or(0, |there| there.len()) < 2 {
+                tokio::task::yield_now().await;
+            }
+            let mut standing = directory.standing();
+            standing.wait_for(|standing| *standing == Standing::Kept).await.unwrap();
+            assert_eq!(directory.claim_gateway(ids[0]).await, Ok(false));
+            assert_eq!(directory.claim_gateway(ids[1]).await, Ok(false));
+        }
+        assert!(matches!(ours.change_actor(wanted("b")).await, ChangeOutcome::Stored(_)));
+    });
+}
+
+#[test]
+fn a_bucket_that_somebody_deletes_is_made_again_when_it_is_missed() {
+    tell(async {
+        let server = NatsServer::start();
+        let store = StoreConfig { make_again: Duration::from_millis(100), ..StoreConfig::default() };
+        let ours = connect(Config { store, ..config(&server) }).await.directory().await.unwrap();
+        assert!(matches!(ours.change_actor(wanted("a")).await, ChangeOutcome::Stored(_)));
+        let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        context.delete_stream("KV_underpass-actors").await.unwrap();
+        while ours.change_actor(wanted("a")).await == ChangeOutcome::Unavailable {
+            tokio::task::yield_now().await;
+        }
     });
 }
