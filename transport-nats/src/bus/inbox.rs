@@ -102,6 +102,7 @@ impl Intake {
             window: config.window,
             piece: config.piece,
             waiting: config.waiting,
+            remembered: config.remembered,
         };
         let (strands, joiner) = (Strands::new(config.remembered), Joiner::new(limits));
         Intake { shared, address, mailbox, strands, joiner, deliveries: Vec::new(), receipts: Vec::new() }

@@ -1,15 +1,14 @@
 //! Large frames, joined from their pieces: one at a time, so that an inbox's share of the server's memory is bounded.
 
+use core::mem;
 use std::collections::VecDeque;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use hashbrown::HashMap;
 use tokio::time::{Duration, Instant};
 use underpass_core::bus::Subject;
 
 use super::label::{Receipt, Word};
-
-/// How many large frames are remembered after they were joined, so that none is delivered twice.
-const REMEMBERED: usize = 64;
 
 /// Bounds of a joiner. Sizes are in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +21,8 @@ pub(crate) struct Limits {
     pub(crate) piece: Duration,
     /// How many large frames may wait for others.
     pub(crate) waiting: usize,
+    /// How many publishers are remembered of which a large frame was joined.
+    pub(crate) remembered: usize,
 }
 
 /// Joins large frames. `Back` is where their publishers hear of them.
@@ -30,7 +31,38 @@ pub(crate) struct Joiner<Back> {
     limits: Limits,
     joining: Option<Joining<Back>>,
     waiting: VecDeque<Announced<Back>>,
-    joined: VecDeque<u64>,
+    joined: LastJoined,
+}
+
+/// The last large frame that was joined of each publisher, so that none is delivered twice: a publisher has one under
+/// way at a time. Those not heard of for long make room for others.
+#[derive(Debug)]
+struct LastJoined {
+    /// At most half of those that are known at most.
+    recent: HashMap<Box<str>, u64>,
+    /// Those that were recent before.
+    before: HashMap<Box<str>, u64>,
+    most: usize,
+}
+
+impl LastJoined {
+    fn has(&self, back: &str, id: u64) -> bool {
+        self.recent.get(back).or_else(|| self.before.get(back)) == Some(&id)
+    }
+
+    fn remember(&mut self, back: &str, id: u64) {
+        if self.recent.len() >= self.most.div_ceil(2) && !self.recent.contains_key(back) {
+            self.before = mem::take(&mut self.recent);
+        }
+        self.before.remove(back);
+        self.recent.insert(back.into(), id);
+    }
+
+    /// How many are known.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.recent.len() + self.before.len()
+    }
 }
 
 /// A large frame that was announced.
@@ -63,16 +95,17 @@ struct Joining<Back> {
 /// To whom which receipt goes.
 pub(crate) type Receipts<Back> = Vec<(Back, Receipt)>;
 
-impl<Back: Clone> Joiner<Back> {
+impl<Back: Clone + AsRef<str>> Joiner<Back> {
     pub(crate) fn new(limits: Limits) -> Self {
-        Joiner { limits, joining: None, waiting: VecDeque::new(), joined: VecDeque::new() }
+        let joined = LastJoined { recent: HashMap::new(), before: HashMap::new(), most: limits.remembered };
+        Joiner { limits, joining: None, waiting: VecDeque::new(), joined }
     }
 
     /// A large frame is to come. A publisher that says so again, because it heard nothing, begins again.
     pub(crate) fn announce(&mut self, announced: Announced<Back>, now: Instant, receipts: &mut Receipts<Back>) {
         let Announced { id, length, .. } = announced;
         let receipt = |word| (announced.back.clone(), Receipt { id, word });
-        if self.joined.contains(&id) {
+        if self.joined.has(announced.back.as_ref(), id) {
             return receipts.push(receipt(Word::Joined));
         }
         if length > self.limits.largest {
@@ -117,11 +150,9 @@ impl<Back: Clone> Joiner<Back> {
             joining.grant(self.limits.window, receipts);
             return None;
         }
-        let Joining { announced: Announced { from, to, .. }, bytes, .. } = self.end(Word::Joined, now, receipts)?;
-        if self.joined.len() == REMEMBERED {
-            self.joined.pop_front();
-        }
-        self.joined.push_back(id);
+        let Joining { announced: Announced { back, from, to, .. }, bytes, .. } =
+            self.end(Word::Joined, now, receipts)?;
+        self.joined.remember(back.as_ref(), id);
         Some(Joined { from, to, bytes: bytes.freeze() })
     }
 
@@ -180,7 +211,8 @@ mod tests {
     use super::*;
 
     const TO: Subject = Subject::Gateway(GatewayId([1; 4]));
-    const LIMITS: Limits = Limits { largest: 100, window: 40, piece: Duration::from_secs(2), waiting: 2 };
+    const LIMITS: Limits =
+        Limits { largest: 100, window: 40, piece: Duration::from_secs(2), waiting: 2, remembered: 4 };
 
     struct Story {
         joiner: Joiner<&'static str>,
@@ -305,6 +337,33 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_was_joined_is_not_delivered_twice_however_many_of_others_came_between() {
+        let mut story = Story::new();
+        story.announce(1, 10, "a");
+        assert_eq!(story.piece(1, 0, 10), whole(10));
+        for id in 100..200 {
+            story.announce(id, 10, "b");
+            assert_eq!(story.piece(id, 0, 10), whole(10));
+        }
+        story.announce(1, 10, "a");
+        assert_eq!(story.piece(1, 0, 10), None);
+    }
+
+    #[test]
+    fn of_many_publishers_those_not_heard_of_for_long_are_forgotten() {
+        let mut story = Story::new();
+        for (id, back) in (0..).zip(["a", "b", "c", "d", "e", "f", "g"]) {
+            story.announce(id, 10, back);
+            assert_eq!(story.piece(id, 0, 10), whole(10));
+            assert!(story.joiner.joined.len() <= LIMITS.remembered);
+        }
+        story.announce(6, 10, "g");
+        assert_eq!(story.piece(6, 0, 10), None);
+        story.announce(0, 10, "a");
+        assert_eq!(story.piece(0, 0, 10), whole(10));
+    }
+
+    #[test]
     fn a_frame_that_is_too_large_is_refused_and_more_than_was_announced_is_none() {
         let mut story = Story::new();
         story.announce(1, 101, "a");
@@ -333,7 +392,7 @@ mod tests {
                     }
                 }
                 let Joiner { joining, waiting, joined, .. } = &story.joiner;
-                prop_assert!(waiting.len() <= LIMITS.waiting && joined.len() <= REMEMBERED);
+                prop_assert!(waiting.len() <= LIMITS.waiting && joined.len() <= LIMITS.remembered);
                 prop_assert!(joining.is_some() || waiting.is_empty());
                 if let Some(joining) = joining {
                     prop_assert!(joining.bytes.len() <= joining.announced.length);

@@ -27,7 +27,7 @@ pub(crate) struct Mailbox {
 struct Waits {
     deliveries: Vec<Delivery>,
     bytes: usize,
-    /// Whose frames were lost since it was emptied, and it was told.
+    /// Whose frames were lost, and it was told behind all that came of them.
     lost: Vec<Option<Address>>,
     ended: bool,
     waiting: Option<Waker>,
@@ -53,6 +53,7 @@ impl Mailbox {
                         continue;
                     }
                     waits.bytes += size;
+                    waits.find(reply_to.map(|from| from.address()));
                     waits.deliveries.push(delivery);
                 }
                 Delivery::Lost { from } => waits.lose(from),
@@ -91,6 +92,13 @@ impl Waits {
         if !self.lost.contains(&from) && !self.lost.contains(&None) {
             self.lost.push(from);
             self.deliveries.push(Delivery::Lost { from });
+        }
+    }
+
+    /// A frame came. What its publisher loses from here on is another loss.
+    fn find(&mut self, from: Option<Address>) {
+        if !self.lost.is_empty() {
+            self.lost.retain(|lost| lost.is_some() && *lost != from);
         }
     }
 
@@ -151,6 +159,23 @@ mod tests {
         assert_eq!(taken(&mailbox).await, [frame(1, b"12345678"), lost(1), lost(2), frame(1, b"jk")]);
         assert_eq!(mailbox.put([frame(1, b"abc"), frame(2, b"12345678")]), 1);
         assert_eq!(taken(&mailbox).await, [frame(1, b"abc"), lost(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_loss_behind_a_frame_that_came_is_another_loss() {
+        let mailbox = Mailbox::new(Limits { bytes: 10, messages: 100 });
+        let sent = [frame(1, b"12345678"), frame(1, b"abc"), frame(1, b"j"), frame(1, b"def"), frame(1, b"k")];
+        assert_eq!(mailbox.put(sent), 2);
+        assert_eq!(taken(&mailbox).await, [frame(1, b"12345678"), lost(1), frame(1, b"j"), lost(1), frame(1, b"k")]);
+        // So it is with losses that numbers show, and with anybody's; others' frames change nothing.
+        let nobody = Delivery::Lost { from: None };
+        for loss in [lost(1), nobody] {
+            let sent = [loss.clone(), frame(1, b"a"), loss.clone(), loss.clone(), frame(1, b"b")];
+            mailbox.put(sent.clone());
+            assert_eq!(taken(&mailbox).await, [&sent[..3], &sent[4..]].concat());
+        }
+        mailbox.put([lost(1), frame(2, b"a"), lost(1)]);
+        assert_eq!(taken(&mailbox).await, [lost(1), frame(2, b"a")]);
     }
 
     #[tokio::test]
