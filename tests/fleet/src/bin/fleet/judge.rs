@@ -94,7 +94,9 @@ impl Happened {
                 by_strike.or_else(|| self.otherwise(event, what))
             }
             What::Failed { .. } => None,
-            What::Slow | What::Unanswered(_) => self.while_it_lasted(event),
+            What::Slow => self.while_it_lasted(event),
+            // Whatever else loses an answer, its client is told by the end of its WebSocket.
+            What::Unanswered(_) => self.killed(event),
         }
     }
 
@@ -117,7 +119,7 @@ impl Happened {
         nobody.then_some(Explanation::NobodyThere)
     }
 
-    /// What was slow, or an answer of an actor that never came: whether something happened then.
+    /// What was slow: whether something happened then.
     fn while_it_lasted(&self, event: &Event) -> Option<Explanation> {
         if self.lossy {
             return Some(Explanation::FramesLost);
@@ -126,8 +128,13 @@ impl Happened {
         if self.outages.iter().any(in_time) {
             return Some(Explanation::NatsAway);
         }
+        self.killed(event).or_else(|| self.nobody_there(event).then_some(Explanation::NobodyThere))
+    }
+
+    /// Whether a relay or a runner was killed that may have had it.
+    fn killed(&self, event: &Event) -> Option<Explanation> {
         let mut killed = self.strikes.iter().filter(|strike| strike.how == How::Killed);
-        let killed = killed.find_map(|strike| {
+        killed.find_map(|strike| {
             let wait = PING + GRACE + ACTOR_START + AT_ONCE;
             let then = strike.at < event.ended && event.begun < strike.back + wait;
             match strike.member {
@@ -135,8 +142,7 @@ impl Happened {
                 Member::Runner(_) if then => Some(Explanation::RunnerKilled),
                 Member::Gateway(_) | Member::Relay(_) | Member::Runner(_) => None,
             }
-        });
-        killed.or_else(|| self.nobody_there(event).then_some(Explanation::NobodyThere))
+        })
     }
 
     /// Whether all gateways, relays or runners were struck at once.
