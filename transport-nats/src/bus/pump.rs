@@ -15,8 +15,20 @@ use super::lanes::LaneKey;
 use super::names::Back;
 use crate::lock;
 
+/// When the pump ends, in whatever way, nothing is published any more: who holds an address hears of it.
+struct Ends(Arc<Shared>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        for mailbox in lock(&self.0.mailboxes).values() {
+            mailbox.end();
+        }
+    }
+}
+
 /// Runs as long as the bus does.
 pub(crate) async fn run(shared: Arc<Shared>, mut back: Subscriber) {
+    let _ends = Ends(shared.clone());
     let mut connected = shared.connected.clone();
     let mut times_away = 0;
     let mut flushing: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
