@@ -3,7 +3,9 @@
 use core::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
@@ -16,9 +18,12 @@ use underpass_core::ConfigError;
 
 use crate::bus::NatsBus;
 use crate::config::{Config, Credentials};
+use crate::lock;
 
 /// The first pause between two attempts to connect again; each is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// How long nothing more is said of frames that are lost because they were not taken.
+const WARN_AGAIN: Duration = Duration::from_secs(1);
 
 /// How it stands with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +193,7 @@ fn is_final(error: &async_nats::ConnectError) -> bool {
 }
 
 async fn attempt(config: &Config, what: &str) -> Result<(Client, watch::Receiver<Connected>), ConnectError> {
-    let (told, connected) = watch::channel(Connected { there: true, times_away: 0 });
+    let (told, connected) = Told::new();
     let (first, again) = (FIRST_PAUSE, config.again);
     let mut options = ConnectOptions::new()
         .name(format!("{} {what}", config.name))
@@ -202,7 +207,7 @@ async fn attempt(config: &Config, what: &str) -> Result<(Client, watch::Receiver
         })
         .require_tls(config.tls.required)
         .event_callback(move |event| {
-            heard(&told, &event);
+            told.hear(&event);
             core::future::ready(())
         });
     if config.tls.first {
@@ -239,27 +244,88 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// The client says how it stands. It may be in such a hurry that it leaves out that the server was lost, so that it is
-/// there again counts as well.
-fn heard(told: &watch::Sender<Connected>, event: &Event) {
-    match event {
-        Event::Connected => {
-            told.send_modify(|connected| connected.there = true);
-            tracing::info!("connected to NATS");
+/// Who is told what the client says of itself.
+struct Told {
+    connected: watch::Sender<Connected>,
+    /// The client has said that it is connected, as it does at first.
+    began: AtomicBool,
+    /// When it was said last that more came than was taken.
+    warned: Mutex<Option<Instant>>,
+}
+
+impl Told {
+    fn new() -> (Self, watch::Receiver<Connected>) {
+        let (sender, connected) = watch::channel(Connected { there: true, times_away: 0 });
+        (Told { connected: sender, began: AtomicBool::new(false), warned: Mutex::default() }, connected)
+    }
+
+    /// The client says how it stands. It may be in such a hurry that it leaves out that the server was lost, so that it
+    /// is there again counts as well.
+    fn hear(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                let is_first = !self.began.swap(true, Ordering::Relaxed);
+                self.connected.send_modify(|connected| {
+                    connected.times_away += u64::from(connected.there && !is_first);
+                    connected.there = true;
+                });
+                tracing::info!("connected to NATS");
+            }
+            Event::Disconnected | Event::Closed => {
+                self.connected.send_modify(|connected| {
+                    connected.times_away += u64::from(connected.there);
+                    connected.there = false;
+                });
+                tracing::warn!("NATS is away");
+            }
+            Event::SlowConsumer(_) if self.warns(Instant::now()) => {
+                tracing::warn!("more came from NATS than was taken: frames are lost");
+            }
+            // It is said for each message.
+            Event::SlowConsumer(_) => {}
+            Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
+            Event::ServerError(error) => tracing::warn!("NATS: {error}"),
+            Event::ClientError(error) if self.connected.borrow().there => tracing::warn!("NATS: {error}"),
+            // It cannot connect yet, which was told.
+            Event::ClientError(error) => tracing::debug!("NATS: {error}"),
+            Event::Draining => {}
         }
-        Event::Disconnected | Event::Closed => {
-            told.send_modify(|connected| {
-                connected.times_away += u64::from(connected.there);
-                connected.there = false;
-            });
-            tracing::warn!("NATS is away");
+    }
+
+    /// Whether it is time to say once more that more came than was taken.
+    fn warns(&self, now: Instant) -> bool {
+        let mut warned = lock(&self.warned);
+        let is_time = warned.is_none_or(|last| now >= last + WARN_AGAIN);
+        if is_time {
+            *warned = Some(now);
         }
-        Event::SlowConsumer(_) => tracing::warn!("more came from NATS than was taken: frames are lost"),
-        Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
-        Event::ServerError(error) => tracing::warn!("NATS: {error}"),
-        Event::ClientError(error) if told.borrow().there => tracing::warn!("NATS: {error}"),
-        // It cannot connect yet, which was told.
-        Event::ClientError(error) => tracing::debug!("NATS: {error}"),
-        Event::Draining => {}
+        is_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_there_again_was_away_though_nobody_said_so() {
+        let (told, connected) = Told::new();
+        let stands = |there, times_away| assert_eq!(*connected.borrow(), Connected { there, times_away });
+        told.hear(&Event::Connected);
+        stands(true, 0);
+        told.hear(&Event::Connected);
+        stands(true, 1);
+        told.hear(&Event::Disconnected);
+        stands(false, 2);
+        told.hear(&Event::Connected);
+        stands(true, 2);
+    }
+
+    #[test]
+    fn it_is_said_once_a_second_that_more_comes_than_is_taken() {
+        let (told, _) = Told::new();
+        let start = Instant::now();
+        let said = |after: u64| told.warns(start + Duration::from_millis(after));
+        assert_eq!([0, 1, 999, 1000, 1001, 2000].map(said), [true, false, false, true, false, true]);
     }
 }

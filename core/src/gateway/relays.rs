@@ -108,7 +108,7 @@ impl Gateway {
         match (reason, to) {
             (PublishError::NoResponders, Subject::Connection(connection)) => self.nobody_holds(connection, now),
             (PublishError::NoResponders, Subject::Gateway(_))
-            | (PublishError::Full | PublishError::TooLarge | PublishError::Disconnected, _) => {}
+            | (PublishError::Full | PublishError::TooLarge | PublishError::Disconnected | PublishError::Unsure, _) => {}
         }
     }
 
@@ -126,12 +126,14 @@ impl Gateway {
                 self.opening_failed(id, reason, now)
             }
             to_client::Kind::RequestAbort | to_client::Kind::WebSocketClose(_) => match reason {
-                PublishError::Full | PublishError::Disconnected => self.end_given_back(id, publication, now),
+                PublishError::Full | PublishError::Disconnected | PublishError::Unsure => {
+                    self.end_given_back(id, publication, now);
+                }
                 // There is nobody to be told, or no telling.
                 PublishError::NoResponders | PublishError::TooLarge => {}
             },
             to_client::Kind::RequestChunk(_) | to_client::Kind::WebSocketMessage(_) => match reason {
-                PublishError::Full | PublishError::Disconnected | PublishError::TooLarge => {
+                PublishError::Full | PublishError::Disconnected | PublishError::TooLarge | PublishError::Unsure => {
                     // What is kept is sent again on the connection where it is now.
                     let is_elsewhere = |key| self.keeps(key) && Some(publication.to) != self.place_of(key);
                     if let Some(key) = self.by_id.get(&id).copied()
@@ -158,6 +160,10 @@ impl Gateway {
             PublishError::Full | PublishError::Disconnected => {
                 let (code, message) = (FailureCode::BusLost, "the bus did not take the request");
                 self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+            }
+            PublishError::Unsure => {
+                let (code, message) = (FailureCode::BusLost, "the bus does not know whether the request arrived");
+                self.set_back(key, Setback { code, message, heard: Heard::Still }, now);
             }
             // It never will.
             PublishError::TooLarge => {

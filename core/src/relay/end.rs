@@ -191,7 +191,7 @@ impl Relay {
                 }
                 return self.nobody_listens(gateway_id, now);
             }
-            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected => {}
+            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected | PublishError::Unsure => {}
         }
         match message {
             Ok(ToGateway::TunnelMessage(ToServerTunnelMessage { message_id, message_kind })) => {

@@ -83,7 +83,7 @@ impl fmt::Debug for NatsInbox {
     }
 }
 
-/// Takes in what a subscription brings.
+/// Takes in what a subscription brings. When it ends, in whatever way, the inbox does.
 struct Intake {
     shared: Arc<Shared>,
     address: Address,
@@ -92,6 +92,12 @@ struct Intake {
     joiner: Joiner<Name>,
     deliveries: Vec<Delivery>,
     receipts: Receipts<Name>,
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.mailbox.end();
+    }
 }
 
 impl Intake {
@@ -141,7 +147,6 @@ impl Intake {
                 () = until(self.joiner.due()) => self.joiner.expire(Instant::now(), &mut self.receipts),
             }
         }
-        self.mailbox.end();
     }
 
     /// Tells whoever holds the address what came, and publishers of large frames how they stand.

@@ -46,8 +46,17 @@ pub(crate) struct Transfer {
     pub(crate) sent: usize,
     /// Bytes that may have been sent.
     pub(crate) granted: usize,
+    /// All of it was sent, and what became of that can't be known any more.
+    pub(crate) unsure: bool,
     /// When something must have been heard of it.
     pub(crate) due: Instant,
+}
+
+impl Transfer {
+    /// Word of what was sent is not to be expected any more.
+    pub(crate) fn lose_sight(&mut self) {
+        self.unsure |= self.sent == self.publication.frame.len();
+    }
 }
 
 impl Lane {

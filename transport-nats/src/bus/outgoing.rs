@@ -11,6 +11,7 @@ use futures_util::Sink;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 use underpass_core::bus::{Publication, PublishError, Rejected, Subject};
+use underpass_core::protocol::carry::request_of;
 
 use super::label::{self, Kind, Label, Receipt, Word};
 use super::lanes::{LaneKey, Lanes, Transfer, Way, copy};
@@ -240,6 +241,7 @@ impl Outgoing {
             self.sendable.clear();
             for key in &self.large {
                 let Some(transfer) = self.lanes.transfer(key) else { continue };
+                transfer.lose_sight();
                 (transfer.sent, transfer.granted) = (0, 0);
                 self.ready.push_back((now, Out::Announce(*key, transfer.id)));
             }
@@ -302,6 +304,7 @@ impl Outgoing {
         self.fail_those(|transfer| transfer.publication.to == to, PublishError::NoResponders, now, returned);
     }
 
+    /// Large frames do not arrive, or nobody says so.
     fn fail_those(
         &mut self,
         which: impl Fn(&Transfer) -> bool,
@@ -312,6 +315,9 @@ impl Outgoing {
         let of = |key: &&LaneKey| self.lanes.transfer(key).is_some_and(|transfer| which(transfer));
         let keys: Vec<_> = self.large.iter().filter(of).copied().collect();
         for key in keys {
+            if let Some(transfer) = self.lanes.transfer(&key) {
+                transfer.lose_sight();
+            }
             self.fail(key, reason, now, returned);
         }
     }
@@ -346,13 +352,8 @@ impl Outgoing {
         match out {
             Out::Frame(publication) => {
                 let key = LaneKey::of(&publication);
-                // The server may have come back with less room.
                 if self.is_large(&publication) {
-                    match self.lanes.lane(key) {
-                        lane if lane.transfer.is_some() => lane.held.push_back(publication),
-                        _ => self.begin(key, publication, now),
-                    }
-                    return;
+                    return self.outgrown(key, publication, now);
                 }
                 self.release(&publication);
                 self.pack(key, &publication, now);
@@ -448,10 +449,36 @@ impl Outgoing {
     fn begin(&mut self, key: LaneKey, publication: Publication, now: Instant) {
         let id = self.lanes.id();
         let due = now + self.config.receipt;
-        self.lanes.lane(key).transfer = Some(Transfer { id, publication, sent: 0, granted: 0, due });
+        self.lanes.lane(key).transfer = Some(Transfer { id, publication, sent: 0, granted: 0, unsure: false, due });
         self.large.insert(key);
         self.ready.push_back((now, Out::Announce(key, id)));
         self.changed = true;
+    }
+
+    /// A frame that waited is a large one: the server has come back with less room. Its place among those of its request
+    /// stays as it was.
+    fn outgrown(&mut self, key: LaneKey, publication: Publication, now: Instant) {
+        let request = request_of(&publication.to, &publication.frame);
+        let is_same = |other: &Publication| request_of(&other.to, &other.frame) == request;
+        let mut those = vec![publication];
+        self.ready.retain(|(_, out)| match out {
+            Out::Frame(behind) if LaneKey::of(behind) == key && is_same(behind) => {
+                those.push(behind.clone());
+                false
+            }
+            Out::Frame(_) | Out::Announce(..) | Out::Ask(_) | Out::Receipt(..) => true,
+        });
+        let lane = self.lanes.lane(key);
+        // What was large before and is of that request stands behind, and has not been announced.
+        if let Some(behind) = lane.transfer.take_if(|transfer| is_same(&transfer.publication)) {
+            lane.held.push_front(behind.publication);
+        }
+        let place = lane.held.iter().position(is_same).unwrap_or(lane.held.len());
+        let after = lane.held.split_off(place);
+        lane.held.extend(those.into_iter().chain(after));
+        if lane.transfer.is_none() {
+            self.go_on(key, now);
+        }
     }
 
     /// The large frame of a lane is out of the way.
@@ -469,9 +496,10 @@ impl Outgoing {
     /// A large frame does not arrive, and what its request has behind it is not published either.
     fn fail(&mut self, key: LaneKey, reason: PublishError, now: Instant, returned: &mut Returned) {
         let Some(lane) = self.lanes.get(&key) else { return };
-        let Some(Transfer { publication, .. }) = lane.transfer.take() else { return };
+        let Some(Transfer { publication, unsure, .. }) = lane.transfer.take() else { return };
         let behind = lane.take_held(&publication);
-        for publication in core::iter::once(publication).chain(behind) {
+        self.give_back(publication, if unsure { PublishError::Unsure } else { reason }, returned);
+        for publication in behind {
             self.give_back(publication, reason, returned);
         }
         self.go_on(key, now);

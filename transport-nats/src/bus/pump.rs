@@ -15,9 +15,22 @@ use super::lanes::LaneKey;
 use super::names::Back;
 use crate::lock;
 
+/// When the pump ends, in whatever way, nothing is published any more: who holds an address hears of it.
+struct Ends(Arc<Shared>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        for mailbox in lock(&self.0.mailboxes).values() {
+            mailbox.end();
+        }
+    }
+}
+
 /// Runs as long as the bus does.
 pub(crate) async fn run(shared: Arc<Shared>, mut back: Subscriber) {
+    let _ends = Ends(shared.clone());
     let mut connected = shared.connected.clone();
+    let mut times_away = 0;
     let mut flushing: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
     loop {
         shared.moved.notify_waiters();
@@ -41,8 +54,16 @@ pub(crate) async fn run(shared: Arc<Shared>, mut back: Subscriber) {
                 if changed.is_err() {
                     return;
                 }
-                let there = connected.borrow_and_update().there;
-                shared.outgoing(|outgoing, now, _| outgoing.connected(there, now));
+                let stands = *connected.borrow_and_update();
+                let was_away = stands.times_away != times_away;
+                times_away = stands.times_away;
+                shared.outgoing(|outgoing, now, _| {
+                    // It may have been away so shortly that it is there again.
+                    if was_away {
+                        outgoing.connected(false, now);
+                    }
+                    outgoing.connected(stands.there, now);
+                });
             }
             () = maybe(flushing.as_mut()) => {
                 flushing = None;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use underpass_core::bus::{Bus, Delivery, PublishError};
 use underpass_nats_server::NatsServer;
 use underpass_transport_nats::{BusConfig, Config};
@@ -120,4 +122,49 @@ fn a_frame_larger_than_the_other_side_takes_comes_back() {
         gateway.publish(chunk(2, pattern(2, 10)));
         assert_eq!(relay.next().await, delivery(chunk(2, pattern(2, 10))));
     });
+}
+
+#[test]
+fn a_large_frame_that_arrived_and_of_which_no_word_came_back_is_said_to_have_arrived_perhaps() {
+    tell(async {
+        let server = NatsServer::start();
+        let slow = BusConfig { receipt: Duration::from_secs(1), ..bus() };
+        let mut gateway = Holder::gateway(connect(Config { bus: slow, ..config(&server) }).await).await;
+        let servers = vec![without_receipts(&server, 1).await];
+        let mut relay = Holder::relay(connect(Config { servers, ..config(&server) }).await).await;
+        let (large, behind) = (chunk(1, pattern(1, 3_000_000)), chunk(1, pattern(1, 10)));
+        gateway.publish(large.clone());
+        gateway.publish(behind.clone());
+        assert!(relay.next().await == delivery(large.clone()));
+        assert!(gateway.next().await == rejected(large, PublishError::Unsure));
+        // This never went out.
+        assert_eq!(gateway.next().await, rejected(behind, PublishError::Disconnected));
+        assert_eq!(gateway.bus.stats().outgoing, 0);
+    });
+}
+
+/// A way to the server on which nothing that a client says goes through behind so many receipts.
+async fn without_receipts(server: &NatsServer, but: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, behind) = (format!("nats://{}", listener.local_addr().unwrap()), server.address().to_owned());
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = TcpStream::connect(&behind).await.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            tokio::spawn(async move {
+                let (mut buffer, mut receipts) = (vec![0; 65_536], 0);
+                while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
+                    to_server.write_all(&buffer[..length]).await.unwrap();
+                    receipts += buffer[..length].windows(19).filter(|window| window == b"PUB underpass.back.").count();
+                    if receipts >= but {
+                        // It stays open.
+                        std::future::pending::<()>().await;
+                    }
+                }
+            });
+        }
+    });
+    url
 }
