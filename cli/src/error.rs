@@ -34,6 +34,11 @@ pub(crate) enum Error {
     Log { filter: String, problem: String },
     #[error("the token may have letters, digits and any of !#$%&'*+-.^_`|~ only, and must have some: see --token")]
     Token,
+    #[error(
+        "{what} are no longer taken in{}: this is a fault, start again",
+        if *.panicked { " after a panic" } else { "" }
+    )]
+    NotServing { what: &'static str, panicked: bool },
     #[error("cannot start: {0}")]
     Runtime(#[source] io::Error),
     #[error("cannot wait for signals: {0}")]

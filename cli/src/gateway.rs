@@ -41,7 +41,7 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
         started = starting => started?,
         () = shutdown.wanted() => return Ok(Ended::Drained),
     };
-    let serving = tokio::spawn(door.serve_clients(gateway.clone()));
+    let mut serving = tokio::spawn(door.serve_clients(gateway.clone()));
     tokio::spawn(asked.tell({
         let (gateway, bus) = (gateway.clone(), nats.bus());
         move || [json!({ "gateway": gateway.stats() }), json!({ "bus": bus.stats() })]
@@ -49,7 +49,10 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
     health.serves(Needs::nats(&nats, standing));
     announce(names)?;
 
-    shutdown.wanted().await;
+    tokio::select! {
+        () = shutdown.wanted() => {}
+        ended = &mut serving => return Err(Error::NotServing { what: "clients", panicked: ended.is_err() }),
+    }
     health.drains();
     let drained = async {
         gateway.drain().await;

@@ -58,7 +58,8 @@ pub enum Credentials {
 /// TLS. The system's roots are trusted besides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// Whether a server without TLS is refused.
+    /// Whether a server without TLS is refused. It is in any case if a URL says `tls://`, or if there are authorities
+    /// or a certificate here.
     pub required: bool,
     /// Whether TLS begins before the server says anything.
     pub first: bool,

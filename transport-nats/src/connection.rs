@@ -205,7 +205,7 @@ async fn attempt(config: &Config, what: &str) -> Result<(Client, watch::Receiver
         .reconnect_delay_callback(move |attempts| {
             first.saturating_mul(1 << attempts.clamp(1, 16).saturating_sub(1)).min(again)
         })
-        .require_tls(config.tls.required)
+        .require_tls(requires_tls(config))
         .event_callback(move |event| {
             told.hear(&event);
             core::future::ready(())
@@ -237,6 +237,14 @@ async fn attempt(config: &Config, what: &str) -> Result<(Client, watch::Receiver
     let connecting = options.connect(servers);
     let client = connecting.await.map_err(|source| ConnectError::Refused { servers: shown(config), source })?;
     Ok((client, connected))
+}
+
+/// Whether a server without TLS is refused, be it named or one that others told of: who says `tls://`, or whom to
+/// believe or to be, wants no connection that somebody between has talked out of it.
+fn requires_tls(config: &Config) -> bool {
+    let tls = &config.tls;
+    let named = config.servers.iter().any(|server| server.starts_with("tls://"));
+    tls.required || named || !tls.authorities.is_empty() || tls.certificate.is_some()
 }
 
 /// What stands in a URL, where `%20` is a space.
