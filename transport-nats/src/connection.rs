@@ -279,13 +279,12 @@ impl Told {
                 });
                 tracing::info!("connected to NATS");
             }
-            Event::Disconnected | Event::Closed => {
-                self.connected.send_modify(|connected| {
-                    connected.times_away += u64::from(connected.there);
-                    connected.there = false;
-                });
+            Event::Disconnected => {
+                self.went();
                 tracing::warn!("NATS is away");
             }
+            // Nobody uses the connection any more.
+            Event::Closed => self.went(),
             Event::SlowConsumer(_) if self.warns(Instant::now()) => {
                 tracing::warn!("more came from NATS than was taken: frames are lost");
             }
@@ -298,6 +297,13 @@ impl Told {
             Event::ClientError(error) => tracing::debug!("NATS: {error}"),
             Event::Draining => {}
         }
+    }
+
+    fn went(&self) {
+        self.connected.send_modify(|connected| {
+            connected.times_away += u64::from(connected.there);
+            connected.there = false;
+        });
     }
 
     /// Whether it is time to say once more that more came than was taken.
