@@ -104,12 +104,16 @@ impl Happened {
         if self.lossy {
             return Some(Explanation::FramesLost);
         }
-        if let Some(outage) = self.outages.iter().find(|outage| is_under(outage, event)) {
+        // What was open for long was under several.
+        let explains = |outage: &Outage| {
             let in_time = event.ended < outage.to + RECOVERED + AT_ONCE;
             let is_long = outage.to.saturating_duration_since(outage.from) > HELD;
             // What an actor said is not said again: of a WebSocket that misses some its gateway makes an end.
             let may_end = event.kind != Kind::Sleeper || is_long || what == "1011 message_lost";
-            return (may_end && in_time).then_some(Explanation::NatsAway);
+            is_under(outage, event) && may_end && in_time
+        };
+        if self.outages.iter().any(explains) {
+            return Some(Explanation::NatsAway);
         }
         let took = event.ended.saturating_duration_since(event.begun);
         if event.kind == Kind::Sleeper && took < ENTERED && ["1001 actor.stopped", "1011 runner_lost"].contains(&what) {
