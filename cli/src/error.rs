@@ -1,13 +1,17 @@
 //! Why the program failed: one clear line each.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bytestring::ByteString;
 use thiserror::Error;
 use underpass_core::ConfigError;
 use underpass_core::protocol::any::NoSuchUnion;
 use underpass_store_redb::OpenError;
+use underpass_transport_nats::{BucketError, ConnectError};
 use underpass_transport_ws::runner::StopReason;
+use underpass_transport_ws::tls::TlsError;
 use underpass_transport_ws::{clients, runner, runners};
 
 /// Why the program failed.
@@ -15,10 +19,26 @@ use underpass_transport_ws::{clients, runner, runners};
 pub(crate) enum Error {
     #[error("cannot listen on {address}: {source}")]
     Listen { address: String, source: io::Error },
+    #[error(
+        "runners of other machines could come in at {address} without a token: see --token and --token-file, or \
+         --insecure if that is meant"
+    )]
+    Unguarded { address: SocketAddr },
+    #[error("cannot read {}: {source}", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("there is no token in {}", .path.display())]
+    NoTokens { path: PathBuf },
+    #[error("TLS does not start: {0}")]
+    Tls(#[from] TlsError),
     #[error("{filter:?} is not a log filter like info or underpass=debug: {problem}")]
     Log { filter: String, problem: String },
     #[error("the token may have letters, digits and any of !#$%&'*+-.^_`|~ only, and must have some: see --token")]
     Token,
+    #[error(
+        "{what} are no longer taken in{}: this is a fault, start again",
+        if *.panicked { " after a panic" } else { "" }
+    )]
+    NotServing { what: &'static str, panicked: bool },
     #[error("cannot start: {0}")]
     Runtime(#[source] io::Error),
     #[error("cannot wait for signals: {0}")]
@@ -33,12 +53,18 @@ pub(crate) enum Error {
     Clients(#[from] clients::StartError),
     #[error("the relay does not start: {0}")]
     Runners(#[from] runners::StartError),
+    #[error("the relay does not start: {0}")]
+    Tokens(#[from] runners::BadTokens),
     #[error("the runner does not start: {0}")]
     Runner(#[from] runner::StartError),
     #[error("the key-value store does not open: {0}")]
     Store(#[from] OpenError),
     #[error("the bus does not start: {0}")]
     Bus(#[from] ConfigError),
+    #[error(transparent)]
+    Nats(#[from] ConnectError),
+    #[error("{0}; is JetStream on, and may this user use it?")]
+    Bucket(#[from] BucketError),
     #[error("the relay at {relay} refused this runner: {}", refusal(*code, message))]
     Refused { relay: String, code: u16, message: ByteString },
     #[error("another runner with the key {key} took this one's place")]

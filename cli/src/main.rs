@@ -1,14 +1,27 @@
 //! The program `underpass`: a gateway, a relay and runners of the Underpass tunnel.
 
+#[doc = include_str!("../docs/fleet.md")]
+mod fleet {}
+
+mod admin;
 mod counters;
 mod demo;
 mod error;
+mod gateway;
+mod generations;
+mod guard;
 mod inspect;
+mod listen;
 mod log;
+mod nats;
 mod options;
 mod proxy;
+mod relay;
+mod reload;
 mod runner;
 mod shutdown;
+mod tls;
+mod tokens;
 mod up;
 mod url;
 
@@ -50,6 +63,8 @@ fn run(options: Options) -> Result<Ended, Error> {
     log::start(&options.log)?;
     match options.command {
         Command::Up(options) => serve(up::run(options)),
+        Command::Gateway(options) => serve(gateway::run(options)),
+        Command::Relay(options) => serve(relay::run(options)),
         Command::Runner(options) => serve(runner::run(options)),
         Command::Decode(options) => inspect::decode(options),
         Command::Encode(options) => inspect::encode(options),
@@ -66,10 +81,11 @@ fn serve(work: impl Future<Output = Result<Ended, Error>>) -> Result<Ended, Erro
     ended
 }
 
-/// Says on standard output that all is ready. Who waits for it reads one line.
-fn announce(line: &str) -> Result<(), Error> {
+/// Says on standard output that all is ready, and what it is called. Who waits for it reads one line.
+fn announce(names: impl IntoIterator<Item = (&'static str, String)>) -> Result<(), Error> {
+    let line: String = names.into_iter().map(|(what, name)| format!(" {what}={name}")).collect();
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Error::Announce)
+    writeln!(out, "ready{line}").and_then(|()| out.flush()).map_err(Error::Announce)
 }
 
 /// Tells people something on standard error.

@@ -7,36 +7,40 @@ use underpass_core::runner;
 use underpass_transport_ws::runner::{Config, Runner, StartError};
 use uuid::Uuid;
 
+use crate::admin::{Health, Needs};
 use crate::counters::Asked;
 use crate::demo::{self, EchoWebSocket};
 use crate::error::Error;
-use crate::options;
 use crate::proxy::{HttpProxy, WebSocketProxy};
 use crate::shutdown::Shutdown;
 use crate::url::Target;
-use crate::{Ended, announce, tell};
+use crate::{Ended, admin, announce, options, tls, tokens};
 
 /// Runs until it is asked to end, or the relay wants it no more.
 pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
-    options.shared.check()?;
+    let token = tokens::brought(options.token, options.token_file)?;
     let mut shutdown = Shutdown::new()?;
     let asked = Asked::new()?;
+    let health = Health::default();
+    let admin = admin::serve(options.process.admin.as_deref(), health.clone()).await?;
     let relay_urls: Vec<String> = options.relay.iter().map(ToString::to_string).collect();
     let relay = relay_urls.join(",");
     let key = options.key.unwrap_or_else(random_key);
     let config = Config {
         runner: runner::Config {
-            namespace: options.shared.namespace.into(),
+            namespace: options.served.namespace.into(),
             name: options.name.into(),
             relay_silent: options.silence,
+            drain_limit: options.process.drain_limit,
             ..runner::Config::default()
         },
         relay_urls,
         key: Some(key.clone()),
-        token: options.shared.token,
+        token,
+        tls: tls::of_runner(options.ca, options.tls_cert.zip(options.tls_key)),
         ..Config::default()
     };
-    let runner = start(config, options.shared.to)?;
+    let runner = start(config, options.served.to)?;
     tokio::spawn(asked.tell({
         let runner = runner.clone();
         move || [json!({ "runner": runner.stats() })]
@@ -45,7 +49,8 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
     tokio::select! {
         ready = runner.ready() => {
             ready.map_err(stopped)?;
-            announce(&format!("ready runner={key} relay={relay}"))?;
+            health.serves(Needs::Relay(runner.clone()));
+            announce([("runner", key.clone()), ("relay", relay.clone())].into_iter().chain(admin))?;
             tokio::select! {
                 reason = runner.stopped() => return Err(stopped(reason)),
                 () = shutdown.wanted() => {}
@@ -53,11 +58,13 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
         }
         () = shutdown.wanted() => {}
     }
-    tell("finishing what is open; Ctrl-C ends at once");
-    tokio::select! {
-        _ = runner.drain() => Ok(Ended::Drained),
-        () = shutdown.wanted() => Ok(Ended::AtOnce),
-    }
+    health.drains();
+    Ok(shutdown
+        .finish(async {
+            runner.drain().await;
+            Ended::Drained
+        })
+        .await)
 }
 
 /// Starts a runner that passes requests on to a target, or serves the demo.

@@ -1,6 +1,7 @@
 //! When people want the program to end.
 
 use crate::error::Error;
+use crate::{Ended, tell};
 
 /// Waits for Ctrl-C, and for what service managers send (SIGTERM).
 #[derive(Debug)]
@@ -9,6 +10,17 @@ pub(crate) struct Shutdown {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+}
+
+impl Shutdown {
+    /// Lets what is open finish, until somebody wants the end at once.
+    pub(crate) async fn finish(&mut self, open: impl Future<Output = Ended>) -> Ended {
+        tell("finishing what is open; Ctrl-C ends at once");
+        tokio::select! {
+            ended = open => ended,
+            () = self.wanted() => Ended::AtOnce,
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -1,30 +1,30 @@
 //! `underpass up`: gateway, relay and one runner in one process.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, SystemTime};
-
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use underpass_core::directory::Pool;
 use underpass_core::http::Admission;
 use underpass_core::kv::KvStore;
-use underpass_core::{relay, runner, supervisor};
+use underpass_core::{gateway, relay, runner, supervisor};
 use underpass_store_redb::RedbKv;
 use underpass_transport_mem::{MemBus, MemDirectory, MemKv};
 use underpass_transport_ws::clients::{self, Clients};
 use underpass_transport_ws::runner as runner_end;
 use underpass_transport_ws::runners::{self, Runners};
 
+use crate::admin::{Health, Needs};
 use crate::counters::Asked;
 use crate::error::Error;
-use crate::options::{Shared, Up};
+use crate::generations::first_generation;
+use crate::listen::{Door, reachable};
+use crate::options::{Served, Up};
 use crate::runner::{random_key, start};
 use crate::shutdown::Shutdown;
-use crate::{Ended, announce, tell};
+use crate::tokens::Source;
+use crate::{Ended, admin, announce, guard, reload, tls};
 
 /// Runs until it is asked to end.
 pub(crate) async fn run(options: Up) -> Result<Ended, Error> {
-    options.shared.check()?;
     let clock = first_generation().await;
     match &options.data {
         Some(directory) => {
@@ -37,55 +37,48 @@ pub(crate) async fn run(options: Up) -> Result<Ended, Error> {
     }
 }
 
-/// The directory knows nothing of an earlier run, but runners may still have actors that it started. Counted in
-/// quarters of a second since the beginning of 2026, none of them is taken for one of this run, as long as no actor has
-/// started more often than four times a second. It lasts until 2060. The quarter is waited for to end, so that no other
-/// run has it.
-async fn first_generation() -> u32 {
-    const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
-    const QUARTER: u128 = 250;
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + BEGINNING).unwrap_or_default().as_millis();
-    let left = u64::try_from(QUARTER - since % QUARTER).unwrap_or_default();
-    tokio::time::sleep(Duration::from_millis(left)).await;
-    u32::try_from(since / QUARTER).unwrap_or(u32::MAX).max(1)
-}
-
 /// Actors keep what they keep in a store, whose users were all of generations before the first one.
 async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Result<Ended, Error> {
-    let Up { listen, runners, data: _, shared } = options;
-    let Shared { to, token, namespace } = shared;
+    let Up { listen, runners, data: _, guard, tls, process, served } = options;
+    let Served { to, namespace } = served;
+    let drain_limit = process.drain_limit;
     let mut shutdown = Shutdown::new()?;
     let asked = Asked::new()?;
-    let (for_clients, gateway_address) = bind(&listen).await?;
-    let (for_runners, relay_address) = bind(&runners).await?;
+    let for_clients = Door::open(&listen, tls::of_listener(&tls, None)?).await?;
+    let (for_runners, mut tokens) = guard::open(&runners, guard, &tls).await?;
+    let inside = Inside::open(&for_runners, &mut tokens).await?;
+    reload::keep_fresh(tokens.clone(), [&for_clients, &for_runners])?;
+    let health = Health::default();
+    let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
+    let names = [("gateway", for_clients.url("http")), ("runners", for_runners.url("ws"))].into_iter().chain(admin);
 
     let bus = MemBus::new(underpass_transport_mem::Config::default())?;
     let directory = MemDirectory::new();
     let supervisor = supervisor::Config { first_generation, ..supervisor::Config::default() };
-    let config = relay::Config { supervisor, ..relay::Config::default() };
-    let config = runners::Config { relay: config, token: token.clone(), ..runners::Config::default() };
+    let config = relay::Config { supervisor, drain_limit, ..relay::Config::default() };
+    let config = runners::Config { relay: config, tokens: tokens.tokens(), ..runners::Config::default() };
     let relay = Runners::start_with_store(config, bus.clone(), directory.clone(), store).await?;
-    let admission = Admission { namespace: namespace.clone().into(), ..Admission::default() };
-    let config = clients::Config { admission, ..clients::Config::default() };
+    let config = clients::Config {
+        gateway: gateway::Config { drain_limit, ..gateway::Config::default() },
+        admission: Admission { namespace: namespace.clone().into(), ..Admission::default() },
+        ..clients::Config::default()
+    };
     let gateway = Clients::start(config, bus, directory).await?;
-    let serving_runners = tokio::spawn({
-        let relay = relay.clone();
-        async move { relay.serve(for_runners).await }
-    });
-    let serving_clients = tokio::spawn({
-        let gateway = gateway.clone();
-        async move { gateway.serve(for_clients).await }
-    });
+    let mut serving = JoinSet::new();
+    serving.spawn(for_clients.serve_clients(gateway.clone()));
+    serving.spawn(for_runners.serve_runners(relay.clone()));
+    if let Some(door) = inside.door {
+        serving.spawn(door.serve_runners(relay.clone()));
+    }
 
     let key = random_key();
-    let relay_url = format!("ws://{}", reachable(relay_address));
-    let config = runner::Config { namespace: namespace.into(), ..runner::Config::default() };
+    let config = runner::Config { namespace: namespace.into(), drain_limit, ..runner::Config::default() };
     let pool = Pool { namespace: config.namespace.clone(), name: config.name.clone() };
     let config = runner_end::Config {
         runner: config,
-        relay_urls: vec![relay_url.clone()],
+        relay_urls: vec![inside.url.clone()],
         key: Some(key.clone()),
-        token,
+        token: inside.token,
         ..runner_end::Config::default()
     };
     let runner = start(config, to)?;
@@ -100,10 +93,11 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
         }
     }));
 
-    let stopped = |reason| Error::stopped(reason, &relay_url, &key);
+    let stopped = |reason| Error::stopped(reason, &inside.url, &key);
     tokio::select! {
         () = gateway.runner_ready(&pool) => {
-            announce(&format!("ready gateway=http://{gateway_address} runners=ws://{relay_address}"))?;
+            health.serves(Needs::Nothing);
+            announce(names)?;
             tokio::select! {
                 reason = runner.stopped() => return Err(stopped(reason)),
                 () = shutdown.wanted() => {}
@@ -113,52 +107,40 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
         () = shutdown.wanted() => {}
     }
 
-    tell("finishing what is open; Ctrl-C ends at once");
+    health.drains();
     let drained = async {
         gateway.drain().await;
         runner.drain().await;
         relay.drain().await;
         // A task that panicked has ended, too.
-        let _ = tokio::join!(serving_clients, serving_runners);
+        while serving.join_next().await.is_some() {}
+        tracing::info!(gateway = ?gateway.stats(), relay = ?relay.stats(), "drained");
+        Ended::Drained
     };
-    tokio::select! {
-        () = drained => {
-            tracing::info!(gateway = ?gateway.stats(), relay = ?relay.stats(), "drained");
-            Ok(Ended::Drained)
+    Ok(shutdown.finish(drained).await)
+}
+
+/// How the runner of this program comes in, whatever is asked of others.
+struct Inside {
+    url: String,
+    /// Others may be taken away while the program runs.
+    token: Option<String>,
+    /// The certificate of the other door may be for any name, so there is one without TLS for this host alone.
+    door: Option<Door>,
+}
+
+impl Inside {
+    async fn open(for_runners: &Door, tokens: &mut Source) -> Result<Self, Error> {
+        let token = tokens.is_wanted().then(random_key);
+        if let Some(token) = &token {
+            tokens.add(token.clone())?;
         }
-        () = shutdown.wanted() => Ok(Ended::AtOnce),
-    }
-}
-
-async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), Error> {
-    let listening = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    listening.await.map_err(|source| Error::Listen { address: address.to_owned(), source })
-}
-
-/// Where this process reaches what listens there: "any address" is none to dial.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
-    }
-    address
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_address_is_dialled_as_this_host() {
-        for (listening, dialled) in
-            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
-        {
-            assert_eq!(reachable(listening.parse().unwrap()), dialled.parse().unwrap());
-        }
+        Ok(match for_runners.tls() {
+            Some(_) => {
+                let door = Door::open("127.0.0.1:0", None).await?;
+                Inside { url: door.url("ws"), token, door: Some(door) }
+            }
+            None => Inside { url: format!("ws://{}", reachable(for_runners.address())), token, door: None },
+        })
     }
 }

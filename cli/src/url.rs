@@ -13,7 +13,7 @@ pub(crate) enum BadUrl {
     #[error("it is not a URL like {0}://127.0.0.1:3000")]
     NoUrl(&'static str),
     #[error("it must start with {expected}://, not with {found}://")]
-    Scheme { expected: &'static str, found: String },
+    Scheme { expected: String, found: String },
     #[error("it has no host")]
     NoHost,
     #[error("its port is no number up to 65535")]
@@ -30,7 +30,7 @@ pub(crate) enum BadUrl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target(Url);
 
-/// Where a relay takes runners: `ws://HOST[:PORT]`.
+/// Where a relay takes runners: `ws://HOST[:PORT]`, or `wss://HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RelayUrl(Url);
 
@@ -43,15 +43,17 @@ struct Url {
 }
 
 impl Url {
-    fn parse(scheme: &'static str, text: &str) -> Result<Self, BadUrl> {
+    /// A URL with one of these schemes, of which the first is the one to recommend.
+    fn parse(schemes: &[&'static str], text: &str) -> Result<Self, BadUrl> {
+        let usual = schemes.first().copied().unwrap_or_default();
         if text.contains(['?', '#']) {
             return Err(BadUrl::BehindThePath);
         }
-        let uri: Uri = text.parse().map_err(|_| BadUrl::NoUrl(scheme))?;
-        let found = uri.scheme().map(Scheme::as_str).ok_or(BadUrl::NoUrl(scheme))?;
-        if found != scheme {
-            return Err(BadUrl::Scheme { expected: scheme, found: found.to_owned() });
-        }
+        let uri: Uri = text.parse().map_err(|_| BadUrl::NoUrl(usual))?;
+        let found = uri.scheme().map(Scheme::as_str).ok_or(BadUrl::NoUrl(usual))?;
+        let Some(scheme) = schemes.iter().copied().find(|scheme| *scheme == found) else {
+            return Err(BadUrl::Scheme { expected: schemes.join(":// or "), found: found.to_owned() });
+        };
         let authority = uri.authority().cloned().ok_or(BadUrl::NoHost)?;
         if authority.as_str().contains('@') {
             return Err(BadUrl::User);
@@ -98,7 +100,7 @@ impl FromStr for Target {
     type Err = BadUrl;
 
     fn from_str(text: &str) -> Result<Self, BadUrl> {
-        Url::parse("http", text).map(Target)
+        Url::parse(&["http"], text).map(Target)
     }
 }
 
@@ -106,7 +108,7 @@ impl FromStr for RelayUrl {
     type Err = BadUrl;
 
     fn from_str(text: &str) -> Result<Self, BadUrl> {
-        let url = Url::parse("ws", text)?;
+        let url = Url::parse(&["ws", "wss"], text)?;
         if url.base.is_empty() { Ok(RelayUrl(url)) } else { Err(BadUrl::Path) }
     }
 }
@@ -136,7 +138,7 @@ mod tests {
         for text in ["", "localhost:3000", "127.0.0.1", "/path", "http://", "http://a b", "http:///path"] {
             assert_eq!(target(text), Err(BadUrl::NoUrl("http")), "{text}");
         }
-        let found = |found: &str| Err(BadUrl::Scheme { expected: "http", found: found.to_owned() });
+        let found = |found: &str| Err(BadUrl::Scheme { expected: "http".to_owned(), found: found.to_owned() });
         assert_eq!(target("https://example.org"), found("https"));
         assert_eq!(target("ws://example.org"), found("ws"));
         assert_eq!(target("http://:3000"), Err(BadUrl::NoHost));
@@ -151,7 +153,8 @@ mod tests {
     fn a_relay_is_dialled_by_websocket() {
         let relay = |text: &str| text.parse::<RelayUrl>();
         assert_eq!(relay("ws://127.0.0.1:8081/").unwrap().to_string(), "ws://127.0.0.1:8081");
-        let expected = BadUrl::Scheme { expected: "ws", found: "http".to_owned() };
+        assert_eq!(relay("wss://relay.example").unwrap().to_string(), "wss://relay.example");
+        let expected = BadUrl::Scheme { expected: "ws:// or wss".to_owned(), found: "http".to_owned() };
         assert_eq!(relay("http://127.0.0.1:8081"), Err(expected));
         assert_eq!(relay("ws://127.0.0.1:8081/runners"), Err(BadUrl::Path));
     }

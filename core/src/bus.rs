@@ -107,6 +107,9 @@ pub enum PublishError {
     /// The bus is away.
     #[error("the bus is away")]
     Disconnected,
+    /// It was sent, and nobody said that it arrived: it may have.
+    #[error("whether it arrived is not known")]
+    Unsure,
 }
 
 /// A publication that the bus gives back.
@@ -131,12 +134,18 @@ pub enum Delivery {
         /// What; with the version in front.
         frame: Frame,
     },
-    /// A publication that named this inbox in `reply_to` (or was made by its owner) turned out not to be published.
+    /// A publication that named this inbox in `reply_to` (or was made by its owner) turned out not to be published, or
+    /// [perhaps](PublishError::Unsure) not.
     Rejected(Rejected),
     /// The bus found nobody listening where this inbox's owner published to.
     NoResponders {
         /// Where nobody listens.
         to: Subject,
+    },
+    /// Frames for this inbox are lost, and which is not known. It stands in front of the frame by which the bus knew.
+    Lost {
+        /// Whose they were; none: anybody's, and frames that this inbox's owner published may be lost as well.
+        from: Option<Address>,
     },
 }
 

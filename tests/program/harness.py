@@ -14,11 +14,31 @@ ROOT = Path(__file__).resolve().parents[2]
 UNDERPASS = ROOT / "target/release/underpass"
 LOG = (ROOT / "target/stories/log").open("w")  # what the programs say besides
 MIB = 1 << 20
+STORIES = []
+ASIDE = []
+
+
+def story(function):
+    """A story that is told for each runner: the one inside `up`, and one that is a process of its own."""
+    STORIES.append((function, True))
+    return function
+
+
+def once(function):
+    """A story that starts what it needs."""
+    STORIES.append((function, False))
+    return function
 
 
 def expect(what, *details):
     if not what:
         raise AssertionError(*details)
+
+
+def aside(function):
+    """A story that starts what it needs and mostly waits: it is told beside others."""
+    ASIDE.append(function)
+    return function
 
 
 class Program:
@@ -28,11 +48,16 @@ class Program:
         self.process = process
         self.ready = ready
         self.gateway = ready.get("gateway", "")
+        self.admin = ready.get("admin", "")
         self.runners = ready.get("runners", "")
 
     def address(self):
         host, port = self.gateway.removeprefix("http://").split(":")
         return host, int(port)
+
+    async def ends(self, within):
+        """Its exit status."""
+        return await asyncio.wait_for(self.process.wait(), within)
 
     def memory(self):
         """Resident bytes."""
@@ -56,7 +81,7 @@ async def program(*arguments, env=None, log=LOG):
                 await asyncio.wait_for(process.wait(), 10)
             except asyncio.TimeoutError:
                 process.kill()
-                raise AssertionError("the program did not end in 10 s of being told to")
+                raise AssertionError("the program did not end in 10 s of being told to", arguments)
 
 
 def up(*arguments, **options):
@@ -103,7 +128,7 @@ class Tunnel:
         return max(process.memory() for process in self.processes)
 
 
-async def fails(*arguments, env=None):
+async def fails(*arguments, env=None, within=10):
     """One clear line and a status other than zero."""
     process = await asyncio.create_subprocess_exec(
         *(UNDERPASS, *arguments),
@@ -112,7 +137,7 @@ async def fails(*arguments, env=None):
         env={**os.environ, "RUST_BACKTRACE": "1", **(env or {})},
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), 10)
+        out, err = await asyncio.wait_for(process.communicate(), within)
     except asyncio.TimeoutError:
         process.kill()
         raise AssertionError("it did not end", arguments)

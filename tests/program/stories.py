@@ -8,23 +8,10 @@ import time
 
 import websockets
 
-from harness import MIB, Tunnel, conclude, expect, fails, program, tell, up
+import fleet  # noqa: F401: its stories are told as well
+import refusals  # noqa: F401
+from harness import ASIDE, MIB, STORIES, Tunnel, conclude, expect, once, program, story, tell, up
 from target import CHUNK, Target, pattern
-
-STORIES = []
-
-
-def story(function):
-    """A story that is told for each runner: the one inside `up`, and one that is a process of its own."""
-    STORIES.append((function, True))
-    return function
-
-
-def once(function):
-    """A story that starts what it needs."""
-    STORIES.append((function, False))
-    return function
-
 
 # What curl can say.
 
@@ -259,7 +246,7 @@ async def a_socket_that_is_refused_is_an_http_answer(tunnel):
         expect(refused.response.status_code == 502 and headers["x-underpass-error"] == "runner_failed", headers)
 
 
-# Processes that come and go, and wrong use.
+# Processes that come and go.
 
 
 @once
@@ -319,28 +306,13 @@ async def ctrl_c_lets_open_requests_finish():
         expect(await asyncio.wait_for(one.process.wait(), 5) == 0)
 
 
-@once
-async def wrong_use_is_one_clear_line():
-    for url in ("nonsense", "ftp://x", "http://", "http://a b/"):
-        line = await fails("up", "--listen", "127.0.0.1:0", "--runners", "127.0.0.1:0", "--to", url)
-        expect(url in line, line)
-    line = await fails("runner", "--relay", "http://127.0.0.1:1")
-    expect("http://127.0.0.1:1" in line, line)
-    async with up("--token", "secret") as one:
-        taken = one.gateway.removeprefix("http://")
-        line = await fails("up", "--listen", taken, "--runners", "127.0.0.1:0")
-        expect(taken in line, line)
-        await fails("runner", "--relay", one.runners)
-        await fails("runner", "--relay", one.runners, "--token", "wrong")
-        async with program("runner", "--relay", one.runners, env={"UNDERPASS_TOKEN": "secret"}):
-            pass
-    async with up() as one:
-        await fails("runner", "--relay", one.runners, "--token", "secret")
-
-
 async def main():
     wanted = sys.argv[1:]
-    chosen = [(function, shared) for function, shared in STORIES if not wanted or any(word in function.__name__ for word in wanted)]
+
+    def is_wanted(function):
+        return not wanted or any(word in function.__name__ for word in wanted)
+
+    chosen = [(function, shared) for function, shared in STORIES if is_wanted(function)]
     outcomes = []
     async with Target().serving() as target:
         to = f"http://127.0.0.1:{target.port}"
@@ -357,6 +329,13 @@ async def main():
     for function, shared in chosen:
         if not shared:
             outcomes.append(await tell(function.__name__.replace("_", " "), function()))
+    places = asyncio.Semaphore(4)
+
+    async def tell_aside(function):
+        async with places:
+            return await tell(function.__name__.replace("_", " "), function(), together=True)
+
+    outcomes += await asyncio.gather(*(tell_aside(function) for function in ASIDE if is_wanted(function)))
     conclude(outcomes)
 
 

@@ -166,7 +166,7 @@ impl<'de> Deserializer<'de> for &mut Choices<'_> {
         members: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        const PRIVATE: [&str; 7] = [
+        const PRIVATE: [&str; 11] = [
             "ToClientDraining",
             "ToClientCredit",
             "ToServerCredit",
@@ -174,6 +174,10 @@ impl<'de> Deserializer<'de> for &mut Choices<'_> {
             "ToGatewayRefused",
             "ToGatewayRouteOpen",
             "ToGatewayRestored",
+            "ToGatewayProbed",
+            "ToGatewayLost",
+            "ToGatewayDoubted",
+            "ToRunnerProbe",
         ];
         let published = members.iter().filter(|member| !PRIVATE.contains(member)).count();
         let place = usize::from(self.byte()) % published;

@@ -21,6 +21,7 @@ pub fn gateway(action: &gateway::Action) -> String {
                     format!("→runner {}", piece(message.message_id, &message.message_kind))
                 }
                 ToRunner::Ping(_) => "→relay Ping".into(),
+                ToRunner::Probe(probe) => format!("→relay Probe {}", probe.requests.len()),
                 other @ (ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_)) => {
                     format!("→relay {other:?}")
                 }
@@ -75,6 +76,9 @@ pub fn relay(action: &relay::Action) -> String {
                     ToGateway::Refused(refused) => format!("→gateway Refused {:?}", refused.reason),
                     ToGateway::RouteOpen(_) => "→gateway RouteOpen".into(),
                     ToGateway::Restored(_) => "→gateway Restored".into(),
+                    ToGateway::Probed(probed) => format!("→gateway Probed {}", probed.requests.len()),
+                    ToGateway::Lost(_) => "→gateway Lost".into(),
+                    ToGateway::Doubted(doubted) => format!("→gateway Doubted {}", doubted.requests.len()),
                 }
             }
         },

@@ -249,17 +249,21 @@ fn to_runner() -> impl Strategy<Value = ToRunner> {
         request_id,
         ts,
     });
+    let sent = (request_id(), any::<u16>()).prop_map(|(request_id, next)| to_runner::Sent { request_id, next });
     prop_oneof![
         ping.prop_map(ToRunner::Ping),
         Just(ToRunner::Close),
         commands().prop_map(ToRunner::Commands),
         ack_events().prop_map(ToRunner::AckEvents),
         to_client_tunnel_message().prop_map(ToRunner::TunnelMessage),
+        (gateway_id(), any::<u32>(), vec(sent, 0..9))
+            .prop_map(|(gateway_id, number, requests)| to_runner::Probe { gateway_id, number, requests })
+            .prop_map(ToRunner::Probe),
     ]
 }
 
 fn to_gateway() -> impl Strategy<Value = ToGateway> {
-    use to_gateway::{Connection, Refused, RefusedReason, Restored, RouteOpen};
+    use to_gateway::{Came, Connection, Counted, Doubted, Lost, Probed, Refused, RefusedReason, Restored, RouteOpen};
     let pong = (request_id(), any::<i64>()).prop_map(|(request_id, ts)| to_gateway::Pong { request_id, ts });
     let connection = || (any::<[u8; 16]>(), any::<u64>()).prop_map(|(relay, number)| Connection { relay, number });
     let reason =
@@ -277,6 +281,18 @@ fn to_gateway() -> impl Strategy<Value = ToGateway> {
     let restored = (gateway_id(), request_id(), connection(), any::<u32>()).prop_map(
         |(gateway_id, request_id, connection, generation)| Restored { gateway_id, request_id, connection, generation },
     );
+    let came = prop_oneof![Just(Came::All), any::<u16>().prop_map(Came::Until), Just(Came::Nothing)];
+    let counted = (request_id(), came, any::<u32>(), any::<u32>())
+        .prop_map(|(request_id, came, carried, granted)| Counted { request_id, came, carried, granted });
+    let probed = (gateway_id(), any::<u32>(), connection(), vec(counted, 0..9))
+        .prop_map(|(gateway_id, number, connection, requests)| Probed { gateway_id, number, connection, requests });
+    let lost = (gateway_id(), request_id(), connection()).prop_map(|(gateway_id, request_id, connection)| Lost {
+        gateway_id,
+        request_id,
+        connection,
+    });
+    let doubted = (gateway_id(), connection(), vec(request_id(), 0..9))
+        .prop_map(|(gateway_id, connection, requests)| Doubted { gateway_id, connection, requests });
     prop_oneof![
         pong.prop_map(ToGateway::Pong),
         to_server_tunnel_message().prop_map(ToGateway::TunnelMessage),
@@ -284,6 +300,9 @@ fn to_gateway() -> impl Strategy<Value = ToGateway> {
         refused.prop_map(ToGateway::Refused),
         route.prop_map(ToGateway::RouteOpen),
         restored.prop_map(ToGateway::Restored),
+        probed.prop_map(ToGateway::Probed),
+        lost.prop_map(ToGateway::Lost),
+        doubted.prop_map(ToGateway::Doubted),
     ]
 }
 

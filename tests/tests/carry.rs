@@ -1,11 +1,15 @@
 //! A relay reads little of what it carries, and that little as a full decoder does.
 
 use bytes::Bytes;
+use underpass_core::bus::{ConnectionId, RelayId, Subject};
 use underpass_core::protocol::carry::{self, Carried, FromBus, FromRunner, ToClientWord};
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage, to_client, to_server};
-use underpass_core::protocol::{Dialect, GatewayId, MessageId, RequestId, ToClient, ToRunner, ToServer};
+use underpass_core::protocol::{
+    Dialect, GatewayId, MessageId, RequestId, ToClient, ToGateway, ToRunner, ToServer, to_gateway,
+};
 use underpass_core::{Frame, Malformed, PeerError};
 use underpass_tests::vectors;
+use uuid::Uuid;
 
 /// What a relay should make of a message for a runner that was read in full.
 fn expected_from_bus(message: ToRunner) -> FromBus {
@@ -14,6 +18,7 @@ fn expected_from_bus(message: ToRunner) -> FromBus {
         ToRunner::Close => FromBus::Close,
         ToRunner::Commands(commands) => FromBus::Commands(commands),
         ToRunner::AckEvents(acks) => FromBus::AckEvents(acks),
+        ToRunner::Probe(probe) => FromBus::Probe(probe),
         ToRunner::TunnelMessage(message) => FromBus::Tunnel(Carried {
             message_id: message.message_id,
             word: ToClientWord::from(&message.message_kind),
@@ -47,6 +52,33 @@ fn from_runners(vectors: Vec<vectors::Vector>) -> impl Iterator<Item = (String, 
         }
         _ => None,
     })
+}
+
+#[test]
+fn only_a_tunnel_message_is_a_piece_of_a_request() {
+    let connection = Subject::Connection(ConnectionId { relay: RelayId(Uuid::nil()), number: 1 });
+    for (id, bytes) in for_runners(vectors::newest(vectors::valid())) {
+        let frame = Frame::from(bytes);
+        let expected = match ToRunner::decode_framed(&frame, Dialect::Published).expect("good bytes") {
+            ToRunner::TunnelMessage(message) => Some((message.message_id.gateway_id, message.message_id.request_id)),
+            ToRunner::Ping(_)
+            | ToRunner::Close
+            | ToRunner::Commands(_)
+            | ToRunner::AckEvents(_)
+            | ToRunner::Probe(_) => None,
+        };
+        assert_eq!(carry::request_of(&connection, &frame), expected, "{id}");
+    }
+    let message_id = MessageId { gateway_id: GatewayId([1; 4]), request_id: RequestId([2; 4]), message_index: 3 };
+    let message =
+        ToGateway::TunnelMessage(ToServerTunnelMessage { message_id, message_kind: to_server::Kind::ResponseAbort });
+    let gateway = Subject::Gateway(message_id.gateway_id);
+    let piece = message.encode_framed();
+    assert_eq!(carry::request_of(&gateway, &piece), Some((message_id.gateway_id, message_id.request_id)));
+    let pong = ToGateway::Pong(to_gateway::Pong { request_id: message_id.request_id, ts: 0 }).encode_framed();
+    for other in [pong, piece.skip(1), Frame::from(Bytes::new())] {
+        assert_eq!(carry::request_of(&gateway, &other), None);
+    }
 }
 
 #[test]

@@ -370,7 +370,14 @@ fn whatever_the_bus_brings_passes_the_edge_of_every_version() {
                     let said = form(Union::ToClient, version, &edge.carry(carried.frame).expect("carried"));
                     assert!(said.starts_with(r#"{"tag":"ToClientTunnelMessage""#), "{said}");
                 }
-                (Ok(_), ToRunner::Ping(_) | ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_)) => {}
+                (
+                    Ok(_),
+                    ToRunner::Ping(_)
+                    | ToRunner::Close
+                    | ToRunner::Commands(_)
+                    | ToRunner::AckEvents(_)
+                    | ToRunner::Probe(_),
+                ) => {}
                 (Err(EdgeError::Untranslatable(Untranslatable::ZeroGatewayId)), _) => {}
                 (other, _) => panic!("{} in {version}: {other:?}", vector.id),
             }

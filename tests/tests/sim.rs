@@ -131,6 +131,7 @@ mod found {
         Answer, BodyPlan, ClientPlan, Closer, HttpPlan, Pieces, WebSocketPlan, Welcome, Wish,
     };
     use underpass_tests::sim::{Schedule, run};
+    use underpass_transport_mem::sim::Losses;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -226,5 +227,52 @@ mod found {
                 (4..9).map(|at| Fault { at: at * SECOND, lasts: Duration::ZERO, what: sleep.clone() }).collect();
             schedule
         });
+    }
+
+    /// A bus loses a tenth of all frames and tells so. Deadlines are as long as they are, and nobody waits for one: what
+    /// is lost is found, be it the last of a request.
+    #[test]
+    fn nobody_waits_for_what_a_bus_lost_and_told_of() {
+        for (to_gateways, to_relays) in [(100_000, 0), (0, 100_000), (100_000, 100_000)] {
+            passes(|seed| {
+                let mut schedule = Schedule::quiet(seed, Hosts { gateways: 1, relays: 1, runners: 2, published: 0 });
+                schedule.fleet.elders[1] = true;
+                schedule.fleet.gateway.response_start = 300 * SECOND;
+                schedule.fleet.gateway.websocket_open = 300 * SECOND;
+                schedule.clients = (0..30).map(|number| streams(number, 3 * SECOND)).collect();
+                let what = What::Lose(Losses { to_gateways, to_relays });
+                schedule.faults = vec![Fault { at: 3 * SECOND, lasts: 10 * SECOND, what }];
+                schedule
+            });
+        }
+    }
+
+    fn pieces() -> Pieces {
+        Pieces { lengths: vec![1_000; 4], gap: SECOND / 2 }
+    }
+
+    /// A body in pieces, and an answer in pieces; or a WebSocket.
+    fn streams(number: u32, at: Duration) -> ClientPlan {
+        let plan = post(number, at);
+        let wish = if number.is_multiple_of(2) {
+            Wish::Http(HttpPlan {
+                method: if number.is_multiple_of(4) { "POST" } else { "PUT" },
+                body: BodyPlan::Streamed(pieces()),
+                thinking: Duration::ZERO,
+                is_hasty: false,
+                reading: Duration::ZERO,
+                answer: Answer::Clean(BodyPlan::Streamed(pieces())),
+            })
+        } else {
+            Wish::WebSocket(WebSocketPlan {
+                welcome: Welcome::Accepted,
+                thinking: Duration::ZERO,
+                up: pieces(),
+                down: pieces(),
+                reading: Duration::ZERO,
+                closer: Closer::Handler,
+            })
+        };
+        ClientPlan { wish, ..plan }
     }
 }

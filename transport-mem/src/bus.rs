@@ -271,7 +271,9 @@ mod tests {
         block_on(inbox.receive(&mut deliveries)).unwrap();
         let frames = deliveries.into_iter().map(|delivery| match delivery {
             Delivery::Frame { to, frame, .. } => (to, frame.into_bytes()),
-            other @ (Delivery::Rejected(_) | Delivery::NoResponders { .. }) => panic!("{other:?}"),
+            other @ (Delivery::Rejected(_) | Delivery::NoResponders { .. } | Delivery::Lost { .. }) => {
+                panic!("{other:?}")
+            }
         });
         frames.collect()
     }

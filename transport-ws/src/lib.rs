@@ -6,6 +6,8 @@
 //! - [`runners`]: the listener of a relay, to which runners dial;
 //! - [`runner`]: the runner's end, which dials a relay and hands what comes to a service.
 //!
+//! What comes in may come within TLS: [`tls`].
+//!
 //! [`clients`] and [`runners`] work over any [`Bus`](underpass_core::bus::Bus) and
 //! [`Directory`](underpass_core::directory::Directory). All of it runs on tokio; what is started ends when it has
 //! drained, or when its handle is dropped.
@@ -13,6 +15,7 @@
 pub mod clients;
 pub mod runner;
 pub mod runners;
+pub mod tls;
 
 mod bus;
 mod driver;
@@ -21,3 +24,5 @@ mod listen;
 mod outbox;
 mod queue;
 mod socket;
+mod token;
+mod wire;

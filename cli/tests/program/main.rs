@@ -1,5 +1,7 @@
 //! The program as a whole.
 
+mod client;
+mod fleet;
 mod harness;
 mod inspect;
 mod up;

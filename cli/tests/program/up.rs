@@ -1,49 +1,11 @@
 //! `underpass up` and `underpass runner`, over real sockets.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::harness::{SOON, Underpass};
-
-fn connect(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    stream
-}
-
-/// Sends a request and returns the whole answer; the connection is closed behind it.
-fn exchange(address: &str, request: &str, body: &str) -> String {
-    exchange_in_pool(address, "default", request, body)
-}
-
-fn exchange_in_pool(address: &str, pool: &str, request: &str, body: &str) -> String {
-    let mut stream = connect(address);
-    let length = body.len();
-    let fields = format!("host: {address}\r\nx-underpass-pool: {pool}\r\nconnection: close");
-    write!(stream, "{request} HTTP/1.1\r\n{fields}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// Asks until a runner of the pool answers: a gateway may hear of a runner a moment after the runner was taken in.
-fn answered_in_pool(address: &str, pool: &str, request: &str) -> String {
-    let start = Instant::now();
-    loop {
-        let answer = exchange_in_pool(address, pool, request, "");
-        if !answer.contains("no_runner") || start.elapsed() > SOON {
-            return answer;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-#[track_caller]
-fn assert_answered(answer: &str, status: &str, part: &str) {
-    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(part), "{answer}");
-}
+use crate::client::{answered_in_pool, assert_answered, connect, exchange, exchange_in_pool};
+use crate::harness::Underpass;
 
 #[test]
 fn the_demo_answers_when_it_says_that_it_is_ready() {

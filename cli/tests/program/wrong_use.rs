@@ -65,3 +65,31 @@ fn a_log_filter_that_is_none() {
     let line = complaint(underpass(&["up"], &[("UNDERPASS_LOG", "=,=")]));
     assert!(line.contains("is not a log filter"), "{line}");
 }
+
+#[test]
+fn a_bus_that_is_not_named_or_is_none() {
+    for command in ["gateway", "relay"] {
+        let line = complaint(underpass(&[command], &[]));
+        assert!(line.contains("--bus <URL>"), "{line}");
+        let line = complaint(underpass(&[command, "--listen", "127.0.0.1:0"], &[("UNDERPASS_BUS", "nats://")]));
+        assert_eq!(line, "nats:// is no URL of a NATS server");
+    }
+}
+
+#[test]
+fn runners_of_other_machines_must_bring_something() {
+    for (command, listen) in [("up", "--runners"), ("relay", "--listen")] {
+        let mut arguments = vec![command, listen, "0.0.0.0:0"];
+        arguments.extend(if command == "up" { ["--listen", "127.0.0.1:0"] } else { ["--bus", "nats://127.0.0.1:1"] });
+        let line = complaint(underpass(&arguments, &[("UNDERPASS_INSECURE", "0")]));
+        assert!(line.starts_with("runners of other machines could come in at 0.0.0.0:"), "{line}");
+    }
+}
+
+#[test]
+fn a_certificate_without_its_key() {
+    for command in ["up", "gateway", "relay"] {
+        let line = complaint(underpass(&[command, "--tls-cert", "a.pem"], &[("UNDERPASS_BUS", "nats://127.0.0.1:1")]));
+        assert!(line.contains("--tls-key <FILE>"), "{line}");
+    }
+}

@@ -28,6 +28,11 @@ impl Setback {
         }
     }
 
+    /// Whether its runner is there, and the way to it: it may go there again.
+    fn is_loss_on_the_way(self) -> bool {
+        self.code == FailureCode::MessageLost
+    }
+
     /// Whether its runner is there, and may have room for it in a moment.
     fn is_want_of_room(self) -> bool {
         self.heard == Heard::Never && matches!(self.code, FailureCode::Overloaded | FailureCode::BusLost)
@@ -70,7 +75,8 @@ impl Gateway {
             Heard::Still => self.tell_runner(key, setback.code),
         }
         self.take_back(key);
-        let Some(request) = self.requests.get(key) else { return };
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.avoid.take_if(|_| setback.is_loss_on_the_way());
         let at_once = request.tries == 1;
         if at_once && self.find_runner(key, now).is_ok() {
             return;

@@ -108,6 +108,7 @@ impl Gateway {
         let (code, message) = match self.find_runner(key, now) {
             Ok(()) => return,
             Err(NoneReady::Absent) => (FailureCode::NoRunner, "no runner of the pool is there any more"),
+            Err(NoneReady::NotReady) => (FailureCode::NoRunner, "no runner of the pool is ready any more"),
             Err(NoneReady::NotRunning) => (FailureCode::NoRunner, "the actor does not run any more"),
             Err(NoneReady::Full) => (FailureCode::Overloaded, "each runner of the pool has as many requests as it may"),
         };

@@ -94,6 +94,10 @@ pub struct Config {
     pub try_again: Duration,
     /// Between two pings to a runner's connection that has requests of this gateway.
     pub ping_interval: Duration,
+    /// How many requests one probe names, when the bus has lost frames. Each connection has one probe under way.
+    pub max_probed: usize,
+    /// For how long connections are not asked again after a loss, whatever is lost meanwhile.
+    pub probe_pause: Duration,
     /// From the first ping without an answer to `ping_timeout` for all requests of its connection.
     pub pong: Duration,
     /// How long after the directory's last word of a runner it gets no new requests.
@@ -141,6 +145,8 @@ impl Default for Config {
             grace: Duration::from_secs(5),
             try_again: Duration::from_millis(250),
             ping_interval: Duration::from_secs(3),
+            max_probed: 1_000,
+            probe_pause: Duration::from_millis(250),
             pong: Duration::from_secs(30),
             runner_unseen: Duration::from_secs(20),
             abort_again: Duration::from_millis(250),
@@ -158,6 +164,7 @@ impl Config {
             ("max_requests_per_runner", self.max_requests_per_runner),
             ("max_chunk", self.max_chunk),
             ("max_actor_id", self.max_actor_id),
+            ("max_probed", self.max_probed),
             ("max_tries", self.max_tries as usize),
             ("max_pending_messages", self.max_pending_messages),
         ] {
@@ -256,6 +263,7 @@ impl Config {
             ("grace", Some(self.grace)),
             ("try_again", Some(self.try_again)),
             ("ping_interval", Some(self.ping_interval)),
+            ("probe_pause", Some(self.probe_pause)),
             ("pong", Some(self.pong)),
             ("runner_unseen", Some(self.runner_unseen)),
             ("abort_again", Some(self.abort_again)),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::bus::{ConnectionId, Publication, Rejected};
+use crate::bus::{Address, ConnectionId, Publication, Rejected};
 use crate::directory::{
     ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, DirectoryUnavailable, RegistryChange, RunnerSeen,
 };
@@ -56,6 +56,11 @@ pub enum Event {
     NoResponders {
         /// Which.
         to: ConnectionId,
+    },
+    /// The bus lost frames, and which is not known.
+    Lost {
+        /// Whose they were; none: anybody's, and frames of this gateway may be lost as well.
+        from: Option<Address>,
     },
     /// The directory tells of a runner.
     Directory(RunnerSeen),

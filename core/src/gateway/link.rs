@@ -1,6 +1,7 @@
 //! What a gateway knows of one connection of a runner.
 
 use super::pings::Pinging;
+use super::probes::Probing;
 use crate::bus::ConnectionId;
 use crate::directory::{Abilities, RunnerId, RunnerKey, RunnerRecord, RunnerState};
 use crate::machine::RequestKey;
@@ -19,6 +20,8 @@ pub(super) struct Link {
     pub(super) abilities: Abilities,
     /// The pings to it, while it has requests.
     pub(super) pinging: Option<Pinging>,
+    /// What is asked about its requests, since frames are lost.
+    pub(super) probing: Option<Probing>,
     pub(super) standing: Standing,
     /// When the directory last told of it.
     pub(super) seen: Time,
@@ -47,6 +50,7 @@ impl Link {
             connection,
             abilities: record.abilities,
             pinging: None,
+            probing: None,
             standing: Standing::Busy,
             seen: now,
             turn: 0,

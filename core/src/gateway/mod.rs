@@ -19,6 +19,7 @@ mod hibernation;
 mod link;
 mod opening;
 mod pings;
+mod probes;
 mod relays;
 mod request;
 mod runners;
@@ -41,6 +42,7 @@ use self::bodies::Bodies;
 use self::drain::Draining;
 use self::ending::{EndingKey, Endings};
 use self::hibernation::{GroupKey, Groups, Registry, Requests, Slot, Words};
+use self::probes::Losses;
 use self::request::{Request, State};
 use self::runners::{LinkKey, Runners};
 use self::waiting::WaitingRoom;
@@ -54,7 +56,7 @@ use crate::machine::flow::{Piece, Turn};
 use crate::machine::random::Random;
 use crate::machine::{Machine, RequestKey};
 use crate::protocol::tunnel::ToClientTunnelMessage;
-use crate::protocol::tunnel::to_client::{self, RequestChunk};
+use crate::protocol::tunnel::to_client::{self, Credit, RequestChunk};
 use crate::protocol::{GatewayId, MessageId, RequestId, ToRunner};
 use crate::time::{Time, WallClock};
 
@@ -76,6 +78,9 @@ pub struct Gateway {
     runners: Runners,
     /// The connection of each ping that is outstanding, by the request that it names.
     pings: HashMap<RequestId, LinkKey>,
+    /// Of the last probe.
+    probe: u32,
+    losses: Losses,
     actors: Actors,
     waiting: WaitingRoom,
     /// The actors of WebSockets that can hibernate.
@@ -129,6 +134,8 @@ impl Gateway {
             next_id: Random::new(seed).next_u32(),
             runners,
             pings: HashMap::new(),
+            probe: 0,
+            losses: Losses::default(),
             actors,
             waiting: WaitingRoom::default(),
             groups: Groups::default(),
@@ -181,6 +188,7 @@ impl Gateway {
         while let Some((deadline, of)) = self.registry.pop_due(now) {
             self.registry_due(deadline, of, now);
         }
+        self.ask_if_due(now);
         self.look_if_due(now);
         self.go_on_draining(now);
     }
@@ -203,6 +211,8 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(place) = request.place else { return };
         let message_index = match &kind {
+            // The first word over a route that was restored tells where the numbers go on.
+            to_client::Kind::Credit(Credit { total: 0 }) => request.up.next_number(),
             to_client::Kind::Credit(_) => 0,
             to_client::Kind::RequestStart(_)
             | to_client::Kind::RequestChunk(_)
@@ -343,6 +353,7 @@ impl Machine for Gateway {
             Event::Received { from, frame } => self.received(from, &frame, now),
             Event::PublishFailed(rejected) => self.publish_failed(rejected, now),
             Event::NoResponders { to } => self.nobody_holds(to, now),
+            Event::Lost { from } => self.frames_lost(from, now),
             Event::Directory(seen) => self.seen(seen, now),
             Event::Actors(seen) => self.all_actors_seen(seen, now),
             Event::Actor(seen) => self.actor_seen(seen, now),
@@ -375,6 +386,7 @@ impl Machine for Gateway {
             self.ending_deadlines.next_due(),
             self.group_deadlines.next_due(),
             self.registry.next_due(),
+            self.next_asking(),
             self.waiting.next_look(),
             self.drain_due(),
         ]
@@ -397,7 +409,8 @@ impl Machine for Gateway {
                 + self.link_deadlines.len()
                 + self.ending_deadlines.len()
                 + self.group_deadlines.len()
-                + self.registry.deadlines(),
+                + self.registry.deadlines()
+                + usize::from(self.next_asking().is_some()),
             buffered: self.requests.keys().map(|key| self.requests.held(key)).sum(),
             kept_bodies: self.bodies.kept(),
             runners: self.runners.ready_in_all(),

@@ -49,11 +49,14 @@ impl Gateway {
         if !self.bodies.has_room(kept_body) {
             return refuse(self, FailureCode::Overloaded, "this gateway holds as many bytes of bodies as it may");
         }
+        let has_room = self.waiting.len() < self.config.max_waiting;
         let link = match self.destination(&open.target, None, now) {
-            Ok(link) => Some(link),
-            Err(NoneReady::NotRunning) if self.waiting.len() < self.config.max_waiting => None,
-            Err(NoneReady::NotRunning) => {
-                return refuse(self, FailureCode::Overloaded, "as many requests wait for an actor as may");
+            Ok(link) => Ok(link),
+            Err(NoneReady::NotRunning) if has_room => Err(Deadline::ActorStart),
+            // A runner whose relay drains, or died, comes to another one in a moment.
+            Err(NoneReady::NotReady) if has_room => Err(Deadline::Grace),
+            Err(NoneReady::NotRunning | NoneReady::NotReady) => {
+                return refuse(self, FailureCode::Overloaded, "as many requests wait as may");
             }
             Err(NoneReady::Absent) => return refuse(self, FailureCode::NoRunner, "no runner of the pool is there"),
             Err(NoneReady::Full) => {
@@ -65,8 +68,8 @@ impl Gateway {
         self.keep_body(key, kept_body);
         self.counted.opened += 1;
         match link {
-            Some(link) => self.go(key, link, now),
-            None => self.wait(key, Deadline::ActorStart, now),
+            Ok(link) => self.go(key, link, now),
+            Err(limit) => self.wait(key, limit, now),
         }
         Ok(key)
     }

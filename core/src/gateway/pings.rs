@@ -82,6 +82,7 @@ impl Gateway {
         let left = self.runners.get_mut(link);
         if left.requests().is_empty() {
             let pinging = left.pinging.take();
+            left.probing = None;
             self.stop_pings(pinging);
         }
     }
@@ -102,6 +103,7 @@ impl Gateway {
                     pinging.interval = self.link_deadlines.arm(Deadline::PingInterval, link, now);
                 }
                 self.ping(link, now);
+                self.probe_again(link);
             }
             Deadline::Pong => self.no_pong(link, now),
         }
@@ -135,7 +137,7 @@ impl Gateway {
     }
 
     /// A grant that got lost would hold its sender for ever.
-    fn tell_credit_again(&mut self, id: RequestId) {
+    pub(super) fn tell_credit_again(&mut self, id: RequestId) {
         let Some(key) = self.by_id.get(&id).copied() else { return };
         if let Some(total) = self.requests.get(key).and_then(|request| request.down.told()) {
             self.send(key, to_client::Kind::Credit(Credit { total }));

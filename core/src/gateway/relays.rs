@@ -22,6 +22,9 @@ impl Gateway {
             Ok(ToGateway::Refused(refused)) => self.refused(refused, now),
             Ok(ToGateway::RouteOpen(route)) => self.route_open(route),
             Ok(ToGateway::Restored(restored)) => self.restored(restored, now),
+            Ok(ToGateway::Probed(probed)) => self.probed(probed, now),
+            Ok(ToGateway::Lost(lost)) => self.request_lost(lost, now),
+            Ok(ToGateway::Doubted(doubted)) => self.doubted(doubted, now),
             Err(_) => self.counted.malformed += 1,
         }
     }
@@ -78,7 +81,7 @@ impl Gateway {
     }
 
     /// Where a request was sent.
-    fn connection_of(&self, key: RequestKey) -> Option<ConnectionId> {
+    pub(super) fn connection_of(&self, key: RequestKey) -> Option<ConnectionId> {
         Some(self.requests.get(key)?.place?.connection)
     }
 
@@ -92,13 +95,20 @@ impl Gateway {
         let to = publication.to;
         match ToRunner::decode_framed(&publication.frame, Dialect::Underpass) {
             Ok(ToRunner::TunnelMessage(message)) => self.piece_failed(message, publication, reason, now),
-            // Whether the connection lives, the pong decides.
-            Ok(ToRunner::Ping(_) | ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_)) | Err(_) => {}
+            // Whether the connection lives, the pong decides; what is asked is asked again.
+            Ok(
+                ToRunner::Ping(_)
+                | ToRunner::Probe(_)
+                | ToRunner::Close
+                | ToRunner::Commands(_)
+                | ToRunner::AckEvents(_),
+            )
+            | Err(_) => {}
         }
         match (reason, to) {
             (PublishError::NoResponders, Subject::Connection(connection)) => self.nobody_holds(connection, now),
             (PublishError::NoResponders, Subject::Gateway(_))
-            | (PublishError::Full | PublishError::TooLarge | PublishError::Disconnected, _) => {}
+            | (PublishError::Full | PublishError::TooLarge | PublishError::Disconnected | PublishError::Unsure, _) => {}
         }
     }
 
@@ -116,12 +126,14 @@ impl Gateway {
                 self.opening_failed(id, reason, now)
             }
             to_client::Kind::RequestAbort | to_client::Kind::WebSocketClose(_) => match reason {
-                PublishError::Full | PublishError::Disconnected => self.end_given_back(id, publication, now),
+                PublishError::Full | PublishError::Disconnected | PublishError::Unsure => {
+                    self.end_given_back(id, publication, now);
+                }
                 // There is nobody to be told, or no telling.
                 PublishError::NoResponders | PublishError::TooLarge => {}
             },
             to_client::Kind::RequestChunk(_) | to_client::Kind::WebSocketMessage(_) => match reason {
-                PublishError::Full | PublishError::Disconnected | PublishError::TooLarge => {
+                PublishError::Full | PublishError::Disconnected | PublishError::TooLarge | PublishError::Unsure => {
                     // What is kept is sent again on the connection where it is now.
                     let is_elsewhere = |key| self.keeps(key) && Some(publication.to) != self.place_of(key);
                     if let Some(key) = self.by_id.get(&id).copied()
@@ -148,6 +160,10 @@ impl Gateway {
             PublishError::Full | PublishError::Disconnected => {
                 let (code, message) = (FailureCode::BusLost, "the bus did not take the request");
                 self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
+            }
+            PublishError::Unsure => {
+                let (code, message) = (FailureCode::BusLost, "the bus does not know whether the request arrived");
+                self.set_back(key, Setback { code, message, heard: Heard::Still }, now);
             }
             // It never will.
             PublishError::TooLarge => {

@@ -8,7 +8,7 @@ use slab::Slab;
 
 use super::link::Standing;
 pub(super) use super::link::{Link, LinkKey};
-use crate::bus::ConnectionId;
+use crate::bus::{ConnectionId, RelayId};
 use crate::directory::{Pool, RunnerId, RunnerKey, RunnerRecord, RunnerSeen};
 use crate::machine::RequestKey;
 use crate::time::Time;
@@ -61,6 +61,8 @@ enum Telling {
 pub(super) enum NoneReady {
     /// There is none.
     Absent,
+    /// Those that there are take no requests: they are full, go away, or come back to another relay.
+    NotReady,
     /// The actor does not run, or not where its requests can go.
     NotRunning,
     /// Each that could has as many as it may.
@@ -205,7 +207,8 @@ impl Runners {
                 let link = &self.links[link.0];
                 link.abilities.stateless && Some(link.connection) != avoid
             };
-            let (open, _, link) = runnable.ready.iter().find(usable).copied().ok_or(NoneReady::Absent)?;
+            let none = if runnable.stateless > 0 { NoneReady::NotReady } else { NoneReady::Absent };
+            let (open, _, link) = runnable.ready.iter().find(usable).copied().ok_or(none)?;
             if !self.is_unseen(link, now) {
                 return if open >= most { Err(NoneReady::Full) } else { Ok(link) };
             }
@@ -229,6 +232,12 @@ impl Runners {
     /// The link of a connection that the directory has shown.
     pub(super) fn on(&self, connection: ConnectionId) -> Option<LinkKey> {
         self.connections.get(&connection).copied()
+    }
+
+    /// The links of a relay, or all.
+    pub(super) fn of_relay(&self, relay: Option<RelayId>) -> Vec<LinkKey> {
+        let is_meant = |link: &Link| relay.is_none_or(|relay| link.connection.relay == relay);
+        self.links.iter().filter(|(_, link)| is_meant(link)).map(|(key, _)| LinkKey(key)).collect()
     }
 
     pub(super) fn get(&self, link: LinkKey) -> &Link {
@@ -302,7 +311,6 @@ impl Runners {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::RelayId;
     use crate::directory::{Abilities, Revision, RunnerId, RunnerState, Versioned};
 
     fn runner(key: &'static str) -> RunnerKey {

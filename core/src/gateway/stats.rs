@@ -76,6 +76,12 @@ pub struct Stats {
     pub gaps: u64,
     /// Messages of runners that do not number without gaps whose number was not the next. They are only counted.
     pub gaps_unjudged: u64,
+    /// How often the bus, or a relay, told that it had lost frames.
+    pub losses_told: u64,
+    /// Probes that asked what came of requests.
+    pub probes: u64,
+    /// Requests of which something was found to be lost. WebSockets of which it could be sent again go on.
+    pub found_lost: u64,
     /// Publications that the bus gave back.
     pub publish_failed: u64,
     /// Ends of requests that were published again after the bus had given them back.

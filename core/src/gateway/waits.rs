@@ -1,6 +1,5 @@
 //! The deadlines of a request: when each runs, and what it does when it is due.
 
-use super::again::Setback;
 use super::request::{Deadline, State};
 use super::{End, Gateway};
 use crate::failure::FailureCode;
@@ -104,9 +103,9 @@ impl Gateway {
             Deadline::Grace => {
                 request.waited();
                 timeouts.grace += 1;
-                if let Some(Setback { code, message, .. }) = request.setback {
-                    self.lose(key, code, message);
-                }
+                let never_sent = (FailureCode::NoRunner, "no runner of the pool is ready");
+                let (code, message) = request.setback.map_or(never_sent, |setback| (setback.code, setback.message));
+                self.lose(key, code, message);
             }
         }
     }

@@ -117,6 +117,14 @@ pub enum StoreError {
         /// What an answer may have, bytes.
         max_bytes: usize,
     },
+    /// A change is larger than the store takes at once.
+    #[error("this has {bytes} bytes, and the store takes {max_bytes} at once: put less at a time")]
+    TooLarge {
+        /// What it has, as the store writes it, bytes.
+        bytes: usize,
+        /// What it may have, bytes.
+        max_bytes: usize,
+    },
     /// Too many calls wait.
     #[error("the store is busy")]
     Busy,

@@ -65,6 +65,10 @@ impl Allowance {
         self.sent = self.sent.wrapping_add(weight(bytes) as u32);
     }
 
+    fn give_back(&mut self, bytes: u32) {
+        self.sent = self.sent.wrapping_sub(bytes);
+    }
+
     /// Only what was sent can have been consumed: a total beyond it, or behind the last one, is none.
     fn grant(&mut self, total: u32) {
         let more = total.wrapping_sub(self.granted);
@@ -181,6 +185,13 @@ impl Outflow {
         }
     }
 
+    /// Pieces that count for so many bytes did not come, and will be sent again.
+    pub(crate) fn give_back(&mut self, weight: usize) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.give_back(weight as u32);
+        }
+    }
+
     /// The number of what is sent next.
     pub(crate) fn next_number(&self) -> MessageIndex {
         self.next
@@ -259,6 +270,8 @@ impl Outflow {
 pub(crate) struct Inflow {
     expected: MessageIndex,
     numbered: bool,
+    /// How many messages came since the sender began, wrapping; of one that is judged by its numbers, in order.
+    came: u32,
     /// What was handed to the reader and not consumed: of each piece the bytes, and how many of them are left.
     unread: VecDeque<Unread>,
     /// How many of these came from a sender that is gone: it is granted nothing, and neither is the next for them.
@@ -301,13 +314,23 @@ pub(crate) enum Order {
 impl Inflow {
     /// With the credit that this end announced, if it did; and whether the sender numbers without gaps.
     pub(crate) fn new(credit: Option<u32>, numbered: bool) -> Self {
-        Inflow { expected: 0, numbered, unread: VecDeque::new(), old: 0, held: 0, grants: grants(credit), ended: false }
+        Inflow {
+            expected: 0,
+            numbered,
+            came: 0,
+            unread: VecDeque::new(),
+            old: 0,
+            held: 0,
+            grants: grants(credit),
+            ended: false,
+        }
     }
 
     /// Another sender begins, as [`new`](Self::new) does. What the reader has not consumed stays held.
     pub(crate) fn restart(&mut self, credit: Option<u32>, numbered: bool) {
         self.expected = 0;
         self.numbered = numbered;
+        self.came = 0;
         self.old = self.unread.len();
         self.grants = grants(credit);
     }
@@ -315,16 +338,23 @@ impl Inflow {
     /// Counts a message. Numbers wrap: what is less than half the range ahead is a gap, the rest was there before.
     pub(crate) fn order(&mut self, number: MessageIndex) -> Order {
         if !self.numbered {
+            self.came = self.came.wrapping_add(1);
             return Order::Next;
         }
         match number.wrapping_sub(self.expected) as i16 {
             0 => {
                 self.expected = self.expected.wrapping_add(1);
+                self.came = self.came.wrapping_add(1);
                 Order::Next
             }
             1.. => Order::Gap,
             ..0 => Order::Repeat,
         }
+    }
+
+    /// Whether so many messages were sent since the sender began, and not all of them came.
+    pub(crate) fn lacks(&self, sent: u32) -> bool {
+        sent.wrapping_sub(self.came) as i32 > 0
     }
 
     /// The sender has all its credit again. Numbers go on, and what the reader has not consumed yet is granted to nobody.
@@ -595,5 +625,34 @@ mod tests {
         assert_eq!(inflow.consumed(1_000_000), Some(300), "no more than was held");
         assert_eq!(inflow.held(), 0);
         assert!(inflow.take(301, 300));
+    }
+
+    #[test]
+    fn what_did_not_come_is_lacking_and_what_came_is_not() {
+        for numbered in [false, true] {
+            let mut inward = Inflow::new(None, numbered);
+            for number in 0..3 {
+                assert!(inward.lacks(u32::from(number) + 1) && !inward.lacks(u32::from(number)));
+                assert_eq!(inward.order(number), Order::Next);
+            }
+            assert_eq!([0, 3, 4].map(|sent| inward.lacks(sent)), [false, false, true]);
+            // Of what is judged by its numbers, only what is in order has come.
+            let _ = inward.order(7);
+            assert_eq!(inward.lacks(4), numbered);
+            inward.restart(None, numbered);
+            assert!(!inward.lacks(0) && inward.lacks(1));
+        }
+    }
+
+    #[test]
+    fn what_did_not_come_is_spent_once() {
+        let mut out = Outflow::new(Some(100));
+        out.offer(chunk(100));
+        assert!(out.pop(false).is_some() && !out.has_credit());
+        out.give_back(weight(100));
+        assert!(out.has_credit());
+        out.spend(100);
+        out.grant(100);
+        assert!(out.has_credit());
     }
 }

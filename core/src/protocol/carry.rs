@@ -14,7 +14,10 @@ use super::kv::KvRequest;
 use super::to_client::{AckEvents, CommandWrapper};
 use super::tunnel::tag::{ToClientTag, ToServerTag};
 use super::tunnel::{self, to_client};
-use super::{Dialect, MessageId, ToGateway, ToServer, Version, bus, to_gateway, to_runner, to_server};
+use super::{
+    Dialect, GatewayId, MessageId, RequestId, ToGateway, ToServer, Version, bus, to_gateway, to_runner, to_server,
+};
+use crate::bus::Subject;
 use crate::error::PeerError;
 use crate::frame::Frame;
 
@@ -92,7 +95,10 @@ pub enum ToServerWord {
         hibernate: bool,
     },
     /// `ToServerCredit`, private to `underpass.1`.
-    Credit,
+    Credit {
+        /// All that was granted, bytes.
+        total: u32,
+    },
 }
 
 /// What the bus brought for a runner's connection: [`ToRunner`](super::ToRunner), its tunnel messages unread.
@@ -111,6 +117,9 @@ pub enum FromBus {
     /// `ToClientTunnelMessage`; the frame is what the runner's WebSocket takes.
     #[serde(skip)]
     Tunnel(Carried<ToClientWord>),
+    /// `ToRunnerProbe`, private: to be answered with a `ToGatewayProbed`.
+    #[serde(skip)]
+    Probe(to_runner::Probe),
 }
 
 /// What a runner's WebSocket brought: [`ToServer`], its tunnel messages unread.
@@ -145,6 +154,11 @@ pub enum FromRunner {
 pub fn from_bus(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
     let mut reader = Reader::new(&frame);
     bus::read_version(&mut reader, Version::V7)?;
+    if dialect == Dialect::Underpass && reader.is_tag(to_runner::PROBE) {
+        let probe = front::read(&mut reader)?;
+        reader.end()?;
+        return Ok(FromBus::Probe(probe));
+    }
     if !reader.is_tag(to_runner::TUNNEL_MESSAGE) {
         let message = front::read(&mut reader)?;
         reader.end()?;
@@ -176,6 +190,23 @@ pub fn from_runner(message: Bytes, dialect: Dialect) -> Result<FromRunner, PeerE
     reader.end()?;
     let frame = Frame::new(&bus::lead(to_gateway::TUNNEL_MESSAGE), frame.body().slice(1..), None);
     Ok(FromRunner::Tunnel(Carried { message_id, word, frame }))
+}
+
+/// Whose piece a frame of the bus is: a tunnel message's request. Frames of different requests may overtake each other
+/// on the bus, as a large one does not hold up its neighbours. None for any other frame, which may tell of many
+/// requests and so stays behind all that its publisher published before.
+pub fn request_of(to: &Subject, frame: &Frame) -> Option<(GatewayId, RequestId)> {
+    let tag = match to {
+        Subject::Gateway(_) => to_gateway::TUNNEL_MESSAGE,
+        Subject::Connection(_) => to_runner::TUNNEL_MESSAGE,
+    };
+    let mut reader = Reader::new(frame);
+    bus::read_version(&mut reader, Version::V7).ok()?;
+    if !reader.is_tag(tag) {
+        return None;
+    }
+    let MessageId { gateway_id, request_id, message_index: _ } = MessageId::read(&mut reader).ok()?;
+    Some((gateway_id, request_id))
 }
 
 impl ToClientWord {
@@ -240,10 +271,7 @@ impl ToServerWord {
                 skip_code_and_reason(reader)?;
                 ToServerWord::WebSocketClose { hibernate: reader.bool()? }
             }
-            ToServerTag::Credit => {
-                reader.u32()?; // total
-                ToServerWord::Credit
-            }
+            ToServerTag::Credit => ToServerWord::Credit { total: reader.u32()? },
         })
     }
 }
@@ -278,7 +306,7 @@ impl From<&tunnel::to_server::Kind> for ToServerWord {
             Kind::WebSocketMessage(_) => ToServerWord::WebSocketMessage,
             Kind::WebSocketMessageAck(_) => ToServerWord::WebSocketMessageAck,
             Kind::WebSocketClose(close) => ToServerWord::WebSocketClose { hibernate: close.hibernate },
-            Kind::Credit(_) => ToServerWord::Credit,
+            Kind::Credit(credit) => ToServerWord::Credit { total: credit.total },
         }
     }
 }

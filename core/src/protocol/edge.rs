@@ -221,6 +221,7 @@ impl NamesGateways for FromBus {
             FromBus::Ping(ping) => ping.names_zero(),
             FromBus::Commands(commands) => commands.names_zero(),
             FromBus::Tunnel(carried) => carried.message_id.gateway_id == GatewayId::ZERO,
+            FromBus::Probe(probe) => probe.gateway_id == GatewayId::ZERO,
             FromBus::Close | FromBus::AckEvents(_) => false,
         }
     }

@@ -73,8 +73,12 @@
 //! | [`ToGateway::Refused`] | 3 of `ToGateway` |
 //! | [`ToGateway::RouteOpen`] | 4 of `ToGateway` |
 //! | [`ToGateway::Restored`] | 5 of `ToGateway` |
+//! | [`ToGateway::Probed`] | 6 of `ToGateway` |
+//! | [`ToGateway::Lost`] | 7 of `ToGateway` |
+//! | [`ToGateway::Doubted`] | 8 of `ToGateway` |
+//! | [`ToRunner::Probe`] | 5 of `ToRunner` |
 //!
-//! Those of `ToGateway` are between relays and gateways alone, whatever a runner's connection chose.
+//! Those of `ToGateway` and `ToRunner` are between relays and gateways alone, whatever a runner's connection chose.
 
 pub mod any;
 mod bare;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bare::{self, Reader, front};
 use super::bus;
-use super::ids::{GatewayId, RequestId};
+use super::ids::{GatewayId, MessageIndex, RequestId};
 use super::tunnel::{Dialect, ToServerTunnelMessage};
 use super::version::Version;
 use crate::error::{Malformed, PeerError};
@@ -31,13 +31,23 @@ pub enum ToGateway {
     /// `ToGatewayRestored`, private: an actor runs, and a WebSocket of this gateway that can hibernate has a route to it.
     #[serde(rename = "ToGatewayRestored")]
     Restored(Restored),
+    /// `ToGatewayProbed`, private: what came of the requests that a probe named, and what was sent for them.
+    #[serde(rename = "ToGatewayProbed")]
+    Probed(Probed),
+    /// `ToGatewayLost`, private: something of a request is lost, and the relay has no route for it any more.
+    #[serde(rename = "ToGatewayLost")]
+    Lost(Lost),
+    /// `ToGatewayDoubted`, private: frames of the gateway are lost, and which is not known; it is to probe all of
+    /// that relay's connections.
+    #[serde(rename = "ToGatewayDoubted")]
+    Doubted(Doubted),
 }
 
 /// The tag of `ToServerTunnelMessage`.
 pub(super) const TUNNEL_MESSAGE: u8 = 1;
 
 /// The tags of the private kinds.
-const PRIVATE: core::ops::RangeInclusive<u8> = 2..=5;
+const PRIVATE: core::ops::RangeInclusive<u8> = 2..=8;
 
 impl ToGateway {
     /// Reads the value alone, without the bus's version. Version 7.
@@ -158,4 +168,67 @@ pub struct Restored {
     pub connection: Connection,
     /// Which life of its actor that is.
     pub generation: u32,
+}
+
+/// `ToGatewayProbed`. Private. It says nothing of a request for which there is no route: that is told by itself, before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probed {
+    /// Who asked.
+    pub gateway_id: GatewayId,
+    /// The probe's.
+    pub number: u32,
+    /// Of which connection.
+    pub connection: Connection,
+    /// Requests that have a route.
+    pub requests: Vec<Counted>,
+}
+
+/// How far a request has come at its relay. Private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counted {
+    /// Which.
+    pub request_id: RequestId,
+    /// What came of it.
+    pub came: Came,
+    /// How many numbered messages of the runner were carried to the gateway, wrapping.
+    pub carried: u32,
+    /// The credit that the runner granted last, in all; 0 if none.
+    pub granted: u32,
+}
+
+/// What came of what a gateway has sent. Private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Came {
+    /// All.
+    All,
+    /// Of a WebSocket that can hibernate: nothing from this number on. It waits for that to be sent again.
+    Until(MessageIndex),
+    /// Of a WebSocket that was restored: not even that its gateway knows.
+    Nothing,
+}
+
+/// `ToGatewayLost`. Private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lost {
+    /// Whose request it is.
+    pub gateway_id: GatewayId,
+    /// Which.
+    pub request_id: RequestId,
+    /// On which connection.
+    pub connection: Connection,
+}
+
+/// `ToGatewayDoubted`. Private.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Doubted {
+    /// Whose frames are lost.
+    pub gateway_id: GatewayId,
+    /// At which relay, and on which connection of it if it has routes there.
+    pub connection: Connection,
+    /// Some of the routes that it has there; one without that request is aborted, as for a [`RouteOpen`].
+    pub requests: Vec<RequestId>,
 }

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::bare::{self, Reader, front};
 use super::bus;
-use super::ids::{GatewayId, RequestId};
+use super::ids::{GatewayId, MessageIndex, RequestId};
 use super::to_client::{AckEvents, CommandWrapper};
 use super::tunnel::{Dialect, ToClientTunnelMessage};
 use super::version::Version;
-use crate::error::PeerError;
+use crate::error::{Malformed, PeerError};
 use crate::frame::Frame;
 
 /// What the bus carries to a runner's connection. Version 7; on the bus, two bytes of version stand in front.
@@ -29,10 +29,16 @@ pub enum ToRunner {
     /// `ToClientTunnelMessage`: carried on without being decoded.
     #[serde(rename = "ToClientTunnelMessage")]
     TunnelMessage(ToClientTunnelMessage),
+    /// `ToRunnerProbe`, private: did what a gateway has sent for these requests come?
+    #[serde(rename = "ToRunnerProbe")]
+    Probe(Probe),
 }
 
 /// The tag of `ToClientTunnelMessage`.
 pub(super) const TUNNEL_MESSAGE: u8 = 4;
+
+/// The tag of the private `ToRunnerProbe`.
+pub(super) const PROBE: u8 = 5;
 
 impl ToRunner {
     /// Reads the value alone, without the bus's version. Version 7.
@@ -72,6 +78,9 @@ impl ToRunner {
     }
 
     fn read<'f>(reader: &mut Reader<'f>, dialect: Dialect) -> Result<ToRunner, PeerError> {
+        if dialect == Dialect::Published && reader.is_tag(PROBE) {
+            return Err(reader.malformed(Malformed::BadTag, reader.offset(), "a word of the published protocol"));
+        }
         let message = if reader.is_tag(TUNNEL_MESSAGE) {
             ToRunner::TunnelMessage(ToClientTunnelMessage::read(reader, dialect)?)
         } else {
@@ -92,4 +101,28 @@ pub struct Ping {
     pub request_id: RequestId,
     /// Milliseconds since the Unix epoch; the pong repeats it.
     pub ts: i64,
+}
+
+/// `ToRunnerProbe`. Private. Frames are lost, and which is not known: the relay says by a
+/// [`Probed`](super::to_gateway::Probed) what came of each of these requests, and what it has sent. One that names none
+/// asks for the WebSockets that were restored and over which their gateway has not spoken yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// Who asks.
+    pub gateway_id: GatewayId,
+    /// The answer repeats it.
+    pub number: u32,
+    /// Requests of its on that connection.
+    pub requests: Vec<Sent>,
+}
+
+/// What a gateway has sent for a request. Private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent {
+    /// Which.
+    pub request_id: RequestId,
+    /// The number that its next message will bear.
+    pub next: MessageIndex,
 }

@@ -257,6 +257,7 @@ impl Translate<ToRunner> for v5::ToRunner {
             Newer::Commands(commands) => ToRunner::Commands(each(commands, memory)?),
             Newer::AckEvents(acks) => ToRunner::AckEvents(acks.into()),
             Newer::TunnelMessage(message) => ToRunner::TunnelMessage(message),
+            Newer::Probe(_) => return Err(Untranslatable::Private { message: "ToRunnerProbe" }),
         })
     }
 }

@@ -11,6 +11,7 @@ use super::routes::{RouteId, RouteKind, Standing};
 use super::{Action, Relay};
 use crate::frame::Frame;
 use crate::http::Close;
+use crate::machine::flow::Order;
 use crate::protocol::carry::{self, Carried, FromBus, ToClientWord, ToServerWord};
 use crate::protocol::edge::{self, EdgeError};
 use crate::protocol::to_gateway::RefusedReason;
@@ -36,6 +37,7 @@ impl Relay {
         match connection.edge.from_bus(frame) {
             Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
             Ok(FromBus::Ping(ping)) => self.gateway_pings(number, ping, now),
+            Ok(FromBus::Probe(probe)) => self.gateway_probes(number, probe, now),
             Ok(FromBus::Close) => self.take_over(number),
             // A relay's own supervisor commands its runners, and nobody else.
             Ok(FromBus::Commands(_) | FromBus::AckEvents(_)) => self.counted.unrouted += 1,
@@ -52,7 +54,13 @@ impl Relay {
             Ok(FromBus::Ping(ping)) if ping.gateway_id != GatewayId::ZERO => {
                 return self.tell_connection_ended(number, ping.gateway_id);
             }
-            Ok(FromBus::Ping(_) | FromBus::Close | FromBus::Commands(_) | FromBus::AckEvents(_)) | Err(_) => return,
+            Ok(FromBus::Probe(probe)) if probe.gateway_id != GatewayId::ZERO => {
+                return self.tell_connection_ended(number, probe.gateway_id);
+            }
+            Ok(
+                FromBus::Probe(_) | FromBus::Ping(_) | FromBus::Close | FromBus::Commands(_) | FromBus::AckEvents(_),
+            )
+            | Err(_) => return,
         };
         match word {
             ToClientWord::RequestStart { .. } | ToClientWord::WebSocketOpen { .. } => {}
@@ -81,24 +89,30 @@ impl Relay {
             }
             ToClientWord::RequestChunk { .. } | ToClientWord::WebSocketMessage => {
                 if !self.is_of_an_earlier_life(id, false) && self.is_open(id) {
-                    self.send_bounded(id, frame, Some(message_id.message_index), now);
+                    self.carry_in_order(id, frame, message_id.message_index, now);
                 }
             }
-            ToClientWord::Credit { total } => self.credit(id, total, frame, now),
+            ToClientWord::Credit { total } => self.credit(id, total, message_id.message_index, frame, now),
             ToClientWord::RequestAbort => self.end_at_runner(id, RouteKind::Http, message_id, frame, now),
             ToClientWord::WebSocketClose => self.end_at_runner(id, RouteKind::WebSocket, message_id, frame, now),
         }
     }
 
     /// Credit for a runner that has a word for it; or a gateway's first word over a route that was restored, which
-    /// tells its relay enough.
-    fn credit(&mut self, id: RouteId, total: u32, frame: Frame, now: Time) {
+    /// tells its relay enough: it bears the number of the message that follows. It says so again when it leaves some out
+    /// that the runner had in an earlier life.
+    fn credit(&mut self, id: RouteId, total: u32, number: MessageIndex, frame: Frame, now: Time) {
         let is_first_word = total == 0 && self.routes.restored(id).is_some();
         if self.is_of_an_earlier_life(id, total == 0) || !self.is_open(id) {
             return;
         }
+        let is_ahead = total == 0 && self.routes.order(id, number) == Some(Order::Gap);
+        let is_for_relay = is_first_word || is_ahead && self.routes.hibernates(id);
+        if is_for_relay {
+            self.routes.begin_at(id, number);
+        }
         let Some(connection) = self.connections.get(&id.connection) else { return };
-        match (connection.edge.dialect(), is_first_word) {
+        match (connection.edge.dialect(), is_for_relay) {
             (Dialect::Underpass, _) => self.send_bounded(id, frame, None, now),
             (Dialect::Published, true) => {}
             (Dialect::Published, false) => self.counted.malformed += 1,
@@ -167,9 +181,17 @@ impl Relay {
             return;
         }
         let Some((kind, next)) = self.routes.next(id) else { return };
+        let is_gap = self.routes.order(id, message_id.message_index) == Some(Order::Gap);
+        let mut close = Close::abnormal();
         let carried = match (kind, fits) {
-            // A gap before it is for the runner to see.
-            (RouteKind::WebSocket, RouteKind::WebSocket) => Some(frame),
+            // What comes before the close of one that can hibernate was acknowledged, or is of no use any more.
+            (RouteKind::WebSocket, RouteKind::WebSocket) if !is_gap || self.routes.hibernates(id) => Some(frame),
+            // A runner that does not judge numbers would take what it has for all.
+            (RouteKind::WebSocket, RouteKind::WebSocket) => {
+                self.counted.gaps += 1;
+                close = Cause::MessageLost.close();
+                None
+            }
             (RouteKind::Http, RouteKind::Http) if message_id.message_index == next => Some(frame),
             (RouteKind::Http, RouteKind::Http | RouteKind::WebSocket) | (RouteKind::WebSocket, RouteKind::Http) => None,
         };
@@ -179,13 +201,13 @@ impl Relay {
         self.close_route(id, End::ByGateway, now);
         match carried {
             Some(frame) => self.send(id.connection, frame, None),
-            None => self.tell_runner(id.connection, end_message(id, kind, next, Close::abnormal())),
+            None => self.tell_runner(id.connection, end_message(id, kind, next, close)),
         }
     }
 
     /// Sends a frame of a request to its runner. While the outbox is blocked it waits, and if too much of its request
     /// waits, or of the whole connection, that request fails.
-    fn send_bounded(&mut self, id: RouteId, frame: Frame, number: Option<MessageIndex>, now: Time) {
+    pub(super) fn send_bounded(&mut self, id: RouteId, frame: Frame, number: Option<MessageIndex>, now: Time) {
         let Some(connection) = self.connections.get_mut(&id.connection) else { return };
         let Ok(frame) = connection.edge.carry(frame) else {
             // A piece is missing from here on.
@@ -311,7 +333,10 @@ impl Relay {
         }
         let Carried { word, frame, .. } = carried;
         let numbered = match word {
-            ToServerWord::Credit => false,
+            ToServerWord::Credit { total } => {
+                self.routes.granted(id, total);
+                false
+            }
             ToServerWord::ResponseStart { .. }
             | ToServerWord::ResponseChunk { .. }
             | ToServerWord::ResponseAbort
@@ -333,10 +358,13 @@ impl Relay {
             ToServerWord::WebSocketOpen { .. }
             | ToServerWord::WebSocketMessage
             | ToServerWord::WebSocketMessageAck
-            | ToServerWord::Credit => false,
+            | ToServerWord::Credit { .. } => false,
         };
         if ends {
             self.close_route(id, End::ByRunner, now);
+        }
+        if word == (ToServerWord::WebSocketClose { hibernate: true }) {
+            self.routes.inscribe(id, Word::Asleep(message_id.message_index));
         }
         self.counted.to_gateways += 1;
         self.publish(number, message_id.gateway_id, frame);

@@ -8,7 +8,7 @@ use crate::bus::{ConnectionId, Publication, PublishError, Rejected, Subject};
 use crate::failure::FailureCode;
 use crate::frame::Frame;
 use crate::http::Close;
-use crate::protocol::to_gateway::{Refused, RefusedReason, Restored};
+use crate::protocol::to_gateway::{Lost, Refused, RefusedReason, Restored};
 use crate::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage, to_client, to_server};
 use crate::protocol::{Dialect, GatewayId, MessageId, MessageIndex, ToClient, ToGateway};
 use crate::time::Time;
@@ -20,6 +20,8 @@ pub(super) enum Cause {
     Overloaded,
     /// The bus refused a piece.
     BusLost,
+    /// The bus lost a piece.
+    MessageLost,
     /// The gateway was silent, or nobody listens there.
     GatewayLost,
     /// This relay drains, and can't wait longer.
@@ -42,6 +44,7 @@ impl Cause {
         let failure = match self {
             Cause::Overloaded => FailureCode::Overloaded,
             Cause::BusLost => FailureCode::BusLost,
+            Cause::MessageLost => FailureCode::MessageLost,
             Cause::Draining => FailureCode::Draining,
             Cause::GatewayLost => return Close::new(1012, "gateway_lost"),
             Cause::ActorStopped => return Close::new(1001, "actor.stopped"),
@@ -57,6 +60,7 @@ impl Ends {
             End::ByGateway => &mut self.by_gateway,
             End::Aborted(Cause::Overloaded) => &mut self.overloaded,
             End::Aborted(Cause::BusLost) => &mut self.bus_lost,
+            End::Aborted(Cause::MessageLost) => &mut self.message_lost,
             End::Aborted(Cause::GatewayLost) => &mut self.gateway_lost,
             End::Aborted(Cause::Draining) => &mut self.draining,
             End::Aborted(Cause::ActorStopped) => &mut self.actor_stopped,
@@ -127,12 +131,17 @@ impl Relay {
     /// its number.
     pub(super) fn tell_end(&mut self, id: RouteId, word: Word) {
         let RouteId { connection, gateway_id, request_id } = id;
+        self.routes.inscribe(id, word);
         let message = match word {
             Word::Abort => ToGateway::TunnelMessage(ToServerTunnelMessage {
                 message_id: MessageId { gateway_id, request_id, message_index: 0 },
                 message_kind: to_server::Kind::ResponseAbort,
             }),
             Word::Refused(reason) => ToGateway::Refused(Refused { gateway_id, request_id, reason }),
+            Word::Lost => {
+                let connection = ConnectionId { relay: self.id, number: connection }.into();
+                ToGateway::Lost(Lost { gateway_id, request_id, connection })
+            }
             Word::Asleep(message_index) => asleep(id, message_index, Cause::ActorStopped),
         };
         self.tell_gateway(connection, gateway_id, &message);
@@ -167,20 +176,22 @@ impl Relay {
                     Ok(ToGateway::TunnelMessage(ToServerTunnelMessage { message_id, .. })) => {
                         self.nobody_to_tell(connection.number, gateway_id, message_id.request_id);
                     }
-                    Ok(ToGateway::Refused(Refused { request_id, .. })) => {
+                    Ok(ToGateway::Refused(Refused { request_id, .. }) | ToGateway::Lost(Lost { request_id, .. })) => {
                         self.nobody_to_tell(connection.number, gateway_id, request_id);
                     }
                     Ok(
                         ToGateway::Pong(_)
                         | ToGateway::ConnectionEnded(_)
                         | ToGateway::RouteOpen(_)
-                        | ToGateway::Restored(_),
+                        | ToGateway::Restored(_)
+                        | ToGateway::Probed(_)
+                        | ToGateway::Doubted(_),
                     )
                     | Err(_) => {}
                 }
                 return self.nobody_listens(gateway_id, now);
             }
-            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected => {}
+            PublishError::Full | PublishError::TooLarge | PublishError::Disconnected | PublishError::Unsure => {}
         }
         match message {
             Ok(ToGateway::TunnelMessage(ToServerTunnelMessage { message_id, message_kind })) => {
@@ -206,11 +217,21 @@ impl Relay {
                 let id = RouteId { connection: connection.number, gateway_id, request_id };
                 self.word_refused(id, Word::Refused(reason), now);
             }
+            Ok(ToGateway::Lost(Lost { gateway_id, request_id, .. })) => {
+                let id = RouteId { connection: connection.number, gateway_id, request_id };
+                self.word_refused(id, Word::Lost, now);
+            }
             Ok(ToGateway::Restored(Restored { gateway_id, request_id, .. })) => {
                 self.restored_refused(connection.number, gateway_id, request_id, now);
             }
             // The gateway's next ping makes up for each.
-            Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) => {}
+            Ok(
+                ToGateway::Pong(_)
+                | ToGateway::ConnectionEnded(_)
+                | ToGateway::RouteOpen(_)
+                | ToGateway::Probed(_)
+                | ToGateway::Doubted(_),
+            ) => {}
             // It was made here.
             Err(_) => {}
         }

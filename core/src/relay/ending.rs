@@ -18,6 +18,8 @@ pub(super) enum Word {
     Abort,
     /// It was not carried to its runner.
     Refused(RefusedReason),
+    /// Something of it is lost, and it has no route.
+    Lost,
     /// It is a WebSocket that sleeps, if it can hibernate. The number that says so.
     Asleep(MessageIndex),
 }
@@ -139,7 +141,7 @@ impl Endings {
     pub(super) fn woke(&mut self, id: RouteId) {
         match self.word(id) {
             Some(Word::Asleep(_)) => self.forget(id),
-            Some(Word::Abort | Word::Refused(_)) | None => {}
+            Some(Word::Abort | Word::Refused(_) | Word::Lost) | None => {}
         }
     }
 

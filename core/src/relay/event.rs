@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::bus::{Publication, Rejected};
+use crate::bus::{Address, Publication, Rejected};
 use crate::directory::{
     ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, DirectoryUnavailable, RunnerChange, RunnerSeen,
 };
@@ -79,6 +79,11 @@ pub enum Event {
     NoResponders {
         /// Which.
         gateway: GatewayId,
+    },
+    /// The bus lost frames, and which is not known.
+    Lost {
+        /// Whose they were; none: anybody's, and frames of this relay may be lost as well.
+        from: Option<Address>,
     },
     /// What became of an [`Action::Directory`].
     Directory {

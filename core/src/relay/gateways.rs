@@ -31,6 +31,7 @@ impl Relay {
         }
         self.routes.heard(number, gateway_id, now);
         self.tell_gateway(number, gateway_id, &ToGateway::Pong(to_gateway::Pong { request_id, ts }));
+        self.doubt_again(number, gateway_id);
         let id = RouteId { connection: number, gateway_id, request_id };
         match self.routes.standing(id) {
             Standing::Open => {

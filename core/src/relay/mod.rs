@@ -15,6 +15,7 @@ mod kv;
 mod notice;
 mod pings;
 mod pools;
+mod probes;
 mod registration;
 mod ring;
 mod routes;
@@ -247,6 +248,7 @@ impl Machine for Relay {
             Event::PublishFailed(rejected) => self.publish_failed(&rejected, now),
             Event::Directory { connection, outcome } => self.directory(connection, outcome, now),
             Event::NoResponders { gateway } => self.nobody_listens(gateway, now),
+            Event::Lost { from } => self.frames_lost(from),
             Event::Runner(seen) => {
                 for clash in self.pools.seen(&seen) {
                     self.other_kind(clash);

@@ -7,9 +7,11 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use super::actors::{Actors, Finished};
+use super::ending::Word;
 use super::ring::{self, Links, LinksOf};
-use super::strands::{self, Strands};
+use super::strands::{self, Doubt, Strands};
 use super::tombstones::Tombstones;
+use crate::machine::flow::Order;
 use crate::protocol::{GatewayId, MessageId, MessageIndex, RequestId};
 use crate::time::Time;
 
@@ -77,10 +79,17 @@ struct Route {
     hibernates: bool,
     /// The life with which it was restored, until its gateway has spoken over it.
     restored: Option<u32>,
-    /// The number behind that of the last message that was carried to the runner; none: it was restored, and none was.
+    /// The number behind that of the last message that was carried to the runner; none: it was restored, and its gateway
+    /// has not spoken.
     next: Option<MessageIndex>,
+    /// Whether a message with a later number came, which waits to be sent again.
+    missed: bool,
     /// The number behind that of the last message that was carried to the gateway.
     next_answer: MessageIndex,
+    /// How many numbered messages were carried to the gateway, wrapping.
+    answers: u32,
+    /// The credit that the runner granted last, in all.
+    granted: u32,
     /// In the ring of its strand.
     links: Links,
     /// In the ring of its actor, while it is open and if its actor has state.
@@ -98,7 +107,10 @@ impl Route {
             hibernates: false,
             restored: None,
             next: Some(0),
+            missed: false,
             next_answer: 0,
+            answers: 0,
+            granted: 0,
             links: Links::default(),
             of_actor: Links::default(),
         }
@@ -247,6 +259,23 @@ impl Routes {
         self.strands.of_gateway(gateway_id).into_iter().map(|strand| self.strand(strand)).collect()
     }
 
+    /// What all gateways have open, by connection.
+    pub(super) fn of_all_gateways(&mut self) -> Vec<StrandRoutes> {
+        self.strands.all().into_iter().map(|strand| self.strand(strand)).collect()
+    }
+
+    /// What a gateway has open on a connection.
+    pub(super) fn on_strand(&mut self, connection: u64, gateway_id: GatewayId) -> Option<StrandRoutes> {
+        let strand = self.strands.find(connection, gateway_id)?;
+        Some(self.strand(strand))
+    }
+
+    /// Whether it is in doubt what came of what a gateway has open on a connection.
+    pub(super) fn doubt_mut(&mut self, connection: u64, gateway_id: GatewayId) -> Option<&mut Doubt> {
+        let strand = self.strands.find(connection, gateway_id)?;
+        Some(&mut self.strands.get_mut(strand).doubt)
+    }
+
     /// All routes of a connection.
     pub(super) fn of_connection(&mut self, open: &Open) -> Vec<RouteId> {
         let strands = self.strands.of_connection(open.strands);
@@ -296,6 +325,14 @@ impl Routes {
         self.routes[*self.places.get(&id)?].restored
     }
 
+    /// A gateway says that its next message over a route that was restored bears this number.
+    pub(super) fn begin_at(&mut self, id: RouteId, next: MessageIndex) {
+        if let Some(place) = self.places.get(&id) {
+            let route = &mut self.routes[*place];
+            (route.next, route.missed) = (Some(next), false);
+        }
+    }
+
     /// The runner took a WebSocket that can hibernate.
     pub(super) fn can_hibernate(&mut self, id: RouteId) {
         if let Some(place) = self.places.get(&id) {
@@ -314,11 +351,29 @@ impl Routes {
         Some((*kind, next.unwrap_or_default()))
     }
 
+    /// Where a gateway's message stands among those of an open route that were carried.
+    pub(super) fn order(&self, id: RouteId, number: MessageIndex) -> Option<Order> {
+        let next = self.routes[*self.places.get(&id)?].next?;
+        Some(match number.wrapping_sub(next) as i16 {
+            0 => Order::Next,
+            1.. => Order::Gap,
+            ..0 => Order::Repeat,
+        })
+    }
+
     /// A message of an open route was carried to the runner.
     pub(super) fn carried(&mut self, id: RouteId, number: MessageIndex) {
         if let Some(place) = self.places.get(&id) {
-            advance(self.routes[*place].next.get_or_insert(number), number);
+            let route = &mut self.routes[*place];
+            route.missed = false;
+            advance(route.next.get_or_insert(number), number);
         }
+    }
+
+    /// A message before another of an open route did not come. Whether that is news.
+    pub(super) fn missed(&mut self, id: RouteId) -> bool {
+        let place = self.places.get(&id);
+        place.is_some_and(|place| !core::mem::replace(&mut self.routes[*place].missed, true))
     }
 
     /// The number that the next message to the gateway of an open route has.
@@ -329,8 +384,33 @@ impl Routes {
     /// A message of an open route was carried to the gateway.
     pub(super) fn answered(&mut self, id: RouteId, number: MessageIndex) {
         if let Some(place) = self.places.get(&id) {
-            advance(&mut self.routes[*place].next_answer, number);
+            let route = &mut self.routes[*place];
+            route.answers = route.answers.wrapping_add(1);
+            advance(&mut route.next_answer, number);
         }
+    }
+
+    /// The runner of an open route granted so much in all.
+    pub(super) fn granted(&mut self, id: RouteId, total: u32) {
+        if let Some(place) = self.places.get(&id) {
+            self.routes[*place].granted = total;
+        }
+    }
+
+    /// How many numbered messages of an open route were carried to its gateway, and what its runner granted last.
+    pub(super) fn answers(&self, id: RouteId) -> Option<(u32, u32)> {
+        let Route { answers, granted, .. } = &self.routes[*self.places.get(&id)?];
+        Some((*answers, *granted))
+    }
+
+    /// The gateway of a closed route is told how it ended.
+    pub(super) fn inscribe(&mut self, id: RouteId, word: Word) {
+        self.tombstones.inscribe(id, word);
+    }
+
+    /// What the gateway of a closed route was told.
+    pub(super) fn last_word(&self, id: RouteId) -> Option<Word> {
+        self.tombstones.word(id)
     }
 
     /// Bytes of a route that wait for its connection's outbox, to count.

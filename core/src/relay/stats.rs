@@ -50,6 +50,10 @@ pub struct Stats {
     pub late: u64,
     /// Frames for what never was a route.
     pub unrouted: u64,
+    /// How often the bus told that it had lost frames.
+    pub losses_told: u64,
+    /// Messages of gateways that came behind one that did not. They were not carried.
+    pub gaps: u64,
     /// Openings refused: the runner had as many as it may, or takes nothing new.
     pub refused: u64,
     /// Frames that were malformed or of another version.
@@ -97,6 +101,8 @@ pub struct Ends {
     pub overloaded: u64,
     /// Aborted: the bus refused a piece.
     pub bus_lost: u64,
+    /// Aborted: the bus lost a piece.
+    pub message_lost: u64,
     /// Aborted: this relay drains, and could not wait longer.
     pub draining: u64,
     /// Ended: their actor has stopped, or was to.

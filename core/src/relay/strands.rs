@@ -19,8 +19,21 @@ pub(super) struct Strand {
     pub(super) turn: Option<usize>,
     /// When its gateway is taken for gone.
     silent: Option<Armed>,
+    pub(super) doubt: Doubt,
     of_connection: Links,
     of_gateway: Links,
+}
+
+/// Whether frames of a gateway are lost, and whether it knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// Not that it is known.
+    #[default]
+    No,
+    /// It was told, and has not asked yet.
+    Told,
+    /// And more were lost since.
+    More,
 }
 
 const OF_CONNECTION: LinksOf<Strand> = |strand| &mut strand.of_connection;
@@ -72,6 +85,7 @@ impl Strands {
             gateway_id,
             turn: None,
             silent: None,
+            doubt: Doubt::No,
             of_connection: Links::default(),
             of_gateway: Links::default(),
         });
@@ -123,6 +137,13 @@ impl Strands {
     /// The strands of a connection, whose ring begins at `first`.
     pub(super) fn of_connection(&mut self, first: Option<usize>) -> Vec<usize> {
         ring::all(&mut self.strands, OF_CONNECTION, first)
+    }
+
+    /// All of them, by connection and gateway.
+    pub(super) fn all(&self) -> Vec<usize> {
+        let mut all: Vec<usize> = self.strands.iter().map(|(strand, _)| strand).collect();
+        all.sort_unstable_by_key(|strand| (self.strands[*strand].connection, self.strands[*strand].gateway_id));
+        all
     }
 
     /// The strands of a gateway.

@@ -3,6 +3,7 @@
 use super::actors::Finished;
 use super::connection::Hosting;
 use super::end::{Cause, End, asleep};
+use super::ending::Word;
 use super::pools::PoolKind;
 use super::routes::{RouteId, RouteKind};
 use super::{Action, Relay};
@@ -127,6 +128,7 @@ impl Relay {
     pub(super) fn put_to_sleep(&mut self, id: RouteId, why: Cause, now: Time) {
         let Some(message_index) = self.routes.next_answer(id) else { return };
         self.close_route(id, End::Aborted(why), now);
+        self.routes.inscribe(id, Word::Asleep(message_index));
         self.tell_gateway(id.connection, id.gateway_id, &asleep(id, message_index, why));
     }
 }

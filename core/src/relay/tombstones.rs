@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
+use super::ending::Word;
 use super::routes::RouteId;
 use crate::time::Time;
 
@@ -12,11 +13,17 @@ use crate::time::Time;
 /// laid again, after its route was restored, is in it twice.
 #[derive(Debug)]
 pub(super) struct Tombstones {
-    /// Until when each stands.
-    stands: HashMap<RouteId, Time>,
+    stands: HashMap<RouteId, Tombstone>,
     laid: VecDeque<(RouteId, Time)>,
     stand: Duration,
     most: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tombstone {
+    until: Time,
+    /// What its gateway was told of its end, if its runner did not say that.
+    word: Option<Word>,
 }
 
 impl Tombstones {
@@ -27,13 +34,29 @@ impl Tombstones {
     /// Lays one.
     pub(super) fn lay(&mut self, id: RouteId, now: Time) {
         let due = now + self.stand;
-        if self.most == 0 || self.stands.insert(id, due) == Some(due) {
+        if self.most == 0 {
+            return;
+        }
+        let before = self.stands.insert(id, Tombstone { until: due, word: None });
+        if before.is_some_and(|before| before.until == due) {
             return;
         }
         self.laid.push_back((id, due));
         if self.laid.len() > self.most {
             self.take_oldest();
         }
+    }
+
+    /// Its gateway is told how it ended.
+    pub(super) fn inscribe(&mut self, id: RouteId, word: Word) {
+        if let Some(tombstone) = self.stands.get_mut(&id) {
+            tombstone.word = Some(word);
+        }
+    }
+
+    /// What its gateway was told.
+    pub(super) fn word(&self, id: RouteId) -> Option<Word> {
+        self.stands.get(&id)?.word
     }
 
     pub(super) fn contains(&self, id: RouteId) -> bool {
@@ -56,7 +79,7 @@ impl Tombstones {
 
     fn take_oldest(&mut self) {
         if let Some((id, due)) = self.laid.pop_front()
-            && self.stands.get(&id) == Some(&due)
+            && self.stands.get(&id).is_some_and(|tombstone| tombstone.until == due)
         {
             self.stands.remove(&id);
         }

@@ -1,9 +1,10 @@
 //! A process of the fleet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,12 +16,17 @@ use tokio::time::timeout;
 /// Longer than a process takes to be ready, or to tell its counters.
 const SOON: Duration = Duration::from_secs(20);
 
+/// How many lines of what a process writes to standard error are kept.
+const LAST_WORDS: usize = 100;
+
 /// A running process, killed when dropped.
 pub struct Process {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
-    /// What it wrote to standard error: counters. The rest is read, so that it can go on writing, and forgotten.
+    /// What it wrote to standard error: counters.
     counters: mpsc::UnboundedReceiver<HashMap<String, Value>>,
+    /// The end of what it wrote there besides.
+    last_words: Arc<Mutex<VecDeque<String>>>,
 }
 
 /// What a process can be sent.
@@ -59,22 +65,39 @@ impl Process {
     /// # Errors
     /// It is not there.
     pub fn start(program: &Path, arguments: &[&str]) -> io::Result<Process> {
+        Process::start_with(program, arguments, &[])
+    }
+
+    /// Starts a program that finds these variables in its environment.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn start_with(program: &Path, arguments: &[&str], variables: &[(&str, String)]) -> io::Result<Process> {
         let mut command = Command::new(program);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| io::Error::other(format!("{}: {error}", program.display())))?;
         let missing = || io::Error::other("no pipe");
         let stdout = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
         let mut stderr = BufReader::new(child.stderr.take().ok_or_else(missing)?).lines();
         let (told, counters) = mpsc::unbounded_channel();
+        let last_words = Arc::<Mutex<VecDeque<String>>>::default();
+        let words = last_words.clone();
         tokio::spawn(async move {
             while let Ok(Some(line)) = stderr.next_line().await {
                 if let Ok(counters) = serde_json::from_str(&line) {
                     // Nobody may want to know any more.
                     told.send(counters).ok();
+                } else {
+                    let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+                    if words.len() == LAST_WORDS {
+                        words.pop_front();
+                    }
+                    words.push_back(line);
                 }
             }
         });
-        Ok(Process { child, stdout, counters })
+        Ok(Process { child, stdout, counters, last_words })
     }
 
     /// Waits for the line `ready NAME=VALUE …` on its standard output.
@@ -132,7 +155,32 @@ impl Process {
         timeout(SOON, self.child.wait()).await?.map(|_| ())
     }
 
-    fn id(&self) -> io::Result<u32> {
+    /// Waits for its end, however long that takes: how it ended.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub async fn ends(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// How it has ended, if it has.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn has_ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// The last lines that it wrote to standard error, without counters.
+    pub fn last_words(&self) -> Vec<String> {
+        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Its number.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn id(&self) -> io::Result<u32> {
         self.child.id().ok_or_else(|| io::Error::other("the process has ended"))
     }
 }

@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use underpass_core::bus::{PublishError, Rejected};
+use underpass_core::bus::{Address, Publication, PublishError, Rejected, Subject};
 use underpass_core::directory::{Abilities, RunnerState};
 use underpass_core::gateway::{Action, Config, Event, Open};
 use underpass_core::http::{Body, Close, Message};
+use underpass_core::protocol::to_gateway::{self as control, Came, Counted};
+use underpass_core::protocol::to_runner::{Probe, Sent};
 use underpass_core::protocol::tunnel::{to_client, to_server};
-use underpass_core::protocol::{Dialect, RequestId};
+use underpass_core::protocol::{Dialect, RequestId, ToGateway, ToRunner};
 use underpass_core::{Failure, FailureCode, Gateway, Machine, RequestKey, Time};
 
 use crate::story::Story;
 use crate::wire::{
-    GATEWAY, abilities, message_id, open, open_websocket, record, response_start, seen, to_gateway, to_runner,
+    GATEWAY, abilities, connection, message_id, open, open_websocket, pool, record, relay_id, response_start, seen,
+    to_gateway, to_runner,
 };
 
 /// A request that a story's client has opened.
@@ -28,6 +31,14 @@ pub struct Asked {
 /// A gateway that knows no runner.
 pub fn lonely_gateway(config: Config) -> Story<Gateway> {
     Story::given(Gateway::new(config, GATEWAY, 1, Time::ZERO).expect("a gateway's configuration"))
+}
+
+/// A request finds no runner of its pool ready, and waits, until its client gives up.
+pub fn finds_nobody_ready(story: &mut Story<Gateway>) {
+    let asked = story.opens(open("GET", "/", Body::None));
+    story.expect([]);
+    story.input(Event::ClientGone { key: asked.key }).expect([]);
+    assert_eq!(story.machine.ready_runners(&pool()), 0);
 }
 
 /// A gateway that knows one runner, on connection 1.
@@ -153,6 +164,47 @@ pub fn publishes(asked: Asked, number: u16, kind: to_client::Kind) -> Action {
 /// A message of a request is published to a connection.
 pub fn publishes_to(connection: u64, asked: Asked, number: u16, kind: to_client::Kind) -> Action {
     Action::Publish(to_runner(connection, message_id(asked.id, number), kind))
+}
+
+/// The gateway asks connection 1 by a probe of this number what came of these requests, each with the number that its
+/// next message has.
+pub fn asks(number: u32, requests: impl IntoIterator<Item = (Asked, u16)>) -> Action {
+    let requests = requests.into_iter().map(|(asked, next)| Sent { request_id: asked.id, next }).collect();
+    Action::Publish(Publication {
+        to: Subject::Connection(connection(1)),
+        reply_to: Some(Subject::Gateway(GATEWAY)),
+        frame: ToRunner::Probe(Probe { gateway_id: GATEWAY, number, requests }).encode_framed(),
+    })
+}
+
+/// The relay of connection 1 answers a probe.
+pub fn probed(number: u32, requests: impl IntoIterator<Item = Counted>) -> Event {
+    let (connection, requests) = (connection(1).into(), requests.into_iter().collect());
+    let probed = control::Probed { gateway_id: GATEWAY, number, connection, requests };
+    Event::Received { from: None, frame: ToGateway::Probed(probed).encode_framed() }
+}
+
+/// All of a request came to its relay, which has carried so many messages of the runner.
+pub fn whole(asked: Asked, carried: u32) -> Counted {
+    Counted { request_id: asked.id, came: Came::All, carried, granted: 0 }
+}
+
+/// The relay of connection 1 has no route for a request, and something of it is lost.
+pub fn lost(asked: Asked) -> Event {
+    let lost = control::Lost { gateway_id: GATEWAY, request_id: asked.id, connection: connection(1).into() };
+    Event::Received { from: None, frame: ToGateway::Lost(lost).encode_framed() }
+}
+
+/// The relay of connection 1 has lost frames of the gateway, and has routes for these requests.
+pub fn doubted(requests: impl IntoIterator<Item = RequestId>) -> Event {
+    let (connection, requests) = (connection(1).into(), requests.into_iter().collect());
+    let doubted = control::Doubted { gateway_id: GATEWAY, connection, requests };
+    Event::Received { from: None, frame: ToGateway::Doubted(doubted).encode_framed() }
+}
+
+/// The bus lost frames of the relay of all connections.
+pub fn loses_frames() -> Event {
+    Event::Lost { from: Some(Address::Relay(relay_id())) }
 }
 
 /// The handler's request is aborted.

@@ -137,9 +137,14 @@ pub fn restored(asked: Asked, number: u64, generation: u32) -> Event {
     Event::Received { from: None, frame: ToGateway::Restored(restored).encode_framed() }
 }
 
-/// The gateway tells a runner that goes by credit that the WebSocket is there.
+/// The gateway tells a relay that it knows of the route, and that the client's first message follows.
 pub fn is_here(number: u64, asked: Asked) -> Action {
-    publishes_to(number, asked, 0, to_client::Kind::Credit(credit(0)))
+    is_here_at(number, asked, 1)
+}
+
+/// The same, and that the client's message of this number follows.
+pub fn is_here_at(number: u64, asked: Asked, next: u16) -> Action {
+    publishes_to(number, asked, next, to_client::Kind::Credit(credit(0)))
 }
 
 /// A client says something.

@@ -115,6 +115,33 @@ pub fn names(number: u64, id: MessageId) -> Action {
     publishes_control(number, id, ToGateway::RouteOpen(route))
 }
 
+/// The gateway of the request is told that something of it is lost.
+pub fn loses(number: u64, id: MessageId) -> Action {
+    let MessageId { gateway_id, request_id, .. } = id;
+    let lost = to_gateway::Lost { gateway_id, request_id, connection: connection(number).into() };
+    publishes_control(number, id, ToGateway::Lost(lost))
+}
+
+/// The gateway of the request is told to ask what came, and that there are routes for these requests.
+pub fn doubts(number: u64, id: MessageId, requests: impl IntoIterator<Item = MessageId>) -> Action {
+    let requests = requests.into_iter().map(|id| id.request_id).collect();
+    let connection = connection(number).into();
+    let doubted = to_gateway::Doubted { gateway_id: id.gateway_id, connection, requests };
+    publishes_control(number, id, ToGateway::Doubted(doubted))
+}
+
+/// The gateway of the request is answered its probe of this number.
+pub fn answers_probe(
+    number: u64,
+    id: MessageId,
+    probe: u32,
+    requests: impl IntoIterator<Item = to_gateway::Counted>,
+) -> Action {
+    let (connection, requests) = (connection(number).into(), requests.into_iter().collect());
+    let probed = to_gateway::Probed { gateway_id: id.gateway_id, number: probe, connection, requests };
+    publishes_control(number, id, ToGateway::Probed(probed))
+}
+
 /// A gateway is answered its ping.
 pub fn answers_ping(number: u64, id: MessageId, ts: i64) -> Action {
     publishes_control(number, id, ToGateway::Pong(to_gateway::Pong { request_id: id.request_id, ts }))

@@ -103,7 +103,7 @@ impl Hosting {
     }
 }
 
-/// The first word of a gateway over a route that was restored: it knows.
+/// The first word of a gateway over a route that was restored: it knows. It bears the number of the message that follows.
 pub fn knows() -> to_client::Kind {
     to_client::Kind::Credit(super::gateway::credit(0))
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use crate::given;
 use crate::given::supervisor::{actor, actor_record, runner_id};
-use crate::wire::{GATEWAY, abilities, connection, gone, message_id, open, open_websocket, record, seen, to_gateway};
+use crate::wire::{
+    GATEWAY, abilities, connection, gone, message_id, open, open_websocket, record, relay_id, seen, to_gateway,
+};
 use bytes::Bytes;
-use underpass_core::bus::{Publication, Rejected};
+use underpass_core::bus::{Address, ConnectionId, Publication, Rejected, Subject};
 use underpass_core::directory::{
     Abilities, ActorChange, ActorRecord, ActorSeen, ActorState, ChangeOutcome, DirectoryUnavailable, RegistryChange,
     Revision, RunnerState, Versioned,
@@ -41,6 +43,7 @@ pub struct Clients {
     sockets: BTreeMap<RequestKey, bool>,
     published: VecDeque<Publication>,
     pings: VecDeque<to_runner::Ping>,
+    probes: VecDeque<(ConnectionId, to_runner::Probe)>,
     /// Changes of actors' records that have had no outcome.
     asked: VecDeque<ActorChange>,
     /// Changes of the registry that have had no outcome.
@@ -81,6 +84,7 @@ impl Clients {
             sockets: BTreeMap::new(),
             published: VecDeque::new(),
             pings: VecDeque::new(),
+            probes: VecDeque::new(),
             asked: VecDeque::new(),
             registry: VecDeque::new(),
             revision: 0,
@@ -164,6 +168,37 @@ impl Clients {
         Some(gateway::Event::Received { from: None, frame: ToGateway::Restored(restored).encode_framed() })
     }
 
+    /// What a relay says when it was asked, or has lost frames.
+    fn probed(&mut self) -> Option<gateway::Event> {
+        use control::Came::{All, Nothing, Until};
+        let id = self.key().and_then(|key| self.open.get(&key)).map_or(RequestId([9; 4]), |(id, _)| *id);
+        let noise = &mut self.noise;
+        let (gateway_id, request_id) = (GATEWAY, id);
+        let said = match noise.below(6) {
+            0 => {
+                let connection = connection(noise.below(4) as u64).into();
+                ToGateway::Lost(control::Lost { gateway_id, request_id, connection })
+            }
+            1 => {
+                let connection = connection(noise.below(4) as u64).into();
+                ToGateway::Doubted(control::Doubted { gateway_id, connection, requests: vec![request_id] })
+            }
+            _ => {
+                let (connection, probe) = self.probes.pop_front()?;
+                let mut counted = |sent: &to_runner::Sent| control::Counted {
+                    request_id: sent.request_id,
+                    came: noise.pick(&[All, All, All, Nothing, Until(sent.next.wrapping_sub(1)), Until(sent.next)]),
+                    carried: noise.below(3) as u32,
+                    granted: noise.below(100) as u32,
+                };
+                let requests = probe.requests.iter().map(&mut counted).collect();
+                let (number, connection) = (probe.number, connection.into());
+                ToGateway::Probed(control::Probed { gateway_id, number, connection, requests })
+            }
+        };
+        Some(gateway::Event::Received { from: None, frame: said.encode_framed() })
+    }
+
     fn event(&mut self) -> Option<gateway::Event> {
         if self.noise.once_in(30) {
             return self.actor_event();
@@ -200,6 +235,11 @@ impl Clients {
                 }
                 Event::Directory(seen)
             }
+            2 if noise.once_in(6) => {
+                let from = noise.pick(&[None, Some(Address::Relay(relay_id())), Some(Address::Gateway(GATEWAY))]);
+                Event::Lost { from }
+            }
+            2 if noise.once_in(2) => return self.probed(),
             2 if noise.once_in(10) => Event::NoResponders { to: connection(noise.below(15) as u64) },
             24 if noise.once_in(20) => noise.pick(&[Event::DirectoryAway, Event::DirectoryBack]),
             24 => {
@@ -304,6 +344,10 @@ impl Clients {
         let message = match ToRunner::decode_framed(&publication.frame, Dialect::Underpass).expect("a frame") {
             ToRunner::TunnelMessage(message) => message,
             ToRunner::Ping(ping) => return self.pings.push_back(ping),
+            ToRunner::Probe(probe) => {
+                let Subject::Connection(connection) = publication.to else { panic!("a probe for {}", publication.to) };
+                return self.probes.push_back((connection, probe));
+            }
             other => panic!("{other:?}"),
         };
         let opens = matches!(message.message_kind, Kind::RequestStart(_) | Kind::WebSocketOpen(_));
@@ -394,9 +438,12 @@ impl Clients {
             let outcome = ChangeOutcome::Unavailable;
             self.gateway.handle(gateway::Event::ActorChanged { actor, outcome }, self.now).expect("no misuse");
         }
-        self.now += Duration::from_secs(3_600);
-        self.gateway.handle(gateway::Event::Tick, self.now).expect("a tick is no misuse");
-        self.take();
+        // One whose connection is silent sleeps first, and then its actor does not start.
+        for _ in 0..3 {
+            self.now += Duration::from_secs(3_600);
+            self.gateway.handle(gateway::Event::Tick, self.now).expect("a tick is no misuse");
+            self.take();
+        }
         while let Some(change) = self.registry.pop_front() {
             let outcome = Ok(());
             self.gateway.handle(gateway::Event::RegistryChanged { change, outcome }, self.now).expect("no misuse");

@@ -211,5 +211,10 @@ fn holds_nothing<M: AtRest>(machine: &M) {
     assert_eq!(machine.poll_timeout(), None);
 }
 
-const REASONS: [PublishError; 4] =
-    [PublishError::Full, PublishError::TooLarge, PublishError::NoResponders, PublishError::Disconnected];
+const REASONS: [PublishError; 5] = [
+    PublishError::Full,
+    PublishError::TooLarge,
+    PublishError::NoResponders,
+    PublishError::Disconnected,
+    PublishError::Unsure,
+];

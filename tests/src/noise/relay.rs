@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::given;
 use crate::wire::{GATEWAY, abilities, connection, message_id, record, relay_id, to_server};
 use bytes::Bytes;
-use underpass_core::bus::{ConnectionId, PublishError, Rejected, RelayId, Subject};
+use underpass_core::bus::{Address, ConnectionId, PublishError, Rejected, RelayId, Subject};
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerState, Versioned};
 use underpass_core::protocol::tunnel::to_server;
 use underpass_core::protocol::{
@@ -165,6 +165,19 @@ impl Connections {
             }
             12..18 => self.runner_says(|_| given::relay::pong().encode().into_bytes()),
             18 if self.noise.once_in(30) => self.runner_says(|_| ToServer::Stopping.encode().into_bytes()),
+            18 if self.noise.once_in(8) => {
+                let from = self.noise.pick(&[None, Some(Address::Gateway(GATEWAY)), Some(Address::Gateway(OTHER))]);
+                Event::Lost { from }
+            }
+            18 if self.noise.once_in(4) => {
+                let named = self.noise.below(4);
+                let requests = (0..named)
+                    .map(|_| self.id())
+                    .map(|id| to_runner::Sent { request_id: id.request_id, next: id.message_index });
+                let requests = requests.collect();
+                let probe = to_runner::Probe { gateway_id: self.id().gateway_id, number: 1, requests };
+                self.brings(ToRunner::Probe(probe).encode_framed())
+            }
             18 if self.noise.once_in(200) => Event::NoResponders { gateway: self.noise.pick(&[GATEWAY, OTHER]) },
             18 => {
                 let id = self.id();
@@ -241,11 +254,12 @@ impl Connections {
             gateway_lost,
             overloaded,
             bus_lost,
+            message_lost,
             draining,
             actor_stopped,
         } = stats.ends;
-        let ended =
-            by_runner + by_gateway + connection_ended + gateway_lost + overloaded + bus_lost + draining + actor_stopped;
+        let aborted = overloaded + bus_lost + message_lost + draining + actor_stopped;
+        let ended = by_runner + by_gateway + connection_ended + gateway_lost + aborted;
         assert_eq!(stats.opened, ended + (stats.routes - stats.ending) as u64, "{stats:?}");
         assert!(stats.ending <= 10, "{stats:?}");
     }

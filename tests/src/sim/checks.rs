@@ -50,7 +50,9 @@ impl Wire {
     pub fn gateway_publishes(&mut self, to: ConnectionId, frame: &Frame) -> (About, Result<(), String>) {
         let (message_id, opens) = match carry::from_bus(frame.clone(), Dialect::Underpass) {
             Ok(FromBus::Tunnel(Carried { message_id, word, .. })) => (message_id, opens(&word)),
-            Ok(FromBus::Ping(_) | FromBus::Close | FromBus::Commands(_) | FromBus::AckEvents(_)) => {
+            Ok(
+                FromBus::Ping(_) | FromBus::Probe(_) | FromBus::Close | FromBus::Commands(_) | FromBus::AckEvents(_),
+            ) => {
                 return (About::Nobody, Ok(()));
             }
             Err(error) => return (About::Nobody, Err(format!("a gateway publishes what is none: {error}"))),
@@ -96,7 +98,18 @@ impl Wire {
                 self.restored.insert((of, name));
                 return (About::Wire(name), Ok(()));
             }
-            Ok(ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) | ToGateway::RouteOpen(_)) => {
+            Ok(ToGateway::Lost(lost)) => {
+                let name = RequestName { gateway_id: lost.gateway_id, request_id: lost.request_id };
+                self.open.remove(&(of, name));
+                return (About::Wire(name), Ok(()));
+            }
+            Ok(
+                ToGateway::Pong(_)
+                | ToGateway::ConnectionEnded(_)
+                | ToGateway::RouteOpen(_)
+                | ToGateway::Probed(_)
+                | ToGateway::Doubted(_),
+            ) => {
                 return (About::Nobody, Ok(()));
             }
             Err(error) => return (About::Nobody, Err(format!("a relay publishes what is none: {error}"))),

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use underpass_core::FailureCode;
-use underpass_transport_mem::sim::{Losses, Random, Reach};
+use underpass_transport_mem::sim::{Losses, Random, Reach, Told};
 
 /// A place where a process runs, and runs again when it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -244,11 +244,10 @@ impl Kind {
     }
 
     /// Whether a client or a handler may wait in vain for something that nobody knows to be lost.
-    pub fn may_keep_waiting(self) -> bool {
+    pub fn may_keep_waiting(self, losses: Told) -> bool {
         match self {
-            Kind::LoseAnswers
-            | Kind::LoseRequests
-            | Kind::BusAway
+            Kind::LoseAnswers | Kind::LoseRequests => losses == Told::Never,
+            Kind::BusAway
             | Kind::BusCutOff
             | Kind::Pause
             | Kind::Jump

@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use underpass_core::{gateway, relay, runner};
-use underpass_transport_mem::sim::{self, BusConfig, Overflow, Path, Random, Silence, SocketConfig};
+use underpass_core::{FailureCode, gateway, relay, runner};
+use underpass_transport_mem::sim::{self, BusConfig, Overflow, Path, Random, Silence, SocketConfig, Told};
 
 use super::faults::{Fault, Hosts, Kind, What};
 use super::hibernation::plan::Manner;
@@ -35,6 +35,10 @@ const HIBERNATING: u64 = 10;
 /// A seed in which nothing happens but that runners acknowledge, so that no other fault can be to blame: one in so
 /// many.
 const ACKNOWLEDGED: u64 = 16;
+
+/// A seed in which nothing happens but that the bus loses frames and tells so, with deadlines that make up for nothing: one
+/// in so many.
+const TELLING: u64 = 16;
 
 /// What a seed decides. What is left out of `clients` and `faults` does not happen, and the rest happens all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub struct Fleet {
     pub skews: Vec<i32>,
     /// How actors nap, where WebSockets hibernate.
     pub manner: Option<Manner>,
+    /// Whether the bus tells of what it has lost.
+    pub losses: Told,
     /// For how long clients come and faults begin.
     pub busy: Duration,
     /// Whether limits are so tight that they are met.
@@ -94,7 +100,11 @@ impl Schedule {
         if !is_marathon && Random::stream(seed, 5).once_in(ACKNOWLEDGED) {
             kinds = vec![Kind::Acknowledge];
         }
-        let mut fleet = Fleet::any(&mut random, &kinds);
+        let is_telling = !is_marathon && Fleet::is_telling(seed);
+        if is_telling {
+            kinds = vec![Kind::LoseAnswers, Kind::LoseRequests];
+        }
+        let mut fleet = Fleet::any(&mut random, &kinds, Fleet::losses(seed));
         if is_marathon {
             (fleet.gateway.max_chunk, fleet.runner.max_chunk, fleet.runner.credit) = (1, 1, 16 * 1024);
             fleet.gateway.max_whole_body = 128 * 1024;
@@ -103,6 +113,12 @@ impl Schedule {
             // Not so late that half of all numbers have been used since.
             fleet.network.bus.late = Duration::from_millis(10);
             fleet.elders.fill(false);
+        }
+        if is_telling {
+            fleet.gateway.response_start = Duration::from_secs(300);
+            fleet.gateway.websocket_open = Duration::from_secs(300);
+            let mut random = Random::stream(seed, 11);
+            fleet.elders.fill_with(|| random.once_in(2));
         }
         let sizes = fleet.sizes(is_marathon);
         let clients = clients(&mut Random::stream(seed, 2), &fleet, sizes, is_marathon);
@@ -116,12 +132,17 @@ impl Schedule {
         if !is_marathon {
             schedule.add_actors(sizes);
         }
+        if is_telling {
+            // Whoever waits does so for what was lost.
+            let waits = [FailureCode::ResponseStartTimeout, FailureCode::WebSocketOpenTimeout];
+            schedule.clients.retain(|client| !waits.into_iter().any(|code| client.may_fail_with(code)));
+        }
         schedule
     }
 
     /// A fleet on a good network, to which nobody comes and nothing happens, but what is put in.
     pub fn quiet(seed: u64, hosts: Hosts) -> Schedule {
-        let mut fleet = Fleet::any(&mut Random::stream(0, 1), &[]);
+        let mut fleet = Fleet::any(&mut Random::stream(0, 1), &[], Told::Always);
         let all = hosts.gateways + hosts.relays + hosts.runners;
         fleet.hosts = hosts;
         fleet.pools = 1;
@@ -156,7 +177,17 @@ fn kinds(random: &mut Random, is_marathon: bool) -> Vec<Kind> {
 }
 
 impl Fleet {
-    pub(super) fn any(random: &mut Random, kinds: &[Kind]) -> Fleet {
+    /// Most buses tell of what they lose.
+    pub(super) fn losses(seed: u64) -> Told {
+        let is_silent = !Fleet::is_telling(seed) && Random::stream(seed, 9).once_in(3);
+        if is_silent { Told::Never } else { Told::Always }
+    }
+
+    fn is_telling(seed: u64) -> bool {
+        Random::stream(seed, 10).once_in(TELLING)
+    }
+
+    pub(super) fn any(random: &mut Random, kinds: &[Kind], losses: Told) -> Fleet {
         let hosts = Hosts {
             gateways: random.spread(1, 3) as usize,
             relays: random.spread(1, 3) as usize,
@@ -164,10 +195,11 @@ impl Fleet {
             published: 0,
         };
         let pools = if hosts.runners > 1 && random.once_in(3) { 2 } else { 1 };
-        // Those that number nothing can't tell a loss or a repeat.
+        // Those that number nothing can't tell a repeat, or a loss of which nobody tells.
         let may_be_old = kinds.contains(&Kind::Acknowledge) || random.once_in(4);
-        let numbers_matter = kinds.iter().any(|kind| {
-            matches!(kind, Kind::LoseAnswers | Kind::LoseRequests | Kind::Repeat | Kind::BusAway | Kind::BusCutOff)
+        let numbers_matter = kinds.iter().any(|kind| match kind {
+            Kind::LoseAnswers | Kind::LoseRequests | Kind::BusAway | Kind::BusCutOff => losses == Told::Never,
+            other => *other == Kind::Repeat,
         });
         let elders = (0..hosts.runners).map(|_| may_be_old && !numbers_matter && random.once_in(2)).collect();
         let all = hosts.gateways + hosts.relays + hosts.runners;
@@ -187,6 +219,7 @@ impl Fleet {
             published: Vec::new(),
             skews,
             manner: None,
+            losses,
             busy: Duration::from_secs(random.spread(2, 30)),
             is_tight,
             gateway: gateway::Config {

@@ -156,6 +156,7 @@ impl<'a> World<'a> {
     fn new(schedule: &'a Schedule, keeps_lines: bool) -> Self {
         let fleet = &schedule.fleet;
         let mut network = Network::new(fleet.network.clone(), schedule.seed);
+        network.tell_losses(fleet.losses);
         let director = network.start(0);
         let plans = || schedule.clients.iter().chain(&schedule.probes);
         let most = plans().map(|plan| plan.number as usize + 1).max().unwrap_or(0);
@@ -398,7 +399,7 @@ impl<'a> World<'a> {
             End::ActorStopped => is_for_actor && is_websocket && may_stop(),
             End::Failed(code) if may_at_actor(code) => true,
             End::Failed(code) => plan.may_fail_with(code) || self.seen.iter().any(|kind| kind.may_cause(code)),
-            End::LostHeart => self.seen.iter().any(|kind| kind.may_keep_waiting()),
+            End::LostHeart => self.seen.iter().any(|kind| kind.may_keep_waiting(self.schedule.fleet.losses)),
             End::NotRestored | End::Skipped => false,
             End::GatewayDied => self.seen.contains(&Kind::CrashGateway) || self.seen.contains(&Kind::Drain),
         };

@@ -13,7 +13,7 @@ use underpass_tests::given::actors::{
     answer, asks_for, changed, conflict, gateway_of_actors, get, get_to, given, now_called, runner, running, says,
     shows, shows_runner, stored, takes_back, wants, wants_first,
 };
-use underpass_tests::given::gateway::{Asked, config, lonely_gateway, zeros};
+use underpass_tests::given::gateway::{Asked, config, finds_nobody_ready, lonely_gateway, zeros};
 use underpass_tests::given::supervisor::{actor, runner_id};
 use underpass_tests::story::Story;
 use underpass_tests::wire::{abilities, gone, open, open_websocket, pool, record, response_start, seen, status};
@@ -255,7 +255,7 @@ fn a_pool_without_a_runner_whose_actors_are_known_has_its_requests_wait() {
     // Its runners say what a pool is, as long as there are any.
     story.input(Event::Directory(gone("r1"))).expect([]);
     story.input(Event::Directory(seen("s", record(3, abilities(1 << 20), RunnerState::Full)))).expect([]);
-    assert_eq!(story.refuses(get()).code, FailureCode::NoRunner);
+    finds_nobody_ready(&mut story);
     story.ends();
 }
 

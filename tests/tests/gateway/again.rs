@@ -153,6 +153,25 @@ fn an_opening_that_the_bus_gives_back_goes_to_another() {
 }
 
 #[test]
+fn an_opening_of_which_the_bus_does_not_know_whether_it_arrived_goes_to_another_if_that_does_no_harm_twice() {
+    for (method, goes) in [("PUT", true), ("POST", false)] {
+        let mut story = given();
+        let (asked, sent) = asks(&mut story, open(method, "/", Body::Whole(zeros(5))));
+        comes(&mut story, "b", 2);
+        story.input(give_back(sent[0].clone(), PublishError::Unsure));
+        // The runner hears in any case that nobody waits for it.
+        if goes {
+            let again = request_start_with(method, Some(zeros(5)), false);
+            let second = now_called(&story, asked);
+            story.expect([aborts(asked, 1), publishes_to(2, second, 0, again)]);
+            is_answered(&mut story, asked);
+        } else {
+            story.expect_failed(asked, FailureCode::BusLost, [aborts(asked, 1)]).ends();
+        }
+    }
+}
+
+#[test]
 fn an_opening_that_is_too_large_for_the_bus_fails_at_once() {
     let mut story = given();
     let (asked, mut sent) = asks(&mut story, open("POST", "/", Body::None));

@@ -9,7 +9,7 @@ use underpass_core::http::Body;
 use underpass_core::protocol::ToGateway;
 use underpass_core::{FailureCode, Gateway, Machine};
 use underpass_tests::given::gateway::{
-    Asked, config, gateway, gateway_with, lonely_gateway, publishes_to, request_start_with,
+    Asked, config, finds_nobody_ready, gateway, gateway_with, lonely_gateway, publishes_to, request_start_with,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{abilities, connection, gone, open, pool, record, response_start, seen};
@@ -38,11 +38,6 @@ fn answer(story: &mut Story<Gateway>, asked: Asked) {
     assert_eq!(story.actions().len(), 1);
 }
 
-fn is_refused(story: &mut Story<Gateway>) {
-    assert_eq!(story.refuses(open("GET", "/", Body::None)).code, FailureCode::NoRunner);
-    assert_eq!(story.machine.ready_runners(&pool()), 0);
-}
-
 fn almost(wait: Duration) -> Duration {
     wait - Duration::from_micros(1)
 }
@@ -54,7 +49,7 @@ fn a_runner_of_which_nothing_is_heard_gets_nothing_new_and_keeps_what_it_has() {
     story.passes(almost(UNSEEN)).expect([]);
     let late = asks(&mut story);
     story.passes(Duration::from_micros(1)).expect([]);
-    is_refused(&mut story);
+    finds_nobody_ready(&mut story);
     answer(&mut story, early);
     answer(&mut story, late);
     // A word of it is enough.
@@ -75,7 +70,7 @@ fn each_word_of_a_runner_gives_it_as_long_again() {
     let asked = asks(&mut story);
     answer(&mut story, asked);
     story.passes(Duration::from_micros(1)).expect([]);
-    is_refused(&mut story);
+    finds_nobody_ready(&mut story);
     story.ends();
 }
 
@@ -92,7 +87,7 @@ fn nobody_ages_while_the_directory_is_away_and_all_have_their_time_anew_when_it_
     let asked = asks(&mut story);
     answer(&mut story, asked);
     story.passes(Duration::from_micros(1)).expect([]);
-    is_refused(&mut story);
+    finds_nobody_ready(&mut story);
     story.ends();
 }
 
@@ -116,7 +111,7 @@ fn a_connection_that_ended_gets_nothing_new_until_the_directory_tells_of_it() {
         let mut story = gateway();
         let asked = asks(&mut story);
         story.input(lost).expect_failed(asked, FailureCode::RunnerLost, []);
-        is_refused(&mut story);
+        finds_nobody_ready(&mut story);
         story.input(ready(1)).expect([]);
         let asked = asks(&mut story);
         answer(&mut story, asked);
@@ -145,7 +140,7 @@ fn a_runner_that_moves_keeps_its_requests_where_they_are_and_gets_new_ones_where
     let mut story = gateway();
     let old = asks(&mut story);
     story.input(Event::Directory(seen("a", record(1, abilities(1 << 20), RunnerState::Moving)))).expect([]);
-    is_refused(&mut story);
+    finds_nobody_ready(&mut story);
     story.input(Event::Directory(seen("a", moved(Some(connection(1)))))).expect([]);
     let new = story.opens(open("GET", "/", Body::None));
     story.expect([publishes_to(2, new, 0, request_start_with("GET", None, false))]);
@@ -165,7 +160,7 @@ fn what_is_open_where_a_runner_was_is_lost_when_its_record_names_that_no_more() 
         story.input(Event::Directory(seen("a", moved(Some(connection(1)))))).expect([]);
         story.input(Event::Directory(change)).expect_failed(old, FailureCode::RunnerLost, []);
         story.input(Event::Directory(gone("a"))).expect([]);
-        is_refused(&mut story);
+        assert_eq!(story.refuses(open("GET", "/", Body::None)).code, FailureCode::NoRunner);
         story.ends();
     }
 }

@@ -10,8 +10,8 @@ use underpass_core::protocol::tunnel::to_client;
 use underpass_core::protocol::tunnel::to_server::{self, Kind};
 use underpass_core::{FailureCode, Gateway, Machine, RequestKey, Time};
 use underpass_tests::given::gateway::{
-    Asked, aborts, chunk, closes, closing, credit, gateway, gateway_with, give_back, one_of_each, published_abilities,
-    publishes, publishes_to, request_start_with, small_config, zeros,
+    Asked, aborts, chunk, closes, closing, credit, finds_nobody_ready, gateway, gateway_with, give_back, one_of_each,
+    published_abilities, publishes, publishes_to, request_start_with, small_config, zeros,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{
@@ -193,19 +193,23 @@ fn where_nobody_listens_all_requests_are_lost_and_elsewhere_none() {
 }
 
 #[test]
-fn when_a_runner_is_gone_its_requests_are_lost_and_new_ones_refused() {
+fn when_a_runner_is_gone_its_requests_are_lost_and_new_ones_wait_for_one_that_comes_back() {
     let away = {
         let mut away = record(1, abilities(1_000), RunnerState::Ready);
         away.connection = None;
         away
     };
-    for change in [gone("a"), seen("a", away)] {
+    for (change, comes_back) in [(gone("a"), false), (seen("a", away), true)] {
         let mut story = gateway();
         let asked = one_of_each(&mut story);
         story.input(Event::Directory(change));
         assert_eq!(failed(&mut story), asked.map(|asked| (asked.key, FailureCode::RunnerLost)));
         assert_eq!(story.machine.ready_runners(&pool()), 0);
-        assert_eq!(story.refuses(open("GET", "/", Body::None)).code, FailureCode::NoRunner);
+        if comes_back {
+            finds_nobody_ready(&mut story);
+        } else {
+            assert_eq!(story.refuses(open("GET", "/", Body::None)).code, FailureCode::NoRunner);
+        }
         story.ends();
     }
 }
@@ -231,7 +235,7 @@ fn a_runner_that_is_full_or_drains_keeps_its_requests_and_gets_no_more_until_it_
         let asked = story.opens(open("GET", "/", Body::None));
         story.actions();
         story.input(Event::Directory(seen("a", record(1, abilities(1_000), state)))).expect([]);
-        assert_eq!(story.refuses(open("GET", "/", Body::None)).code, FailureCode::NoRunner);
+        finds_nobody_ready(&mut story);
         story.hears(asked, 0, response_start(200, None, false));
         assert_eq!(story.actions().len(), 1);
         story.input(Event::Directory(seen("a", record(1, abilities(1_000), RunnerState::Ready)))).expect([]);

@@ -12,6 +12,7 @@ mod failures;
 mod frames;
 mod hibernation;
 mod kept;
+mod lost;
 mod misuse;
 mod opening;
 mod pings;

@@ -10,7 +10,9 @@ use underpass_core::protocol::tunnel::to_client;
 use underpass_core::protocol::tunnel::to_server::Kind;
 use underpass_core::protocol::{ToGateway, ToRunner, to_gateway as control, to_runner};
 use underpass_core::{FailureCode, Gateway, Machine, Time};
-use underpass_tests::given::gateway::{Asked, aborts, closes, credit, gateway_with, give_back, publishes};
+use underpass_tests::given::gateway::{
+    Asked, aborts, closes, credit, finds_nobody_ready, gateway_with, give_back, publishes,
+};
 use underpass_tests::story::Story;
 use underpass_tests::wire::{
     GATEWAY, abilities, connection, open, open_websocket, pool, record, response_chunk, response_start, seen,
@@ -143,7 +145,7 @@ fn the_requests_of_a_connection_that_is_silent_for_too_long_end_and_it_gets_no_m
     assert_eq!(failed.len(), 4);
     let stats = story.machine.stats();
     assert_eq!((stats.timeouts.pong, stats.failures.with(FailureCode::PingTimeout)), (1, 2));
-    assert_eq!(story.refuses(open("GET", "/", Body::None)).code, FailureCode::NoRunner);
+    finds_nobody_ready(&mut story);
     // The directory says that it is there.
     story.input(Event::Directory(seen("a", record(1, abilities(1 << 20), RunnerState::Ready)))).expect([]);
     assert_eq!(story.machine.ready_runners(&pool()), 1);

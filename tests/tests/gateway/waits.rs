@@ -10,7 +10,7 @@ use underpass_core::protocol::tunnel::to_server;
 use underpass_core::{ApiMisuse, ConfigError, FailureCode, Gateway, Machine, Time};
 use underpass_tests::given::gateway::{
     Asked, aborts, chunk, chunk_sent, config, credit, gateway, gateway_with, lonely_gateway, published_abilities,
-    publishes, request_start_with, small_config, zeros,
+    publishes, publishes_to, request_start_with, small_config, zeros,
 };
 use underpass_tests::given::supervisor::{actor, actor_record, runner_id};
 use underpass_tests::story::Story;
@@ -174,8 +174,36 @@ fn an_actor_that_can_be_reached_at_the_last_instant_gets_its_request() {
 fn no_actor_starts_for_a_request_that_a_runner_without_state_would_take() {
     let mut story = stateful(config());
     story.input(Event::Directory(seen("b", record(2, abilities(1_000), RunnerState::Full)))).expect([]);
-    assert_eq!(story.refuses(open("GET", "/", Body::None)).code, FailureCode::NoRunner);
+    let asked = story.opens(open("GET", "/", Body::None));
+    story.expect([]);
+    story.input(Event::ClientGone { key: asked.key }).expect([]);
     story.input(Event::Directory(gone("b"))).input(Event::Directory(gone("a"))).expect([]).ends();
+}
+
+#[test]
+fn what_comes_while_the_only_runner_moves_goes_to_where_it_comes_again() {
+    let mut story = lonely_gateway(config());
+    let standing = |state, number| Event::Directory(seen("a", record(number, abilities(1_000), state)));
+    story.input(standing(RunnerState::Moving, 1)).expect([]);
+    let asked = story.opens(open("POST", "/", Body::None));
+    story.expect([]);
+    story.input(standing(RunnerState::Ready, 2));
+    let next = sent(&story, asked);
+    story.expect([publishes_to(2, next, 0, request_start_with("POST", None, false))]);
+    assert_eq!(story.machine.stats().sent_again, 0);
+    story.hears(next, 0, response_start(200, None, false));
+    assert_eq!(story.actions().len(), 1);
+    story.ends();
+}
+
+#[test]
+fn what_finds_no_runner_ready_within_the_grace_fails() {
+    let mut story = lonely_gateway(config());
+    story.input(Event::Directory(seen("a", record(1, abilities(1_000), RunnerState::Draining)))).expect([]);
+    let asked = story.opens(open("POST", "/", Body::None));
+    story.passes_in_silence_until(Duration::from_secs(5)).expect_failed(asked, FailureCode::NoRunner, []);
+    assert_eq!(story.machine.stats().timeouts.grace, 1);
+    story.ends();
 }
 
 #[test]

@@ -4,7 +4,9 @@ use underpass_core::kv::{KvStore, Limits};
 use underpass_core::protocol::kv::{KvListQuery, KvRequestData, KvResponseData};
 use underpass_transport_mem::MemKv;
 
-use crate::given::{Actor, delete, delete_range, get, in_a_file, list, list_all, pair, prefix, put, range, wait};
+use crate::given::{
+    Actor, delete, delete_range, get, in_a_file, list, list_all, on_nats, pair, prefix, put, range, wait,
+};
 
 /// Tells each story once over each store.
 macro_rules! over_each_store {
@@ -24,6 +26,15 @@ macro_rules! over_each_store {
                     let (store, _directory) = super::in_a_file();
                     super::$story(&store);
                     assert_eq!(store.stats().queued, 0);
+                }
+            )*
+        }
+        mod on_nats {
+            $(
+                #[test]
+                fn $story() {
+                    let (store, _server, _runtime) = super::on_nats();
+                    super::$story(&store);
                 }
             )*
         }

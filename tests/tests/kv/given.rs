@@ -4,17 +4,32 @@ use std::future::Future;
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use underpass_core::directory::Pool;
 use underpass_core::kv::{ActorStore, KvStore, Limits, Owner, error_response};
 use underpass_core::protocol::DataList;
 use underpass_core::protocol::kv::{KvEntries, KvListQuery, KvRequestData, KvResponseData};
+use underpass_nats_server::NatsServer;
 use underpass_store_redb::{Config, RedbKv};
+use underpass_transport_nats::{Nats, NatsKv};
 
 /// A store in a directory that is gone with it.
 pub(crate) fn in_a_file() -> (RedbKv, TempDir) {
     let directory = TempDir::new().unwrap();
     (open(&directory), directory)
+}
+
+/// A store on a server of its own, both of which are gone with it.
+pub(crate) fn on_nats() -> (NatsKv, NatsServer, Runtime) {
+    let server = NatsServer::start();
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    (connect(&server, &runtime), server, runtime)
+}
+
+/// The store as another process has it.
+pub(crate) fn connect(server: &NatsServer, runtime: &Runtime) -> NatsKv {
+    let config = underpass_transport_nats::Config { servers: vec![server.url()], ..Default::default() };
+    runtime.block_on(async { Nats::connect(config).await.unwrap().kv().await.unwrap() })
 }
 
 pub(crate) fn open(directory: &TempDir) -> RedbKv {

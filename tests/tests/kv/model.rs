@@ -11,7 +11,7 @@ use underpass_core::protocol::DataList;
 use underpass_core::protocol::kv::{KvEntries, KvListQuery, KvMetadata, KvRequestData, KvResponseData};
 use underpass_transport_mem::MemKv;
 
-use crate::given::{Actor, bytes, in_a_file, open, wait};
+use crate::given::{Actor, bytes, connect, in_a_file, on_nats, open, wait};
 
 /// What the store of an actor of the model may have, bytes. Little, so that it is full now and then.
 const MAX_STORED: u64 = 40;
@@ -197,5 +197,23 @@ proptest! {
         answers_as_the_model(&store, &before, &mut models)?;
         drop(store);
         answers_as_the_model(&open(&directory), &after, &mut models)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
+    #[test]
+    fn a_store_on_nats_answers_as_the_model_whichever_process_is_asked(
+        asked in vec((asked(), 0..3usize), 0..80),
+        again in vec(asked(), 0..20),
+    ) {
+        let (store, server, runtime) = on_nats();
+        let stores = [store, connect(&server, &runtime), connect(&server, &runtime)];
+        let mut models = models();
+        for (asked, process) in asked {
+            answers_as_the_model(&stores[process], &[asked], &mut models)?;
+        }
+        drop(stores);
+        answers_as_the_model(&connect(&server, &runtime), &again, &mut models)?;
     }
 }

@@ -69,7 +69,7 @@ fn over_a_restored_route_the_runner_may_speak_first_and_the_gateway_goes_on_with
     let mut hosting = awake(&[1]);
     hosting.answers(1, of_socket(1, 0), from_handler(b"hello"));
     assert_eq!(hosting.saw(), [publishes(1, of_socket(1, 0), from_handler(b"hello"))]);
-    hosting.asks(1, of_socket(1, 0), knows()).asks(1, of_socket(1, 40_000), from_client(b"x"));
+    hosting.asks(1, of_socket(1, 40_000), knows()).asks(1, of_socket(1, 40_000), from_client(b"x"));
     assert_eq!(hosting.heard(1), [piece(of_socket(1, 40_000), from_client(b"x"))]);
     // A close that the relay makes up continues from there.
     hosting.passes(SILENT);
@@ -201,7 +201,7 @@ fn a_socket_whose_actor_sleeps_and_wakes_on_the_same_connection_has_a_route_ther
     // The gateway said this before it knew that the socket had slept: what it knows now it says again.
     hosting.asks(1, of_socket(1, 6), from_client(b"too early")).asks(1, of_socket(1, 0), Piece::Credit(credit(640)));
     assert_eq!((hosting.heard(1), hosting.story.machine.stats().late), (vec![], 3));
-    hosting.asks(1, of_socket(1, 0), knows()).asks(1, of_socket(1, 5), from_client(b"again"));
+    hosting.asks(1, of_socket(1, 5), knows()).asks(1, of_socket(1, 5), from_client(b"again"));
     assert_eq!(hosting.heard(1), [piece(of_socket(1, 5), from_client(b"again"))]);
     // What closed it before is forgotten, what closes it now is remembered for its own time.
     hosting.answers(1, of_socket(1, 0), close(1000, "bye", false)).jumps(Duration::from_secs(59));

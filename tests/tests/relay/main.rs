@@ -13,6 +13,7 @@ mod held;
 mod hibernation;
 mod kinds;
 mod kv;
+mod lost;
 mod moving;
 mod routes;
 mod session;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use underpass_core::bus::PublishError;
+use underpass_core::bus::{Address, PublishError, RelayId};
 use underpass_core::directory::{
     Abilities, ActorRecord, ActorSeen, ActorState, ChangeOutcome, RegistryChange, Revision, RunnerRecord, RunnerState,
     Versioned,
@@ -12,7 +12,7 @@ use underpass_core::gateway::{Config, Event};
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::protocol::tunnel::to_client;
 use underpass_core::protocol::tunnel::to_server::{self, Kind};
-use underpass_core::protocol::{GatewayId, MessageId, ToGateway, to_gateway as control};
+use underpass_core::protocol::{GatewayId, MessageId, RequestId, ToGateway, to_gateway as control};
 use underpass_core::{Frame, Gateway};
 use underpass_tests::given::gateway::{
     Asked, aborts, chunk_sent, credit, gateway_with, give_back, published_abilities, publishes, request_start_with,
@@ -24,9 +24,10 @@ use underpass_tests::short;
 use underpass_tests::snapshot::Table;
 use underpass_tests::story::Story;
 use underpass_tests::wire::{
-    GATEWAY, abilities, connection, gone, message, message_id, open, open_websocket, record, response_chunk,
+    GATEWAY, abilities, connection, gone, message, message_id, open, open_websocket, record, relay_id, response_chunk,
     response_start, seen, to_gateway,
 };
+use uuid::Uuid;
 
 /// A gateway, a request, and the number that its runner's next message has.
 type Stage = (Story<Gateway>, Asked, u16);
@@ -284,6 +285,14 @@ fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
         let route = control::RouteOpen { gateway_id: GATEWAY, request_id, connection: connection(number).into() };
         Event::Received { from: None, frame: ToGateway::RouteOpen(route).encode_framed() }
     };
+    let told = |message: ToGateway| Event::Received { from: None, frame: message.encode_framed() };
+    let doubted = |requests| control::Doubted { gateway_id: GATEWAY, connection: connection(1).into(), requests };
+    let lost = |number| {
+        let connection = connection(number).into();
+        told(ToGateway::Lost(control::Lost { gateway_id: GATEWAY, request_id: id, connection }))
+    };
+    let probed =
+        control::Probed { gateway_id: GATEWAY, number: 9, connection: connection(1).into(), requests: Vec::new() };
     let ended = |number| Event::Received {
         from: None,
         frame: ToGateway::ConnectionEnded(connection(number).into()).encode_framed(),
@@ -318,6 +327,15 @@ fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
         ("bus: an abort came back, nobody listens", back(1, abort(), PublishError::NoResponders)),
         ("bus: nobody listens", Event::NoResponders { to: connection(1) }),
         ("bus: nobody listens elsewhere", Event::NoResponders { to: connection(2) }),
+        ("bus: it lost frames of the relay", Event::Lost { from: Some(Address::Relay(relay_id())) }),
+        ("bus: it lost frames of anybody", Event::Lost { from: None }),
+        ("bus: it lost frames of another relay", Event::Lost { from: Some(Address::Relay(RelayId(Uuid::nil()))) }),
+        ("bus: it lost frames of a gateway", Event::Lost { from: Some(Address::Gateway(GATEWAY)) }),
+        ("relay: it lost frames of this gateway", told(ToGateway::Doubted(doubted(vec![id])))),
+        ("relay: it lost frames, and has another route", told(ToGateway::Doubted(doubted(vec![RequestId([9; 4])])))),
+        ("relay: this request is lost", lost(1)),
+        ("relay: this request is lost on another connection", lost(2)),
+        ("relay: all came, but it was not asked", told(ToGateway::Probed(probed))),
         ("relay: the connection ended", ended(1)),
         ("relay: another connection ended", ended(2)),
         ("relay: it did not carry the opening", refused(asked)),
@@ -369,6 +387,9 @@ fn why_nothing_of_it(state: &str, event: &str) -> &'static str {
         "directory: the same again" => "it says no more than before",
         "directory: moved, and not yet all of it" => "what is open there goes on",
         "relay: another connection ended" | "bus: nobody listens elsewhere" => "nothing of it is open there",
+        "bus: it lost frames of another relay" => "nothing of it is open there",
+        "bus: it lost frames of a gateway" => "gateways say nothing to one another",
+        "relay: all came, but it was not asked" => "an answer to an earlier question says nothing new",
         "relay: it has this route" => "so it should",
         "client: consumed" => "there is nothing to grant yet",
         "runner: Credit of ten" => "nothing waits for it",

@@ -1,7 +1,7 @@
 //! A connection at its relay, and a request on it.
 
 use bytes::Bytes;
-use underpass_core::bus::{ConnectionId, PublishError, Rejected, RelayId};
+use underpass_core::bus::{Address, ConnectionId, PublishError, Rejected, RelayId};
 use underpass_core::directory::{ChangeOutcome, Revision, RunnerRecord, RunnerSeen, RunnerState, Versioned};
 use underpass_core::http::Close;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponseData};
@@ -11,13 +11,13 @@ use underpass_core::protocol::to_server::AckCommands;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::{self, Kind as Answer};
 use underpass_core::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage};
-use underpass_core::protocol::{Dialect, ToRunner, ToServer, Version, to_runner};
+use underpass_core::protocol::{Dialect, GatewayId, ToRunner, ToServer, Version, to_runner};
 use underpass_core::relay::{Action, Config, Event};
 use underpass_core::{Frame, Relay};
 use underpass_tests::given::gateway::credit;
 use underpass_tests::given::hosting::hosting_with;
 use underpass_tests::given::relay::{
-    METADATA, REQUEST, answers_ping, calm, hello, init, names, of_another_gateway, of_request, pong, publishes,
+    METADATA, REQUEST, answers_ping, calm, hello, init, loses, names, of_another_gateway, of_request, pong, publishes,
     refuses, relay, relay_with, small_config, start, tells_of_end, websocket_open,
 };
 use underpass_tests::given::restoring;
@@ -25,7 +25,8 @@ use underpass_tests::short;
 use underpass_tests::snapshot::Table;
 use underpass_tests::story::Story;
 use underpass_tests::wire::{
-    GATEWAY, abilities, connection, message, record, request_chunk, response_chunk, response_start, runner_key,
+    GATEWAY, abilities, connection, message, record, relay_id, request_chunk, response_chunk, response_start,
+    runner_key,
 };
 
 /// A state, and how a relay comes to have something in it.
@@ -155,6 +156,12 @@ fn asks(number: u16, kind: Piece) -> Event {
     brings(&ToRunner::TunnelMessage(ToClientTunnelMessage { message_id: of_request(number), message_kind: kind }))
 }
 
+/// A gateway asks what came of the request, of which it has sent so many messages; or of none.
+fn probes(sent: &[u16]) -> ToRunner {
+    let requests = sent.iter().map(|next| to_runner::Sent { request_id: REQUEST, next: *next }).collect();
+    ToRunner::Probe(to_runner::Probe { gateway_id: GATEWAY, number: 1, requests })
+}
+
 fn answers(kind: Answer) -> Event {
     says(&ToServer::TunnelMessage(ToServerTunnelMessage { message_id: of_request(0), message_kind: kind }))
 }
@@ -190,6 +197,8 @@ fn session_events() -> Vec<(&'static str, Event)> {
         ("bus: RequestChunk without a route", asks(1, request_chunk(b"x", true))),
         ("bus: RequestAbort without a route", asks(1, Piece::RequestAbort)),
         ("bus: Ping", brings(&ToRunner::Ping(ping))),
+        ("bus: Probe", brings(&probes(&[1]))),
+        ("bus: it lost frames of a gateway", Event::Lost { from: Some(Address::Gateway(GATEWAY)) }),
         ("bus: Close", brings(&ToRunner::Close)),
         ("bus: Commands", brings(&ToRunner::Commands(Vec::new()))),
         ("bus: AckEvents", brings(&ToRunner::AckEvents(AckEvents { last_event_checkpoints: Vec::new() }))),
@@ -238,6 +247,7 @@ fn why_not(state: &str, event: &str) -> &'static str {
         _ if event.starts_with("directory: ") => "no change is on its way, or none is needed any more",
         _ if event.starts_with("bus: ") && state == "closing" => "behind its close nothing is sent",
         "bus: Commands" | "bus: AckEvents" => "it waits for the outbox",
+        "bus: it lost frames of a gateway" => "nothing is open",
         "outbox: blocked" | "outbox: writable" if has_ended => "the connection has ended",
         "outbox: blocked" => "what is sent next waits",
         "outbox: writable" => "nothing waits",
@@ -354,6 +364,17 @@ fn route_events() -> Vec<(&'static str, Event)> {
         ("gateway: WebSocketClose", asks(1, Piece::WebSocketClose(Close::new(1000, "").into_wire()))),
         ("gateway: Credit", asks(0, Piece::Credit(credit(1)))),
         ("gateway: Ping", brings(&ToRunner::Ping(ping))),
+        ("gateway: RequestChunk behind a gap", asks(2, request_chunk(b"chunk", false))),
+        ("gateway: WebSocketMessage behind a gap", asks(2, Piece::WebSocketMessage(message(b"text", false)))),
+        ("gateway: WebSocketClose behind a gap", asks(2, Piece::WebSocketClose(Close::new(1000, "").into_wire()))),
+        ("gateway: Credit of 0", asks(1, Piece::Credit(credit(0)))),
+        ("gateway: Probe, all came", brings(&probes(&[1]))),
+        ("gateway: Probe, not all came", brings(&probes(&[2]))),
+        ("gateway: Probe of no request", brings(&probes(&[]))),
+        ("bus: it lost frames of the gateway", Event::Lost { from: Some(Address::Gateway(GATEWAY)) }),
+        ("bus: it lost frames of anybody", Event::Lost { from: None }),
+        ("bus: it lost frames of another gateway", Event::Lost { from: Some(Address::Gateway(GatewayId([1; 4]))) }),
+        ("bus: it lost frames of a relay", Event::Lost { from: Some(Address::Relay(relay_id())) }),
         ("runner: ResponseStart", answers(response_start(200, None, false))),
         ("runner: ResponseStart streamed", answers(response_start(200, None, true))),
         ("runner: ResponseChunk", answers(response_chunk(b"chunk", false))),
@@ -386,6 +407,7 @@ fn route_events() -> Vec<(&'static str, Event)> {
             "bus: the word of a restore came back, full",
             word_back(restoring::wakes(1, of_request(0), 1), PublishError::Full),
         ),
+        ("bus: the word of a loss came back, full", word_back(loses(1, of_request(0)), PublishError::Full)),
         ("bus: an end came back, full", word_back(tells_of_end(1, of_request(0)), PublishError::Full)),
         ("bus: nobody listens at the gateway", Event::NoResponders { gateway: GATEWAY }),
         ("outbox: blocked", Event::PeerBlocked { connection: 1 }),
@@ -401,6 +423,10 @@ fn why_nothing_of_it(event: &str) -> &'static str {
         "gateway: RequestStart" | "gateway: WebSocketOpen" => "the bus delivered it twice",
         "outbox: blocked" => "what is sent next waits",
         "outbox: writable" => "nothing waits",
+        "bus: it lost frames of the gateway" | "bus: it lost frames of anybody" => "nothing of it is open",
+        "gateway: Credit of 0" => "it is a word for the relay, or waits for the outbox",
+        "bus: it lost frames of another gateway" => "nothing of it is open",
+        "bus: it lost frames of a relay" => "the directory says that, too",
         "a quarter of a second" | "10 seconds" | "30 seconds" | "a minute" => "nothing is due",
         _ => panic!("why does nothing come of {event}?"),
     }

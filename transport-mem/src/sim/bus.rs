@@ -85,8 +85,21 @@ pub(super) struct Bus {
     subscribers: HashMap<Address, Node>,
     ways: HashMap<(Node, Node), Way>,
     losses: Losses,
+    /// What was lost between two processes, and is told with the next frame.
+    untold: HashMap<(Node, Node), Address>,
+    told: Told,
     /// Of a million frames, how many come again.
     twice: u32,
+}
+
+/// Whether a bus tells of what it has lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Told {
+    /// It counts its frames, and tells when the next one shows that some are missing; and when a process reaches it again.
+    #[default]
+    Always,
+    /// Nobody hears of it.
+    Never,
 }
 
 /// A process as the bus sees it.
@@ -113,7 +126,15 @@ impl Inbox {
 
 impl Bus {
     pub(super) fn new(config: BusConfig) -> Self {
-        Bus { config, subscribers: HashMap::new(), ways: HashMap::new(), losses: Losses::default(), twice: 0 }
+        Bus {
+            config,
+            subscribers: HashMap::new(),
+            ways: HashMap::new(),
+            losses: Losses::default(),
+            untold: HashMap::new(),
+            told: Told::default(),
+            twice: 0,
+        }
     }
 }
 
@@ -133,6 +154,11 @@ impl<Own> Network<Own> {
         self.bus.losses = losses;
     }
 
+    /// Whether the bus tells of what it loses from now on.
+    pub fn tell_losses(&mut self, told: Told) {
+        self.bus.told = told;
+    }
+
     /// Of a million frames, so many arrive twice from now on.
     pub fn repeat(&mut self, per_million: u32) {
         self.bus.twice = per_million;
@@ -140,7 +166,10 @@ impl<Own> Network<Own> {
 
     /// How well a process reaches the bus from now on.
     pub fn reaches_bus(&mut self, node: Node, reach: Reach) {
-        self.process_mut(node).inbox.reach = reach;
+        let before = core::mem::replace(&mut self.process_mut(node).inbox.reach, reach);
+        if before != Reach::Whole && reach == Reach::Whole && self.bus.told == Told::Always {
+            self.tell(self.now, Happening::Lost { node, from: None });
+        }
     }
 
     /// A process publishes.
@@ -152,7 +181,12 @@ impl<Own> Network<Own> {
         match self.process(from).inbox.reach {
             Reach::Whole => {}
             Reach::Away => return Err(Rejected { publication, reason: PublishError::Disconnected }),
-            Reach::CutOff => return Ok(()),
+            Reach::CutOff => {
+                if let Some(to) = self.bus.subscribers.get(&publication.to.address()).copied() {
+                    self.lost(from, to, &publication);
+                }
+                return Ok(());
+            }
         }
         let bytes = publication.frame.len();
         if bytes > self.bus.config.largest_message {
@@ -165,22 +199,29 @@ impl<Own> Network<Own> {
         let config = &self.bus.config;
         let inbox = &mut self.processes[to.0 as usize].inbox;
         if inbox.reach != Reach::Whole || self.random.per_million(self.bus.losses.of(address)) {
+            self.lost(from, to, &publication);
             return Ok(());
         }
         if inbox.messages >= config.inbox_messages || inbox.bytes + bytes > config.inbox_bytes {
             return match config.overflow {
                 Overflow::Reject => Err(Rejected { publication, reason: PublishError::Full }),
-                Overflow::Drop => Ok(()),
+                Overflow::Drop => {
+                    self.lost(from, to, &publication);
+                    Ok(())
+                }
             };
         }
         let way = self.bus.ways.entry((from, to)).or_default();
         let at = way.carry(self.now, bytes, &config.path, &mut self.random);
         inbox.take(bytes);
+        if let Some(lost) = self.bus.untold.remove(&(from, to)) {
+            self.tell(at, Happening::Lost { node: to, from: Some(lost) });
+        }
         let Publication { to: subject, reply_to, frame } = publication;
         if self.random.per_million(self.bus.twice) {
-            inbox.take(bytes);
+            self.processes[to.0 as usize].inbox.take(bytes);
             // It is brought again when nobody acknowledged it in time: behind what came later.
-            let again = at + Duration::from_micros(self.random.spread(1, config.late.as_micros() as u64));
+            let again = at + Duration::from_micros(self.random.spread(1, self.bus.config.late.as_micros() as u64));
             self.tell(again, Happening::Delivered { node: to, from, to: subject, reply_to, frame: frame.clone() });
         }
         self.tell(at, Happening::Delivered { node: to, from, to: subject, reply_to, frame });
@@ -198,6 +239,13 @@ impl<Own> Network<Own> {
             Silence::TellLater | Silence::Drop => {}
         }
         Ok(())
+    }
+
+    /// A frame is lost. Its subscriber hears so with the next one, if the bus tells, and its publisher said who it is.
+    fn lost(&mut self, from: Node, to: Node, publication: &Publication) {
+        if let (Told::Always, Some(publisher)) = (self.bus.told, publication.reply_to) {
+            self.bus.untold.insert((from, to), publisher.address());
+        }
     }
 
     pub(super) fn tell(&mut self, at: Time, happening: Happening<Own>) {

@@ -1,7 +1,7 @@
 //! What happens to processes.
 
 use underpass_core::Frame;
-use underpass_core::bus::Subject;
+use underpass_core::bus::{Address, Subject};
 use underpass_core::directory::{
     ActorKey, ActorRecord, ActorSeen, ChangeOutcome, DirectoryUnavailable, RegistryChange, RunnerSeen,
 };
@@ -32,6 +32,13 @@ pub enum Happening<Own> {
         node: Node,
         /// Where nobody listens.
         to: Subject,
+    },
+    /// The bus lost frames for this process, and which is not known. It stands in front of the frame by which the bus knew.
+    Lost {
+        /// Whom.
+        node: Node,
+        /// Whose they were; none: anybody's, and what this process published may be lost as well.
+        from: Option<Address>,
     },
     /// Another process has dialled this one.
     Accepted {
@@ -184,6 +191,7 @@ impl<Own> Happening<Own> {
         match self {
             Happening::Delivered { node, .. }
             | Happening::NoResponders { node, .. }
+            | Happening::Lost { node, .. }
             | Happening::Accepted { node, .. }
             | Happening::Connected { node, .. }
             | Happening::DialFailed { node, .. }

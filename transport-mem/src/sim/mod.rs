@@ -45,7 +45,7 @@ use std::collections::VecDeque;
 
 use underpass_core::Time;
 
-pub use bus::{BusConfig, Losses, Overflow, Reach, Silence};
+pub use bus::{BusConfig, Losses, Overflow, Reach, Silence, Told};
 pub use directory::DirectoryConfig;
 pub use happening::Happening;
 pub use path::Path;
@@ -293,6 +293,7 @@ impl<Own> Network<Own> {
             Happening::Delivered { frame, .. } => process.inbox.handed(frame),
             Happening::Message { socket, frame, .. } => self.drained(*socket, node, frame.len()),
             Happening::NoResponders { .. }
+            | Happening::Lost { .. }
             | Happening::Accepted { .. }
             | Happening::Connected { .. }
             | Happening::DialFailed { .. }

@@ -12,13 +12,17 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use underpass_core::bus::Bus;
 use underpass_core::frame::FRAME_OVERHEAD;
 
+use super::request::Client;
 use super::{Config, Shared, request};
+use crate::tls::explain;
+use crate::wire::Wire;
 
 /// The largest flow-control window that HTTP/2 has, bytes (RFC 9113, 6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
@@ -74,14 +78,14 @@ impl Connection {
 
 /// A connection's socket.
 struct Socket {
-    stream: TcpStream,
+    stream: Wire,
     connection: Connection,
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.connection.0.reset.load(Ordering::Relaxed) {
-            self.stream.set_zero_linger().ok();
+            self.stream.socket().set_zero_linger().ok();
         }
     }
 }
@@ -147,13 +151,35 @@ pub(super) fn builder(config: &Config) -> Builder<TokioExecutor> {
     builder
 }
 
+/// Serves one connection over TLS.
+pub(super) async fn serve_tls<B: Bus>(
+    gateway: Arc<Shared<B>>,
+    config: Arc<ServerConfig>,
+    stream: TcpStream,
+    address: SocketAddr,
+) {
+    let accepting = timeout(gateway.handshake_within, Wire::accept(stream, config, gateway.patience.linger));
+    let accepted = tokio::select! {
+        accepted = accepting => accepted,
+        // Nothing was asked for.
+        () = gateway.progress.draining() => return,
+    };
+    match accepted {
+        Ok(Ok(stream)) => serve(gateway, stream, address).await,
+        Ok(Err(error)) => tracing::debug!(%address, "a client's TLS handshake failed: {}", explain(&error)),
+        Err(_) => tracing::debug!(%address, "a client's TLS handshake took too long"),
+    }
+}
+
 /// Serves one connection to its end. All that it does it does in this task, but for streamed uploads and the requests
 /// of HTTP/2, which end with it.
-pub(super) async fn serve<B: Bus>(gateway: Arc<Shared<B>>, stream: TcpStream, address: SocketAddr) {
+pub(super) async fn serve<B: Bus>(gateway: Arc<Shared<B>>, stream: Wire, address: SocketAddr) {
+    let scheme = if stream.is_secret() { "https" } else { "http" };
     let connection = Connection::default();
     let service = service_fn(|request| {
         connection.0.asked.store(true, Ordering::Relaxed);
-        request::serve(gateway.clone(), address.ip(), request, connection.clone())
+        let client = Client { address: address.ip(), scheme };
+        request::serve(gateway.clone(), client, request, connection.clone())
     });
     {
         let socket = Socket { stream, connection: connection.clone() };

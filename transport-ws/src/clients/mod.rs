@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto::Builder;
 use thiserror::Error;
@@ -36,6 +37,8 @@ use crate::driver::{Driver, keep_time};
 use crate::listen::{self, Progress};
 use crate::queue::queue;
 use crate::socket::{self, Patience};
+use crate::tls::{ServerTls, Spoken};
+use crate::wire::Wire;
 
 /// How many ids are tried before giving up.
 const IDS_TRIED: usize = 16;
@@ -49,6 +52,8 @@ pub struct Config {
     pub admission: Admission,
     /// How long a client may take to send a request's head, or the first byte of a connection. 30 s.
     pub head_within: Duration,
+    /// How long a TLS handshake may take. 10 s.
+    pub handshake_within: Duration,
     /// How long a closing WebSocket may make no progress, until it is cut: from when its close is to be sent, or came,
     /// or more could be written. 30 s.
     pub close_within: Duration,
@@ -69,6 +74,7 @@ impl Default for Config {
             gateway: gateway::Config::default(),
             admission: Admission::default(),
             head_within: Duration::from_secs(30),
+            handshake_within: Duration::from_secs(10),
             close_within: socket::CLOSE_WITHIN,
             linger: socket::LINGER,
             http2_streams: 256,
@@ -129,6 +135,7 @@ struct Shared<B: Bus> {
     max_chunk: usize,
     max_message: usize,
     head_within: Duration,
+    handshake_within: Duration,
     patience: Patience,
 }
 
@@ -151,7 +158,7 @@ impl<B: Bus, D: Directory> Clients<B, D> {
     /// The configuration could not work, or bus or directory are away.
     pub async fn start(config: Config, bus: B, directory: D) -> Result<Self, StartError> {
         let hyper = connection::builder(&config);
-        let Config { mut gateway, admission, head_within, close_within, linger, .. } = config;
+        let Config { mut gateway, admission, head_within, handshake_within, close_within, linger, .. } = config;
         let patience = Patience { close_within, linger };
         gateway.bus_largest_message = bus.largest_message();
         let (max_chunk, max_message) = (gateway.max_chunk, gateway.max_message);
@@ -161,13 +168,19 @@ impl<B: Bus, D: Directory> Clients<B, D> {
             let machine = Gateway::new(gateway, id, seed, Time::ZERO)?;
             let address = Address::Gateway(id);
             let inbox = bus.attach(address).await?;
-            let watch = directory.watch_runners().await?;
+            let mut watch = directory.watch_runners().await?;
+            let mut all_runners = Vec::new();
+            if let Some(seen) = watch.changed(&mut all_runners).now_or_never() {
+                seen?;
+            }
             let (all_actors, actor_watch) = directory.watch_actors().await?;
             let progress = Arc::new(Progress::default());
             let (sender, changes) = queue();
             let requests = HashMap::new();
             let outlets = Outlets { bus: bus.clone(), requests, changes: sender, progress: progress.clone() };
             let driver = Arc::new(Driver::new(machine, outlets));
+            // The first request may find them.
+            driver.enter(|inside| all_runners.drain(..).for_each(|seen| inside.handle(Event::Directory(seen))));
             driver.drive(Event::Actors(all_actors));
             let (told, directory_told) = watch::channel(0);
             let mut tasks = JoinSet::new();
@@ -176,8 +189,17 @@ impl<B: Bus, D: Directory> Clients<B, D> {
             tasks.spawn(watch_runners(driver.clone(), directory.clone(), watch, told));
             tasks.spawn(actors::watch(driver.clone(), directory.clone(), actor_watch));
             tasks.spawn(actors::change(driver.clone(), directory.clone(), changes));
-            let shared = Shared { driver, admission, hyper, progress, max_chunk, max_message, head_within, patience };
-            let shared = Arc::new(shared);
+            let shared = Arc::new(Shared {
+                driver,
+                admission,
+                hyper,
+                progress,
+                max_chunk,
+                max_message,
+                head_within,
+                handshake_within,
+                patience,
+            });
             Ok(Inner { id, shared, directory: directory.clone(), directory_told, _tasks: tasks })
         };
         match started.await {
@@ -194,9 +216,21 @@ impl<B: Bus, D: Directory> Clients<B, D> {
     pub async fn serve(&self, listener: TcpListener) {
         let shared = &self.inner.shared;
         listen::serve(listener, shared.progress.clone(), |stream, address| {
-            connection::serve(shared.clone(), stream, address)
+            connection::serve(shared.clone(), Wire::Plain(stream), address)
         })
         .await;
+    }
+
+    /// The same over TLS, for `https://` and `wss://`. The certificate is looked at again while this goes on.
+    pub async fn serve_tls(&self, listener: TcpListener, tls: ServerTls) {
+        let shared = &self.inner.shared;
+        let serving = listen::serve(listener, shared.progress.clone(), |stream, address| {
+            connection::serve_tls(shared.clone(), tls.config(Spoken::Http), stream, address)
+        });
+        tokio::select! {
+            () = serving => {}
+            () = tls.keep_fresh() => {}
+        }
     }
 
     /// Takes nothing new, waits until what is open has ended, and gives the gateway's id back.

@@ -164,5 +164,6 @@ pub(super) fn from_bus(delivery: BusDelivery) -> Option<Event> {
         BusDelivery::NoResponders { to: Subject::Connection(to) } => Some(Event::NoResponders { to }),
         // A gateway publishes to connections only.
         BusDelivery::NoResponders { to: Subject::Gateway(_) } => None,
+        BusDelivery::Lost { from } => Some(Event::Lost { from }),
     }
 }

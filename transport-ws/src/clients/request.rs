@@ -24,10 +24,19 @@ use super::outlets::Delivery;
 use super::response::{ResponseBody, answer, failed, refused};
 use super::websocket;
 
+/// Who sends a request, as far as its connection says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    /// Where it is.
+    pub(super) address: IpAddr,
+    /// `http` or `https`.
+    pub(super) scheme: &'static str,
+}
+
 /// Answers one request.
 pub(super) async fn serve<B: Bus>(
     gateway: Arc<Shared<B>>,
-    client: IpAddr,
+    client: Client,
     request: Request<Incoming>,
     connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Infallible> {
@@ -35,12 +44,12 @@ pub(super) async fn serve<B: Bus>(
         Ok(Some(key)) => websocket::serve(&gateway, client, request, key, connection).await,
         Ok(None) => exchange(&gateway, client, request, connection).await,
         Err(bad) => {
-            tracing::debug!(%client, ?bad, "a WebSocket was not opened as it must be");
+            tracing::debug!(client = %client.address, ?bad, "a WebSocket was not opened as it must be");
             Ok(bad.answer())
         }
     };
     Ok(answered.unwrap_or_else(|failure| {
-        tracing::debug!(%client, "a request failed: {failure}");
+        tracing::debug!(client = %client.address, "a request failed: {failure}");
         failed(&failure)
     }))
 }
@@ -48,7 +57,7 @@ pub(super) async fn serve<B: Bus>(
 /// Whom a request is for, and its head as the handler shall see it.
 pub(super) fn admit<B: Bus>(
     gateway: &Shared<B>,
-    client: IpAddr,
+    client: Client,
     request: &Parts,
     websocket: bool,
 ) -> Result<(Target, RequestHead), Failure> {
@@ -60,9 +69,9 @@ pub(super) fn admit<B: Bus>(
     let client_request = ClientRequest {
         method: request.method.as_str(),
         path: request.uri.path_and_query().map_or("/", |path| path.as_str()),
-        scheme: "http",
+        scheme: client.scheme,
         host: request.uri.authority().map(|authority| authority.as_str()).or_else(host_field),
-        client: &client.to_string(),
+        client: &client.address.to_string(),
         websocket,
     };
     let fields: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
@@ -71,7 +80,7 @@ pub(super) fn admit<B: Bus>(
 
 async fn exchange<B: Bus>(
     gateway: &Shared<B>,
-    client: IpAddr,
+    client: Client,
     request: Request<Incoming>,
     connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Failure> {

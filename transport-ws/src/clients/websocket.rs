@@ -1,6 +1,5 @@
 //! WebSockets of clients.
 
-use std::net::IpAddr;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -18,7 +17,7 @@ use super::Shared;
 use super::connection::Connection;
 use super::exchange::{Exchange, Source};
 use super::outlets::Delivery;
-use super::request::admit;
+use super::request::{Client, admit};
 use super::response::{ResponseBody, refused};
 use crate::socket::{self, Link, Received, pump};
 
@@ -84,7 +83,7 @@ fn lists(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
 /// Opens a WebSocket, and answers 101 when the handler has taken it.
 pub(super) async fn serve<B: Bus>(
     gateway: &Shared<B>,
-    client: IpAddr,
+    client: Client,
     mut request: Request<Incoming>,
     key: HeaderValue,
     connection: Connection,

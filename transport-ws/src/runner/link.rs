@@ -6,11 +6,13 @@ use std::task::{Context, Poll};
 use bytestring::ByteString;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderValue, Response, Uri};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use underpass_core::Machine;
 use underpass_core::handshake::{Hello, connect_path, dialect_of, offered_subprotocols};
 use underpass_core::http::Close;
@@ -23,14 +25,18 @@ use crate::driver::Driver;
 use crate::outbox::{Held, outbox};
 use crate::queue::Receiver;
 use crate::socket::{self, Link, OutgoingReceiver, Patience, Received, pump};
+use crate::tls::{Dialler, explain};
+use crate::token::fits;
+use crate::wire::Wire;
 
 /// The most of a refusal's body that is told to people, bytes.
 const REFUSAL: usize = 500;
 
 /// How relays are reached, and how much goes to them and comes from them.
 pub(super) struct Relays {
-    /// Host and port of each.
-    authorities: Vec<String>,
+    all: Vec<Relay>,
+    /// For those that are dialled over TLS.
+    tls: Option<Dialler>,
     subprotocols: HeaderValue,
     outbox: usize,
     largest_out: usize,
@@ -42,20 +48,21 @@ impl Relays {
     /// Reads the relays' URLs.
     ///
     /// # Errors
-    /// There is none, one is none, or the token cannot be sent.
+    /// There is none, one is none, the token cannot be sent, or TLS not be spoken.
     pub(super) fn new(config: &Config) -> Result<Self, StartError> {
-        let Config { runner: machine, relay_urls, token, close_within, linger, .. } = config;
+        let Config { runner: machine, relay_urls, token, tls, close_within, linger, .. } = config;
         let token = token.as_deref();
         if relay_urls.is_empty() {
             return Err(StartError::NoRelay);
         }
-        let authorities = relay_urls.iter().map(|url| authority(url)).collect::<Result<_, _>>()?;
-        let visible = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-        let subprotocols = Some(offered_subprotocols(token)).filter(|_| token.is_none_or(visible));
+        let all = relay_urls.iter().map(|url| Relay::read(url)).collect::<Result<Vec<_>, _>>()?;
+        let tls = all.iter().any(|relay| relay.secret.is_some()).then(|| Dialler::new(tls)).transpose()?;
+        let subprotocols = Some(offered_subprotocols(token)).filter(|_| token.is_none_or(fits));
         let subprotocols = subprotocols.and_then(|offered| HeaderValue::try_from(offered).ok());
         let largest_out = machine.largest_frame();
         Ok(Relays {
-            authorities,
+            all,
+            tls,
             subprotocols: subprotocols.ok_or(StartError::Token)?,
             outbox: machine.outbox,
             largest_out,
@@ -66,39 +73,66 @@ impl Relays {
 
     /// The relay to dial for a connection. The machine dials when the last connection failed, broke, or has a relay
     /// that drains: each time, it is the next one's turn.
-    fn authority(&self, connection: u64) -> &str {
-        let turn = connection.wrapping_sub(1) % self.authorities.len() as u64;
-        &self.authorities[turn as usize]
+    fn relay(&self, connection: u64) -> &Relay {
+        let turn = connection.wrapping_sub(1) % self.all.len() as u64;
+        &self.all[turn as usize]
     }
 
-    async fn dial(&self, authority: &str, hello: &Hello) -> Result<(Stream, Dialect), WireError> {
-        let mut request = format!("ws://{authority}{}", connect_path(hello)).into_client_request()?;
+    async fn dial(&self, relay: &Relay, hello: &Hello) -> Result<(Stream, Dialect), WireError> {
+        let mut request = format!("{}{}", relay.url, connect_path(hello)).into_client_request()?;
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, self.subprotocols.clone());
         let config = socket::config(self.largest_in);
-        let (stream, response) = connect_async_with_config(request, Some(config), true).await?;
+        let stream = TcpStream::connect((&*relay.host, relay.port)).await?;
+        stream.set_nodelay(true)?;
+        let wire = match (&relay.secret, &self.tls) {
+            (Some(name), Some(tls)) => Wire::connect(stream, tls.config().await, name.clone()).await?,
+            (None, _) | (_, None) => Wire::Plain(stream),
+        };
+        let (stream, response) = client_async_with_config(request, wire, Some(config)).await?;
         let chosen = response.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|chosen| chosen.to_str().ok());
         Ok((stream, dialect_of(chosen)))
     }
 }
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Stream = WebSocketStream<Wire>;
 
-/// Host and port of a relay's URL.
-fn authority(url: &str) -> Result<String, StartError> {
-    let bad = |problem: String| StartError::Url { url: url.to_owned(), problem };
-    let uri: Uri = url.trim().parse().map_err(|error| bad(format!("{error}")))?;
-    match uri.scheme_str() {
-        Some("ws") => {}
-        Some("wss") => return Err(StartError::Tls { url: url.to_owned() }),
-        Some(scheme) => return Err(bad(format!("its scheme is {scheme}"))),
-        None => return Err(bad("it has no scheme".to_owned())),
+/// Where a relay listens.
+#[derive(Debug)]
+struct Relay {
+    /// Its URL without a path.
+    url: String,
+    host: String,
+    port: u16,
+    /// Whose certificate it must show, if it is dialled over TLS.
+    secret: Option<ServerName<'static>>,
+}
+
+impl Relay {
+    fn read(url: &str) -> Result<Self, StartError> {
+        let bad = |problem: String| StartError::Url { url: url.to_owned(), problem };
+        let uri: Uri = url.trim().parse().map_err(|error| bad(format!("{error}")))?;
+        let (scheme, usual_port) = match uri.scheme_str() {
+            Some("ws") => ("ws", 80),
+            Some("wss") => ("wss", 443),
+            Some(scheme) => return Err(bad(format!("its scheme is {scheme}"))),
+            None => return Err(bad("it has no scheme".to_owned())),
+        };
+        let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+        let authority = authority.ok_or_else(|| bad("it names no host".to_owned()))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("it names a user".to_owned()));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let secret = match scheme {
+            "wss" => {
+                let name = ServerName::try_from(host.clone());
+                Some(name.map_err(|_| bad("its host is none that a certificate could be for".to_owned()))?)
+            }
+            _ => None,
+        };
+        let port = authority.port_u16().unwrap_or(usual_port);
+        Ok(Relay { url: format!("{scheme}://{authority}"), host, port, secret })
     }
-    let authority = uri.authority().filter(|authority| !authority.host().is_empty());
-    let authority = authority.ok_or_else(|| bad("it names no host".to_owned()))?.as_str();
-    if authority.contains('@') {
-        return Err(bad("it names a user".to_owned()));
-    }
-    Ok(authority.to_owned())
 }
 
 /// Dials whenever the runner wants, and pumps what goes between it and its relays.
@@ -115,12 +149,12 @@ pub(super) async fn keep(driver: Arc<Driver<Outlets>>, mut dials: Receiver<Dial>
 /// One connection, from its dialling to its end.
 async fn connect(driver: Arc<Driver<Outlets>>, dial: Dial, relays: Arc<Relays>) {
     let Dial { connection, mut given_up } = dial;
-    let relay = relays.authority(connection);
+    let relay = relays.relay(connection);
     let hello = driver.enter(|inside| inside.machine.hello());
     let dialled = tokio::select! {
         dialled = relays.dial(relay, &hello) => dialled,
         _ = given_up.next() => {
-            tracing::warn!(relay, "dialling the relay was given up");
+            tracing::warn!(relay = relay.url, "dialling the relay was given up");
             return ended(&driver, connection, Event::Disconnected { connection, close: None });
         }
     };
@@ -129,7 +163,7 @@ async fn connect(driver: Arc<Driver<Outlets>>, dial: Dial, relays: Arc<Relays>) 
             let opened = Connection::new(&driver, connection, &mut given_up, &relays, dialect);
             let Some((mut outgoing, mut link)) = opened else { return };
             let close = pump(stream, &mut outgoing, &link, relays.patience).await;
-            tracing::info!(relay, ?close, "the connection to the relay ended");
+            tracing::info!(relay = relay.url, ?close, "the connection to the relay ended");
             link.close = close;
         }
         Err(WireError::Http(refusal)) => {
@@ -138,11 +172,16 @@ async fn connect(driver: Arc<Driver<Outlets>>, dial: Dial, relays: Arc<Relays>) 
             ended(&driver, connection, Event::DialRefused { connection, status, message: message.clone() });
             // Whoever owns the runner hears if that was the end.
             if driver.stats().dials_again {
-                tracing::warn!(relay, status, message = &*message, "the relay refused this runner, which dials again");
+                tracing::warn!(
+                    relay = relay.url,
+                    status,
+                    message = &*message,
+                    "the relay refused this runner, which dials again"
+                );
             }
         }
         Err(error) => {
-            tracing::warn!(relay, "the relay cannot be reached: {error}");
+            tracing::warn!(relay = relay.url, "the relay cannot be reached: {}", what_is_wrong(&error));
             ended(&driver, connection, Event::Disconnected { connection, close: None });
         }
     }
@@ -156,6 +195,17 @@ fn ended(driver: &Driver<Outlets>, connection: u64, event: Event) {
         let ready = inside.machine.stats().ready;
         inside.outlets.status.send_modify(|status| status.ready = ready);
     });
+}
+
+/// Why a relay cannot be reached.
+fn what_is_wrong(error: &WireError) -> String {
+    match error {
+        WireError::Io(error) => explain(error),
+        WireError::Protocol(ProtocolError::HttparseError(_)) => {
+            "what it speaks is not HTTP: should it be dialled as wss://?".to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 /// The first line of a refusal's body.
@@ -249,10 +299,15 @@ mod tests {
 
     #[test]
     fn a_relays_url_has_a_host_and_its_path_does_not_matter() {
-        for (url, authority) in
-            [("ws://127.0.0.1:8081", "127.0.0.1:8081"), ("ws://[::1]:1/x", "[::1]:1"), ("ws://relay/", "relay")]
-        {
-            assert_eq!(read(url, None).unwrap().authorities, [authority]);
+        for (url, plain, host, port, secret) in [
+            ("ws://127.0.0.1:8081", "ws://127.0.0.1:8081", "127.0.0.1", 8081, false),
+            ("ws://[::1]:1/x", "ws://[::1]:1", "::1", 1, false),
+            ("ws://relay/", "ws://relay", "relay", 80, false),
+            ("wss://relay", "wss://relay", "relay", 443, true),
+            ("wss://[::1]:1/", "wss://[::1]:1", "::1", 1, true),
+        ] {
+            let relay = Relay::read(url).unwrap();
+            assert_eq!((&*relay.url, &*relay.host, relay.port, relay.secret.is_some()), (plain, host, port, secret));
         }
     }
 
@@ -262,7 +317,7 @@ mod tests {
             ("", "ws://HOST:PORT is one"),
             ("127.0.0.1:8081", "no scheme"),
             ("http://127.0.0.1:8081", "its scheme is http"),
-            ("wss://relay", "TLS"),
+            ("wss://a..b:1", "a certificate could be for"),
             ("ws://user@relay", "names a user"),
             ("ws://", "ws://HOST:PORT is one"),
         ] {
@@ -275,7 +330,10 @@ mod tests {
     fn relays_are_dialled_in_turn() {
         let relay_urls = ["ws://a", "ws://b:1", "ws://c"].map(str::to_owned).to_vec();
         let relays = Relays::new(&Config { relay_urls, ..Config::default() }).ok().unwrap();
-        assert_eq!([1, 2, 3, 4].map(|connection| relays.authority(connection)), ["a", "b:1", "c", "a"]);
+        assert_eq!(
+            [1, 2, 3, 4].map(|connection| &*relays.relay(connection).url),
+            ["ws://a", "ws://b:1", "ws://c", "ws://a"]
+        );
         assert_eq!(Relays::new(&Config::default()).err(), Some(StartError::NoRelay));
     }
 

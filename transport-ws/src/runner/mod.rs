@@ -93,7 +93,8 @@ impl fmt::Debug for Runner {
 
 impl Runner {
     /// Starts a runner: it dials its relays until one has taken it in, again whenever the connection breaks, and until
-    /// it is drained, dropped or refused for good. To be called within a tokio runtime.
+    /// it is drained, dropped or refused for good. To be called within a tokio runtime. What TLS is spoken with is read
+    /// here from its files, which are small.
     ///
     /// An axum `Router` is such a service. Of a failing service, or one that panics, the client sees a 502, or a broken
     /// body if the answer had begun. When the client goes away, the future of the service is dropped, or the body of

@@ -5,34 +5,52 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{HeaderValue, Response, StatusCode, header};
-use subtle::ConstantTimeEq;
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response as Accepted};
 use underpass_core::bus::Bus;
 use underpass_core::handshake::{Handshake, Hello};
 use underpass_core::http::Close;
 use underpass_core::relay::Event;
 
-use super::Shared;
+use super::{Shared, Tokens};
 use crate::outbox::{Held, outbox};
 use crate::socket::{self, Link, Received, pump};
+use crate::tls::explain;
+use crate::wire::Wire;
 
-/// Serves one connection to its end.
-pub(super) async fn serve<B: Bus>(relay: Arc<Shared<B>>, stream: TcpStream, address: SocketAddr) {
+/// Serves one connection to its end, over TLS if there is some.
+pub(super) async fn serve<B: Bus>(
+    relay: Arc<Shared<B>>,
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    address: SocketAddr,
+) {
     let mut hello = None;
     // Its errors are answers, as tungstenite has them.
     #[allow(clippy::result_large_err)]
     let callback = |request: &Request, accepted: Accepted| {
-        let (read, accepted) = open(relay.token.as_deref(), request, accepted)?;
+        let (read, accepted) = open(&relay.tokens, request, accepted)?;
         hello = Some(read);
         Ok(accepted)
     };
     let config = Some(socket::config(relay.max_frame));
-    let opened = timeout(relay.open_within, accept_hdr_async_with_config(stream, callback, config)).await;
+    let opening = async {
+        let wire = match tls {
+            Some(tls) => Wire::accept(stream, tls, relay.patience.linger).await?,
+            None => Wire::Plain(stream),
+        };
+        accept_hdr_async_with_config(wire, callback, config).await
+    };
+    let opened = timeout(relay.open_within, opening).await;
     let (stream, hello) = match (opened, hello) {
         (Ok(Ok(stream)), Some(hello)) => (stream, hello),
+        (Ok(Err(WireError::Io(error))), _) => {
+            return tracing::warn!(%address, "a runner was not let in: {}", explain(&error));
+        }
         (Ok(Err(error)), _) => return tracing::warn!(%address, "a runner was not let in: {error}"),
         (Ok(Ok(_)), None) | (Err(_), _) => return tracing::warn!(%address, "a runner took too long to connect"),
     };
@@ -50,27 +68,18 @@ pub(super) async fn serve<B: Bus>(relay: Arc<Shared<B>>, stream: TcpStream, addr
 
 /// Reads a runner's opening, and answers it.
 #[allow(clippy::result_large_err)]
-fn open(token: Option<&str>, request: &Request, mut accepted: Accepted) -> Result<(Hello, Accepted), ErrorResponse> {
+fn open(tokens: &Tokens, request: &Request, mut accepted: Accepted) -> Result<(Hello, Accepted), ErrorResponse> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
     let handshake = Handshake::read(path, offered.into_iter().filter_map(|offer| offer.to_str().ok()))
         .map_err(|bad| refusal(bad.http_status(), &bad.to_string()))?;
-    if !same_token(token, handshake.token.as_deref()) {
-        return Err(refusal(401, "the runner's token is not this relay's"));
+    if !tokens.admit(handshake.token.as_deref()) {
+        return Err(refusal(401, "the runner's token is none of this relay's"));
     }
     if let Some(subprotocol) = handshake.subprotocol {
         accepted.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
     Ok((handshake.hello, accepted))
-}
-
-/// Whether a runner brought what it must bring, found out in constant time.
-fn same_token(wanted: Option<&str>, brought: Option<&str>) -> bool {
-    match (wanted, brought) {
-        (Some(wanted), Some(brought)) => wanted.as_bytes().ct_eq(brought.as_bytes()).into(),
-        (None, None) => true,
-        (Some(_), None) | (None, Some(_)) => false,
-    }
 }
 
 fn refusal(status: u16, message: &str) -> ErrorResponse {
@@ -129,21 +138,5 @@ impl<B: Bus> Drop for Connection<'_, B> {
             inside.outlets.connections.remove(&connection);
             inside.handle(Event::Disconnected { connection });
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_wrong_also_if_it_is_missing_or_not_asked_for() {
-        assert!(same_token(None, None));
-        assert!(same_token(Some("secret"), Some("secret")));
-        assert!(!same_token(Some("secret"), Some("secreT")));
-        assert!(!same_token(Some("secret"), Some("secret2")));
-        assert!(!same_token(Some("secret"), None));
-        assert!(!same_token(None, Some("secret")));
-        assert!(!same_token(Some(""), None));
     }
 }

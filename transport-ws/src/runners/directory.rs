@@ -13,9 +13,13 @@ use crate::driver::Driver;
 
 /// Tells the relay, as long as it lives.
 pub(super) async fn watch<B: Bus, D: Directory>(driver: Arc<Driver<Outlets<B>>>, directory: D) {
+    let mut is_followed = true;
     loop {
-        let Err(error) = follow(&driver, &directory).await;
-        tracing::warn!("nothing is heard of runners and actors: {error}");
+        let Err(error) = follow(&driver, &directory, &mut is_followed).await;
+        // Once for each time that it is away.
+        if std::mem::take(&mut is_followed) {
+            tracing::warn!("nothing is heard of runners and actors: {error}");
+        }
         driver.drive(Event::DirectoryAway);
         tokio::time::sleep(AGAIN_AFTER).await;
     }
@@ -25,6 +29,7 @@ pub(super) async fn watch<B: Bus, D: Directory>(driver: Arc<Driver<Outlets<B>>>,
 async fn follow<B: Bus, D: Directory>(
     driver: &Driver<Outlets<B>>,
     directory: &D,
+    is_followed: &mut bool,
 ) -> Result<std::convert::Infallible, DirectoryUnavailable> {
     let mut runners = directory.watch_runners().await?;
     let (actors_there, mut actors) = directory.watch_actors().await?;
@@ -37,6 +42,7 @@ async fn follow<B: Bus, D: Directory>(
         actors_there.into_iter().for_each(|seen| inside.handle(Event::Actor(seen)));
         inside.handle(Event::DirectoryBack);
     });
+    *is_followed = true;
     loop {
         tokio::select! {
             seen = runners.changed(&mut runners_seen) => {

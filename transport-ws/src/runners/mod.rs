@@ -5,6 +5,7 @@ mod connection;
 mod directory;
 mod outlets;
 mod store;
+mod tokens;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -30,15 +31,18 @@ use crate::driver::{Driver, keep_time};
 use crate::listen::{self, Progress};
 use crate::queue::queue;
 use crate::socket::{self, Patience};
+use crate::tls::{ServerTls, Spoken};
+
+pub use self::tokens::{BadTokens, Tokens};
 
 /// What a relay is told.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Its machine's limits and deadlines. What the bus carries at most is asked of the bus.
     pub relay: relay::Config,
-    /// What runners must bring; none: they must bring none.
-    pub token: Option<String>,
-    /// How long a runner may take to open its WebSocket. 10 s.
+    /// What runners must bring. They can be [replaced](Tokens::replace) while the relay runs. [None](Tokens::none).
+    pub tokens: Tokens,
+    /// How long a runner may take to open its WebSocket, with the TLS handshake before. 10 s.
     pub open_within: Duration,
     /// How long a closing WebSocket may make no progress, until it is cut: from when its close is to be sent, or came,
     /// or more could be written. 30 s.
@@ -51,22 +55,11 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             relay: relay::Config::default(),
-            token: None,
+            tokens: Tokens::none(),
             open_within: Duration::from_secs(10),
             close_within: socket::CLOSE_WITHIN,
             linger: socket::LINGER,
         }
-    }
-}
-
-/// The token is not shown.
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { relay, token, open_within, close_within, linger } = self;
-        let token = token.as_ref().map(|_| "…");
-        let mut shown = f.debug_struct("Config");
-        shown.field("relay", relay).field("token", &token).field("open_within", open_within);
-        shown.field("close_within", close_within).field("linger", linger).finish()
     }
 }
 
@@ -100,7 +93,7 @@ struct Shared<B: Bus> {
     driver: Arc<Driver<Outlets<B>>>,
     progress: Arc<Progress>,
     connections: AtomicU64,
-    token: Option<String>,
+    tokens: Tokens,
     max_frame: usize,
     outbox: usize,
     open_within: Duration,
@@ -150,7 +143,7 @@ impl<B: Bus, D: Directory> Runners<B, D> {
     }
 
     async fn start_over(config: Config, bus: B, directory: D, store: Store) -> Result<Self, StartError> {
-        let Config { mut relay, token, open_within, close_within, linger } = config;
+        let Config { mut relay, tokens, open_within, close_within, linger } = config;
         let patience = Patience { close_within, linger };
         relay.bus_largest_message = bus.largest_message();
         let (max_frame, outbox) = (relay.max_frame, relay.outbox);
@@ -171,7 +164,7 @@ impl<B: Bus, D: Directory> Runners<B, D> {
         tasks.spawn(changes::make(driver.clone(), directory.clone(), receiver));
         tasks.spawn(directory::watch(driver.clone(), directory));
         let connections = AtomicU64::new(1);
-        let shared = Shared { driver, progress, connections, token, max_frame, outbox, open_within, patience };
+        let shared = Shared { driver, progress, connections, tokens, max_frame, outbox, open_within, patience };
         let inner = Inner { id, shared: Arc::new(shared), _tasks: tasks };
         Ok(Runners { inner: Arc::new(inner), directory: PhantomData })
     }
@@ -181,9 +174,21 @@ impl<B: Bus, D: Directory> Runners<B, D> {
     pub async fn serve(&self, listener: TcpListener) {
         let shared = &self.inner.shared;
         listen::serve(listener, shared.progress.clone(), |stream, address| {
-            connection::serve(shared.clone(), stream, address)
+            connection::serve(shared.clone(), stream, None, address)
         })
         .await;
+    }
+
+    /// The same over TLS, for runners that dial `wss://`. The certificate is looked at again while this goes on.
+    pub async fn serve_tls(&self, listener: TcpListener, tls: ServerTls) {
+        let shared = &self.inner.shared;
+        let serving = listen::serve(listener, shared.progress.clone(), |stream, address| {
+            connection::serve(shared.clone(), stream, Some(tls.config(Spoken::WebSocket)), address)
+        });
+        tokio::select! {
+            () = serving => {}
+            () = tls.keep_fresh() => {}
+        }
     }
 
     /// Takes no new runners, sends those that there are elsewhere, and waits until what is open has ended and their

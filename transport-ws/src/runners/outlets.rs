@@ -136,8 +136,9 @@ fn log(connection: u64, notice: &Notice) {
         | Notice::OtherKind { .. }
         | Notice::OutOfTurn(_)
         | Notice::Unrouted(_)
-        | Notice::GatewayLost(_)
-        | Notice::DirectoryUnavailable => tracing::warn!(connection, "{notice}"),
+        | Notice::GatewayLost(_) => tracing::warn!(connection, "{notice}"),
+        // Who follows the directory says so, once for all connections.
+        Notice::DirectoryUnavailable => tracing::debug!(connection, "{notice}"),
     }
 }
 
@@ -151,6 +152,7 @@ pub(super) fn from_bus(delivery: Delivery) -> Option<Event> {
         Delivery::NoResponders { to: Subject::Gateway(gateway) } => Some(Event::NoResponders { gateway }),
         // Neither comes to a relay: its inbox is for connections, and it asks for no word of other relays.
         Delivery::Frame { to: Subject::Gateway(_), .. } | Delivery::NoResponders { to: Subject::Connection(_) } => None,
+        Delivery::Lost { from } => Some(Event::Lost { from }),
     }
 }
 
@@ -177,6 +179,7 @@ mod tests {
             ),
             (Delivery::Rejected(rejected.clone()), Some(Event::PublishFailed(rejected))),
             (Delivery::NoResponders { to: Subject::Gateway(gateway) }, Some(Event::NoResponders { gateway })),
+            (Delivery::Lost { from: None }, Some(Event::Lost { from: None })),
             (Delivery::NoResponders { to: connection }, None),
             (Delivery::Frame { to: Subject::Gateway(gateway), reply_to: None, frame }, None),
         ] {

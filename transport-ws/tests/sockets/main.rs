@@ -8,5 +8,7 @@ mod hosts;
 mod http;
 mod moves;
 mod runners;
+mod tls;
+mod tokens;
 mod tunnel;
 mod websocket;

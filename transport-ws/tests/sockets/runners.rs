@@ -20,7 +20,7 @@ use underpass_core::protocol::{
 };
 use underpass_transport_mem::{MemBus, MemDirectory};
 use underpass_transport_ws::runner::{Config, NoWebSockets, Runner, StopReason};
-use underpass_transport_ws::runners::{self, Runners};
+use underpass_transport_ws::runners::{self, Runners, Tokens};
 
 use crate::tunnel::{Tunnel, eventually, text, within};
 
@@ -28,7 +28,8 @@ use crate::tunnel::{Tunnel, eventually, text, within};
 async fn a_token_on_one_side_only_is_refused_for_good() {
     for (wanted, brought) in [(Some("secret"), None), (Some("secret"), Some("other")), (None, Some("secret"))] {
         let bus = MemBus::new(Default::default()).unwrap();
-        let config = runners::Config { token: wanted.map(str::to_owned), ..Default::default() };
+        let tokens = wanted.map_or(Tokens::none(), |token| Tokens::new([token]).unwrap());
+        let config = runners::Config { tokens, ..Default::default() };
         let relay = Runners::start(config, bus, MemDirectory::new()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let relay_urls = vec![format!("ws://{}", listener.local_addr().unwrap())];

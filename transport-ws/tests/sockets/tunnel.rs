@@ -18,6 +18,7 @@ use underpass_transport_mem::{Config as BusConfig, MemBus, MemDirectory, MemKv};
 use underpass_transport_ws::clients::{self, Clients};
 use underpass_transport_ws::runner::{self, Runner, WebSocketHandler};
 use underpass_transport_ws::runners::{self, Runners};
+use underpass_transport_ws::tls::ServerTls;
 
 pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
@@ -56,6 +57,16 @@ impl Tunnel {
         relay: runners::Config,
         begin: impl FnOnce(Vec<String>) -> Runner,
     ) -> Tunnel {
+        Tunnel::over(None, gateway, relay, begin).await
+    }
+
+    /// Over TLS at both listeners, if there is some.
+    pub(crate) async fn over(
+        tls: Option<ServerTls>,
+        gateway: clients::Config,
+        relay: runners::Config,
+        begin: impl FnOnce(Vec<String>) -> Runner,
+    ) -> Tunnel {
         let bus = MemBus::new(BusConfig::default()).unwrap();
         let directory = MemDirectory::new();
         let relay = Runners::start_with_store(relay, bus.clone(), directory.clone(), MemKv::new()).await.unwrap();
@@ -66,14 +77,25 @@ impl Tunnel {
         let relay_address = for_runners.local_addr().unwrap();
         let mut serving = JoinSet::new();
         serving.spawn({
-            let clients = clients.clone();
-            async move { clients.serve(for_clients).await }
+            let (clients, tls) = (clients.clone(), tls.clone());
+            async move {
+                match tls {
+                    Some(tls) => clients.serve_tls(for_clients, tls).await,
+                    None => clients.serve(for_clients).await,
+                }
+            }
         });
         serving.spawn({
-            let relay = relay.clone();
-            async move { relay.serve(for_runners).await }
+            let (relay, tls) = (relay.clone(), tls.clone());
+            async move {
+                match tls {
+                    Some(tls) => relay.serve_tls(for_runners, tls).await,
+                    None => relay.serve(for_runners).await,
+                }
+            }
         });
-        let runner = begin(vec![format!("ws://{relay_address}")]);
+        let scheme = if tls.is_some() { "wss" } else { "ws" };
+        let runner = begin(vec![format!("{scheme}://{relay_address}")]);
         within(runner.ready()).await.unwrap();
         within(clients.runner_ready(&pool())).await;
         Tunnel { clients, relay, runner, directory, gateway_address, relay_address, serving }

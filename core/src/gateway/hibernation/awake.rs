@@ -11,7 +11,7 @@ use crate::http::{Close, Message, Target};
 use crate::machine::RequestKey;
 use crate::machine::deadline::Armed;
 use crate::machine::flow::Turn;
-use crate::protocol::tunnel::to_client;
+use crate::protocol::tunnel::to_client::{self, Credit};
 use crate::protocol::{Dialect, MessageIndex, RequestId};
 use crate::time::Time;
 
@@ -110,6 +110,29 @@ impl Gateway {
         self.await_ack(key, Came::Nothing, now);
     }
 
+    /// Messages did not come from this number on: they are sent again. Whether they can be.
+    pub(in crate::gateway) fn send_kept_again(&mut self, key: RequestKey, from: MessageIndex, now: Time) -> bool {
+        let Some(request) = self.requests.get_mut(key) else { return false };
+        let Some(hibernation) = request.hibernation.as_mut() else { return false };
+        let backlog = &mut hibernation.kept.backlog;
+        let is_acknowledged = backlog.first().wrapping_sub(from) as i16 > 0;
+        let from = if is_acknowledged { backlog.first() } else { from };
+        let Some(weight) = backlog.send_again_from(from) else { return false };
+        request.up.give_back(weight);
+        if is_acknowledged {
+            self.skip_to(key, from);
+        }
+        self.flush_kept(key, now);
+        true
+    }
+
+    /// The next message has this number, and those before it are not awaited: its relay would take them for lost.
+    fn skip_to(&mut self, key: RequestKey, next: MessageIndex) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        request.up.go_on_at(next);
+        self.send(key, to_client::Kind::Credit(Credit { total: 0 }));
+    }
+
     /// The deadline of acknowledgements runs while something is not acknowledged that was sent on this connection.
     fn await_ack(&mut self, key: RequestKey, came: Came, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };
@@ -124,9 +147,16 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         // Of one that can't hibernate nothing is kept.
         let Some(hibernation) = request.hibernation.as_mut() else { return };
-        if !hibernation.kept.backlog.acknowledge(index) {
+        let backlog = &mut hibernation.kept.backlog;
+        let next = backlog.next_number();
+        if !backlog.acknowledge(index) {
             self.counted.acks_ignored += 1;
             return;
+        }
+        // It had some before, of which this connection has not seen the like.
+        let goes_on_at = backlog.next_number();
+        if goes_on_at != next {
+            self.skip_to(key, goes_on_at);
         }
         self.await_ack(key, Came::Some, now);
         self.flush_kept(key, now);

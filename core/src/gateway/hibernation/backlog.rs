@@ -91,6 +91,18 @@ impl Backlog {
         self.sent_before = self.ever_sent;
     }
 
+    /// What was sent from this number on did not come, and is sent again. What that counts for; none if the number is not
+    /// of what was sent.
+    pub(super) fn send_again_from(&mut self, number: MessageIndex) -> Option<usize> {
+        let came = usize::from(number.wrapping_sub(self.first));
+        if came > self.sent {
+            return None;
+        }
+        let weight = self.messages.range(came..self.sent).map(|message| weight(message.len())).sum();
+        self.sent = came;
+        Some(weight)
+    }
+
     /// The actor has all up to this number. Whether it can: only what was sent can be acknowledged, and only once. As a
     /// backlog holds less than half of the numbers, the wrap makes no other of them look like one of these.
     #[must_use]
@@ -222,6 +234,22 @@ mod tests {
         assert!(core::iter::from_fn(|| backlog.pop_next()).count() == 3 && backlog.acknowledge(2));
         backlog.rewind(true);
         assert!(backlog.calls(), "the third was sent once");
+    }
+
+    #[test]
+    fn what_got_lost_is_sent_again_under_its_numbers_and_no_other_number_is() {
+        for first in [0, 1, 40_000, u16::MAX - 2, u16::MAX] {
+            for number in 0..=u16::MAX {
+                let mut backlog = sent(first, 3);
+                let ahead = usize::from(number.wrapping_sub(first));
+                let expected = (ahead <= 3).then(|| (3 - ahead) * 100);
+                assert_eq!(backlog.send_again_from(number), expected, "{number} of {first}");
+                let next: Vec<_> = core::iter::from_fn(|| backlog.pop_next()).map(|next| next.number).collect();
+                let again: Vec<_> = (ahead..3).map(|ahead| first.wrapping_add(ahead as u16)).collect();
+                assert_eq!(next, again);
+                assert_eq!(backlog.next_number(), first.wrapping_add(3));
+            }
+        }
     }
 
     #[test]

@@ -180,6 +180,14 @@ impl Gateway {
         }
     }
 
+    /// Nothing that was said over a route that was restored came to its relay: it is said anew.
+    pub(in crate::gateway) fn wake_anew(&mut self, key: RequestKey, connection: ConnectionId, now: Time) {
+        let hibernation = self.requests.get(key).and_then(|request| request.hibernation.as_ref());
+        let Some(generation) = hibernation.map(|hibernation| hibernation.generation) else { return };
+        self.remember(key, Word { connection, generation });
+        self.fall_asleep(key, Because::WayIsLost, now);
+    }
+
     /// Whether a relay that opened the route of a WebSocket has had the time to hear of it, and has not: what was said over
     /// the route is lost.
     fn was_not_heard(&self, key: RequestKey, now: Time) -> bool {

@@ -84,6 +84,7 @@ impl NamesGateways for ToRunner {
             ToRunner::Ping(ping) => ping.names_zero(),
             ToRunner::Commands(commands) => commands.names_zero(),
             ToRunner::TunnelMessage(message) => message.names_zero(),
+            ToRunner::Probe(probe) => probe.gateway_id == GatewayId::ZERO,
             ToRunner::Close | ToRunner::AckEvents(_) => false,
         }
     }
@@ -96,6 +97,9 @@ impl NamesGateways for ToGateway {
             ToGateway::Refused(refused) => refused.gateway_id == GatewayId::ZERO,
             ToGateway::RouteOpen(route) => route.gateway_id == GatewayId::ZERO,
             ToGateway::Restored(restored) => restored.gateway_id == GatewayId::ZERO,
+            ToGateway::Probed(probed) => probed.gateway_id == GatewayId::ZERO,
+            ToGateway::Lost(lost) => lost.gateway_id == GatewayId::ZERO,
+            ToGateway::Doubted(doubted) => doubted.gateway_id == GatewayId::ZERO,
             ToGateway::Pong(_) | ToGateway::ConnectionEnded(_) => false,
         }
     }

@@ -203,6 +203,9 @@ impl Translate<ToGateway> for v4::ToGateway {
             Newer::Refused(_) => return Err(Untranslatable::Private { message: "ToGatewayRefused" }),
             Newer::RouteOpen(_) => return Err(Untranslatable::Private { message: "ToGatewayRouteOpen" }),
             Newer::Restored(_) => return Err(Untranslatable::Private { message: "ToGatewayRestored" }),
+            Newer::Probed(_) => return Err(Untranslatable::Private { message: "ToGatewayProbed" }),
+            Newer::Lost(_) => return Err(Untranslatable::Private { message: "ToGatewayLost" }),
+            Newer::Doubted(_) => return Err(Untranslatable::Private { message: "ToGatewayDoubted" }),
         })
     }
 }

@@ -51,6 +51,7 @@ impl World<'_> {
                 (About::Nobody, Event::Received { from, frame })
             }
             Happening::NoResponders { to: Subject::Connection(to), .. } => (About::Nobody, Event::NoResponders { to }),
+            Happening::Lost { from, .. } => (About::Nobody, Event::Lost { from }),
             Happening::Seen { seen, .. } => (About::Nobody, Event::Directory(*seen)),
             Happening::Actors { all, .. } => (About::Nobody, Event::Actors(all)),
             Happening::ActorSeen { seen, .. } => (About::Nobody, Event::Actor(*seen)),

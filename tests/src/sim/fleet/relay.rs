@@ -70,6 +70,7 @@ impl World<'_> {
                 }
                 (about, Event::FromBus { connection: to.number, frame })
             }
+            Happening::Lost { from, .. } => (About::Nobody, Event::Lost { from }),
             Happening::Accepted { socket, from, .. } => {
                 // One that is no more by now never says who it is.
                 let Some(hello) = self.hello_of(from) else { return };

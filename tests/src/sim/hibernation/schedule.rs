@@ -57,7 +57,7 @@ impl Schedule {
     pub fn hibernating(seed: u64) -> Schedule {
         let mut random = Random::stream(seed, 8);
         let wraps = seed % WRAPS == WRAPS / 2;
-        let mut fleet = Fleet::any(&mut random, &[]);
+        let mut fleet = Fleet::any(&mut random, &[], Fleet::losses(seed));
         let (published, ours) = match random.below(3) {
             0 => (random.spread(1, 4), 0),
             1 => (0, random.spread(1, 4)),

@@ -11,8 +11,8 @@ use underpass_tests::given::actors::{conflict, running, says, takes_back, wants_
 use underpass_tests::given::gateway::publishes_to;
 use underpass_tests::given::gateway::{chunk, credit, zeros};
 use underpass_tests::given::hibernation::{
-    ack, asleep, asleep_with, awake, client_closes, ends, is_here, is_wanted, leaves, left, restored, says_text,
-    sleeps, text_to, usual,
+    ack, asleep, asleep_with, awake, client_closes, ends, is_here, is_here_at, is_wanted, leaves, left, restored,
+    says_text, sleeps, text_to, usual,
 };
 use underpass_tests::wire::{GATEWAY, connection, message, response_start};
 
@@ -58,7 +58,7 @@ fn a_late_acknowledgement_is_taken_and_the_actor_no_longer_wanted_for_it() {
     story.hears(asked, 1, ack(1)).expect([takes_back(3, Some(before))]);
     story.input(underpass_tests::given::actors::stored(4)).expect([]);
     assert_eq!((story.machine.stats().buffered, story.machine.stats().deadlines), (0, 1));
-    story.input(restored(asked, 1, 4)).expect([is_here(1, asked)]);
+    story.input(restored(asked, 1, 4)).expect([is_here_at(1, asked, 2)]);
     story.input(says_text(asked, "b")).expect([text_to(1, asked, 2, "b")]);
     story.hears(asked, 0, ack(2)).expect([]);
     ends(story, asked, 1);

@@ -15,8 +15,8 @@ use underpass_tests::given::actors::{
 };
 use underpass_tests::given::gateway::{Asked, credit, give_back, publishes, zeros};
 use underpass_tests::given::hibernation::{
-    ack, asleep, awake, awake_with, closed_by_handler, ends, is_here, leaves, left, restored, says_text, sleeps,
-    text_to, usual,
+    ack, asleep, awake, awake_with, closed_by_handler, ends, is_here, is_here_at, leaves, left, restored, says_text,
+    sleeps, text_to, usual,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{connection, gone};
@@ -31,9 +31,14 @@ fn sleeps_quietly(story: &mut Story<Gateway>, asked: Asked) {
 }
 
 /// The actor lives again, the handler closes, and that is all.
-fn wakes_and_ends(mut story: Story<Gateway>, asked: Asked) {
+fn wakes_and_ends(story: Story<Gateway>, asked: Asked) {
+    wakes_at_and_ends(story, asked, 1);
+}
+
+/// The same, and the client's next message has this number.
+fn wakes_at_and_ends(mut story: Story<Gateway>, asked: Asked, next: u16) {
     story.input(shows_runner(2, runner(2, RunnerState::Ready))).expect([]);
-    story.input(restored(asked, 2, 4)).expect([is_here(2, asked)]);
+    story.input(restored(asked, 2, 4)).expect([is_here_at(2, asked, next)]);
     ends(story, asked, 0);
 }
 
@@ -124,7 +129,7 @@ fn what_is_not_acknowledged_then_is_kept_and_wakes_it() {
     story.input(shows(2, ActorState::Stopping(underpass_tests::given::supervisor::runner_id(1)))).expect([]);
     story.input(shows(3, ActorState::Sleeping)).expect([wants(3)]);
     story.input(conflict(Some(says(4, ActorState::Wanted)))).expect([]);
-    story.input(restored(asked, 1, 4)).expect([is_here(1, asked), text_to(1, asked, 2, "b")]);
+    story.input(restored(asked, 1, 4)).expect([is_here_at(1, asked, 2), text_to(1, asked, 2, "b")]);
     story.hears(asked, 0, ack(2)).expect([]);
     ends(story, asked, 1);
 }
@@ -150,7 +155,7 @@ fn its_client_goes_on_when_credit_held_it_up_before() {
     let sent = publishes(asked, 1, to_client::Kind::WebSocketMessage(sent));
     story.input(Event::WebSocketMessage { key, message }).expect([sent, Action::PauseSource { key }]);
     story.hears(asked, 1, ack(1)).hears(asked, 2, sleeps()).expect([Action::ResumeSource { key }]);
-    wakes_and_ends(story, asked);
+    wakes_at_and_ends(story, asked, 2);
 }
 
 #[test]
@@ -177,5 +182,5 @@ fn credit_that_it_had_is_not_known_on_the_next_connection() {
     let (mut story, asked) = awake();
     story.input(says_text(asked, "a")).expect([text_to(1, asked, 1, "a")]);
     story.hears(asked, 0, Kind::Credit(credit(64))).hears(asked, 1, ack(1)).hears(asked, 2, sleeps()).expect([]);
-    wakes_and_ends(story, asked);
+    wakes_at_and_ends(story, asked, 2);
 }

@@ -1,0 +1,172 @@
+//! The server goes away, and comes again.
+
+use std::time::Duration;
+
+use underpass_core::bus::{Bus, Delivery, PublishError};
+use underpass_nats_server::NatsServer;
+use underpass_transport_nats::{BusConfig, Config};
+
+use crate::given::{Holder, answer, bus, chunk, config, connect, delivery, pattern, rejected, tell};
+
+#[test]
+fn what_is_published_meanwhile_arrives_when_it_is_back_and_both_sides_know_that_something_may_be_lost() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let mut gateway = Holder::gateway(connect(config(&server)).await).await;
+        let mut relay = Holder::relay(connect(config(&server)).await).await;
+        for round in 0..3_u8 {
+            server.kill();
+            gateway.until(false).await;
+            relay.until(false).await;
+            relay.publish(answer(vec![round]));
+            gateway.publish(chunk(round, pattern(round, 100_000)));
+            server.start_again();
+            let lost = Delivery::Lost { from: None };
+            assert_eq!(gateway.next().await, lost);
+            assert_eq!(gateway.next().await, delivery(answer(vec![round])));
+            assert_eq!(relay.next().await, lost);
+            assert_eq!(relay.next().await, delivery(chunk(round, pattern(round, 100_000))));
+        }
+        assert_eq!((gateway.bus.stats().away, gateway.bus.stats().gaps), (3, 0));
+    });
+}
+
+#[test]
+fn what_waits_for_a_server_that_comes_back_with_less_room_keeps_its_order() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let gateway = Holder::gateway(connect(config(&server)).await).await;
+        let mut relay = Holder::relay(connect(config(&server)).await).await;
+        server.kill();
+        gateway.until(false).await;
+        relay.until(false).await;
+        let lengths = [100_000, 10, 3_000_000, 20];
+        for request in [1, 2] {
+            for length in lengths {
+                gateway.publish(chunk(request, pattern(request, length)));
+            }
+        }
+        server.start_again_with("max_payload: 64KB");
+        let mut came = [Vec::new(), Vec::new()];
+        while came.iter().any(|came| came.len() < lengths.len()) {
+            let next = relay.next_but_losses().await;
+            let is_next = |request: usize| {
+                let length = lengths.get(came[request].len())?;
+                let seed = request as u8 + 1;
+                (next == delivery(chunk(seed, pattern(seed, *length)))).then_some((request, *length))
+            };
+            let (request, length) = is_next(0).or_else(|| is_next(1)).expect("what is next of one of the requests");
+            came[request].push(length);
+        }
+        assert_eq!(gateway.bus.stats().outgoing, 0);
+    });
+}
+
+#[test]
+fn what_waits_for_it_too_long_comes_back() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let bus = BusConfig { publish: Duration::from_millis(200), receipt: Duration::from_millis(400), ..bus() };
+        let mut gateway = Holder::gateway(connect(Config { bus, ..config(&server) }).await).await;
+        server.kill();
+        gateway.until(false).await;
+        let (small, large) = (chunk(1, pattern(1, 10)), chunk(2, pattern(2, 3_000_000)));
+        let behind = chunk(2, pattern(2, 20));
+        for publication in [&large, &behind, &small] {
+            gateway.publish(publication.clone());
+        }
+        for publication in [small, large, behind] {
+            assert_eq!(gateway.next().await, rejected(publication, PublishError::Disconnected));
+        }
+        let stats = gateway.bus.stats();
+        assert_eq!((stats.outgoing, stats.outgoing_bytes, stats.rejected), (0, 0, 3));
+    });
+}
+
+#[test]
+fn a_bus_that_may_not_hold_more_gives_it_back_at_once() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let bus = BusConfig { outgoing_messages: 2, ..bus() };
+        let mut relay = Holder::relay(connect(Config { bus, ..config(&server) }).await).await;
+        let mut gateway = Holder::gateway(connect(config(&server)).await).await;
+        server.kill();
+        relay.until(false).await;
+        relay.publish(answer("a"));
+        relay.publish(answer("b"));
+        let full = relay.bus.publish(answer("c")).unwrap_err();
+        assert_eq!((full.reason, full.publication), (PublishError::Full, answer("c")));
+        server.start_again();
+        for payload in ["a", "b"] {
+            assert_eq!(gateway.next_but_losses().await, delivery(answer(payload)));
+        }
+        assert_eq!(relay.next().await, Delivery::Lost { from: None });
+        relay.publish(answer("d"));
+        assert_eq!(gateway.next().await, delivery(answer("d")));
+    });
+}
+
+#[test]
+fn a_server_that_stands_still_loses_nothing_that_it_has_taken() {
+    tell(async {
+        let server = NatsServer::start();
+        let mut gateway = Holder::gateway(connect(config(&server)).await).await;
+        let relay = Holder::relay(connect(config(&server)).await).await;
+        server.freeze();
+        // More than fits on the way: the rest waits here.
+        const FRAMES: usize = 300;
+        for frame in 0..FRAMES {
+            relay.publish(answer(pattern(frame as u8, 60_000)));
+            tokio::task::yield_now().await;
+        }
+        assert!(relay.bus.stats().outgoing > 0);
+        server.thaw();
+        for frame in 0..FRAMES {
+            assert_eq!(gateway.next().await, delivery(answer(pattern(frame as u8, 60_000))));
+        }
+        assert_eq!((relay.bus.stats().outgoing, gateway.bus.stats().away), (0, 0));
+    });
+}
+
+#[test]
+fn a_large_frame_that_the_server_dies_over_arrives_once_or_comes_back() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let bus = BusConfig { receipt: Duration::from_secs(2), window: 2_000_000, ..bus() };
+        let mut gateway = Holder::gateway(connect(Config { bus, ..config(&server) }).await).await;
+        let mut relay = Holder::relay(connect(config(&server)).await).await;
+        let (mut arrived, mut returned) = (0, 0);
+        for round in 0..5_u8 {
+            let sent = chunk(round, pattern(round, 8_000_000));
+            gateway.publish(sent.clone());
+            // Somewhere on its way.
+            for _ in 0..10 * u32::from(round) {
+                tokio::task::yield_now().await;
+            }
+            server.kill();
+            gateway.until(false).await;
+            server.start_again();
+            // Behind it goes another, so that nothing more can come of the first.
+            let last = chunk(round, pattern(round, 10));
+            let mut ends = 0;
+            gateway.publish(last.clone());
+            while ends < 2 {
+                let told = tokio::select! {
+                    came = relay.next_but_losses() => {
+                        arrived += usize::from(came == delivery(sent.clone()));
+                        came
+                    }
+                    back = gateway.next_but_losses() => {
+                        let reasons = [PublishError::Disconnected, PublishError::Unsure];
+                        returned += usize::from(reasons.iter().any(|reason| back == rejected(sent.clone(), *reason)));
+                        back
+                    }
+                };
+                ends += 1;
+                assert!(matches!(told, Delivery::Frame { .. } | Delivery::Rejected(_)), "{told:?}");
+            }
+        }
+        assert_eq!(arrived + returned, 5, "{arrived} arrived, {returned} came back");
+        assert!(arrived >= 1);
+    });
+}
