@@ -49,8 +49,8 @@ pub(crate) struct Outgoing {
     unsent: usize,
     /// What it was given before that and has perhaps not sent yet.
     sending: usize,
-    /// Somebody must look when to come back.
-    changed: bool,
+    /// When the pump comes back, if nobody wakes it.
+    armed: Option<Instant>,
     /// Somebody waits until nothing waits here.
     flushing: bool,
     pump: Option<Waker>,
@@ -95,7 +95,7 @@ impl Outgoing {
             messages: 0,
             unsent: 0,
             sending: 0,
-            changed: false,
+            armed: None,
             flushing: false,
             pump: None,
             counted: Counted::default(),
@@ -122,15 +122,15 @@ impl Outgoing {
         let key = LaneKey::of(&publication);
         let is_large = self.is_large(&publication);
         if self.large.contains(&key) && (is_large || self.lanes.lane(key).holds_back(&publication)) {
-            self.lanes.lane(key).held.push_back(publication);
+            self.lanes.lane(key).held.push_back((now, publication));
         } else if is_large {
             self.begin(key, publication, now);
         } else {
-            self.ready.push_back((now, Out::Frame(publication)));
+            self.queue(now, Out::Frame(publication));
         }
         if self.packs.len() == 0 && (self.ready.len() >= BURST || size >= LARGE) {
             self.turn(&mut Context::from_waker(Waker::noop()), now);
-            if !self.is_waiting() && !self.changed && !self.wants_flush() && !self.flushing {
+            if !self.is_waiting() && !self.is_due_sooner() && !self.wants_flush() && !self.flushing {
                 return Ok(None);
             }
         }
@@ -139,7 +139,7 @@ impl Outgoing {
 
     /// Tells the publisher of a large frame how it stands.
     pub(crate) fn receipt(&mut self, back: Name, receipt: Receipt, now: Instant) {
-        self.ready.push_back((now, Out::Receipt(back, receipt)));
+        self.queue(now, Out::Receipt(back, receipt));
     }
 
     /// A number that nothing else has.
@@ -156,7 +156,7 @@ impl Outgoing {
     pub(crate) fn poll(&mut self, context: &Context<'_>, now: Instant) -> Poll<()> {
         self.pump = Some(context.waker().clone());
         let goes_on = self.turn(&mut Context::from_waker(context.waker()), now);
-        if goes_on || core::mem::take(&mut self.changed) || self.wants_flush() || self.is_flushed() {
+        if goes_on || self.is_due_sooner() || self.wants_flush() || self.is_flushed() {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -192,8 +192,8 @@ impl Outgoing {
             if !self.is_clear() {
                 break;
             }
-            let Some((_, out)) = self.ready.pop_front() else { break };
-            self.send(out, now);
+            let Some((since, out)) = self.ready.pop_front() else { break };
+            self.send(out, since, now);
         }
         while let Some(closed) = self.packs.close_any() {
             self.pass(closed);
@@ -250,10 +250,27 @@ impl Outgoing {
     }
 
     /// When to come back.
-    pub(crate) fn due(&mut self) -> Option<Instant> {
+    pub(crate) fn arm(&mut self) -> Option<Instant> {
+        self.armed = self.due();
+        self.armed
+    }
+
+    /// Whether that would be too late.
+    fn is_due_sooner(&mut self) -> bool {
+        self.due().is_some_and(|due| self.armed.is_none_or(|armed| due < armed))
+    }
+
+    fn due(&mut self) -> Option<Instant> {
         let ready = self.ready.front().map(|(since, _)| *since + self.config.publish);
-        let large = self.large.iter().filter_map(|key| Some(self.lanes.transfer(key)?.due)).min();
-        [ready, large, self.lanes.owed_at(), self.settling].into_iter().flatten().min()
+        let mut due = [ready, self.lanes.owed_at(), self.settling].into_iter().flatten().min();
+        for key in &self.large {
+            let Some(lane) = self.lanes.get(key) else { continue };
+            let transfer = lane.transfer.as_ref().map(|transfer| transfer.due);
+            // As long as the server is there, what is held waits for the large one alone.
+            let held = lane.held.front().filter(|_| !self.connected).map(|(since, _)| *since + self.config.publish);
+            due = [due, transfer, held].into_iter().flatten().min();
+        }
+        due
     }
 
     /// Gives back what waited too long, and asks what is to be asked.
@@ -268,9 +285,24 @@ impl Outgoing {
                 Some((_, Out::Announce(..) | Out::Ask(_) | Out::Receipt(..))) | None => {}
             }
         }
+        if !self.connected {
+            self.expire_held(now, returned);
+        }
         self.fail_those(|transfer| transfer.due <= now, PublishError::Disconnected, now, returned);
         while let Some(way) = self.lanes.owed(now) {
-            self.ready.push_back((now, Out::Ask(way)));
+            self.queue(now, Out::Ask(way));
+        }
+    }
+
+    /// Gives back what waited too long for large frames that don't move.
+    fn expire_held(&mut self, now: Instant, returned: &mut Returned) {
+        let keys: Vec<_> = self.large.iter().copied().collect();
+        for key in keys {
+            while let Some(lane) = self.lanes.get(&key)
+                && let Some((_, publication)) = lane.held.pop_front_if(|(since, _)| *since + self.config.publish <= now)
+            {
+                self.give_back(publication, PublishError::Disconnected, returned);
+            }
         }
     }
 
@@ -348,12 +380,12 @@ impl Outgoing {
         Pin::new(&mut asking).poll(context).is_ready()
     }
 
-    fn send(&mut self, out: Out, now: Instant) {
+    fn send(&mut self, out: Out, since: Instant, now: Instant) {
         match out {
             Out::Frame(publication) => {
                 let key = LaneKey::of(&publication);
                 if self.is_large(&publication) {
-                    return self.outgrown(key, publication, now);
+                    return self.outgrown(key, publication, since, now);
                 }
                 self.release(&publication);
                 self.pack(key, &publication, now);
@@ -363,7 +395,8 @@ impl Outgoing {
                     self.pass(closed);
                 }
                 let lane = self.lanes.lane(key);
-                let Some(transfer) = lane.transfer.as_ref().filter(|transfer| transfer.id == id) else { return };
+                let Some(transfer) = lane.transfer.as_mut().filter(|transfer| transfer.id == id) else { return };
+                transfer.announced = true;
                 let Publication { to, reply_to, ref frame } = transfer.publication;
                 // Frames are shorter than 4 GiB: config says so.
                 let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
@@ -391,9 +424,7 @@ impl Outgoing {
         if last == Some((*reply_to, *to)) {
             return self.packs.add(key, publication);
         }
-        let owed = self.lanes.owed_at();
         let way = self.lanes.way(key.from, *to, now);
-        self.changed |= self.lanes.owed_at() != owed;
         if last.is_some() && way.back.is_none() {
             return self.packs.add(key, publication);
         }
@@ -445,35 +476,45 @@ impl Outgoing {
         let _ = Pin::new(&mut self.client).start_send(message);
     }
 
-    /// A large frame has its turn.
-    fn begin(&mut self, key: LaneKey, publication: Publication, now: Instant) {
-        let id = self.lanes.id();
-        let due = now + self.config.receipt;
-        self.lanes.lane(key).transfer = Some(Transfer { id, publication, sent: 0, granted: 0, unsure: false, due });
-        self.large.insert(key);
-        self.ready.push_back((now, Out::Announce(key, id)));
-        self.changed = true;
+    /// Has something wait for the client, behind what waits for as long.
+    fn queue(&mut self, since: Instant, out: Out) {
+        let place = match self.ready.back() {
+            Some((last, _)) if *last > since => self.ready.partition_point(|(other, _)| *other <= since),
+            Some(_) | None => self.ready.len(),
+        };
+        self.ready.insert(place, (since, out));
     }
 
-    /// A frame that waited is a large one: the server has come back with less room. Its place among those of its request
-    /// stays as it was.
-    fn outgrown(&mut self, key: LaneKey, publication: Publication, now: Instant) {
+    /// A large frame has its turn. While the server is away, it waits as any other does.
+    fn begin(&mut self, key: LaneKey, publication: Publication, since: Instant) {
+        let id = self.lanes.id();
+        let due = since + if self.connected { self.config.receipt } else { self.config.publish };
+        self.lanes.lane(key).transfer = Some(Transfer::new(id, publication, due));
+        self.large.insert(key);
+        self.queue(since, Out::Announce(key, id));
+    }
+
+    /// A frame that waited is a large one: the server has come back with less room. Its place among those of its
+    /// request, and before those that are of none, stays as it was.
+    fn outgrown(&mut self, key: LaneKey, publication: Publication, since: Instant, now: Instant) {
         let request = request_of(&publication.to, &publication.frame);
-        let is_same = |other: &Publication| request_of(&other.to, &other.frame) == request;
-        let mut those = vec![publication];
-        self.ready.retain(|(_, out)| match out {
-            Out::Frame(behind) if LaneKey::of(behind) == key && is_same(behind) => {
-                those.push(behind.clone());
+        let is_behind =
+            |other: &Publication| request_of(&other.to, &other.frame).is_none_or(|other| Some(other) == request);
+        let mut those = vec![(since, publication)];
+        self.ready.retain(|(since, out)| match out {
+            Out::Frame(behind) if LaneKey::of(behind) == key && is_behind(behind) => {
+                those.push((*since, behind.clone()));
                 false
             }
             Out::Frame(_) | Out::Announce(..) | Out::Ask(_) | Out::Receipt(..) => true,
         });
         let lane = self.lanes.lane(key);
-        // What was large before and is of that request stands behind, and has not been announced.
-        if let Some(behind) = lane.transfer.take_if(|transfer| is_same(&transfer.publication)) {
-            lane.held.push_front(behind.publication);
+        // What was large before stands behind it if it has not been announced.
+        let is_next = |transfer: &mut Transfer| !transfer.announced && is_behind(&transfer.publication);
+        if let Some(behind) = lane.transfer.take_if(is_next) {
+            lane.held.push_front((now, behind.publication));
         }
-        let place = lane.held.iter().position(is_same).unwrap_or(lane.held.len());
+        let place = lane.held.iter().position(|(_, held)| is_behind(held)).unwrap_or(lane.held.len());
         let after = lane.held.split_off(place);
         lane.held.extend(those.into_iter().chain(after));
         if lane.transfer.is_none() {
@@ -485,11 +526,13 @@ impl Outgoing {
     fn go_on(&mut self, key: LaneKey, now: Instant) {
         self.large.remove(&key);
         self.sendable.retain(|sendable| *sendable != key);
-        while let Some(publication) = self.lanes.get(&key).and_then(|lane| lane.held.pop_front()) {
+        while let Some((since, publication)) = self.lanes.get(&key).and_then(|lane| lane.held.pop_front()) {
+            // Only now it can be taken, unless nothing can be.
+            let since = if self.connected { now } else { since };
             if self.is_large(&publication) {
-                return self.begin(key, publication, now);
+                return self.begin(key, publication, since);
             }
-            self.ready.push_back((now, Out::Frame(publication)));
+            self.queue(since, Out::Frame(publication));
         }
     }
 
