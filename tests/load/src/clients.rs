@@ -159,7 +159,9 @@ struct Clients {
 impl Clients {
     fn new(bus: NatsBus, load: Load) -> Self {
         let start = Instant::now();
-        let config = Config { response_start: ANSWER, ..Config::default() };
+        // What a relay says to a probe must fit into the inbox, or it is lost again.
+        let max_probed = load.shape.room.map_or(Config::default().max_probed, |room| (room / 4).max(1));
+        let config = Config { response_start: ANSWER, max_probed, ..Config::default() };
         let gateway = Gateway::new(config, GATEWAY, 1, time(start)).expect("the configuration works");
         let mut clients = Clients {
             load,

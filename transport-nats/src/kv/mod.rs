@@ -36,9 +36,9 @@ const CALL_OVERHEAD: usize = 256;
 /// `PREFIX.kv.NAMESPACE.POOL.ACTOR` for each. Clones are the same store.
 ///
 /// A put is one message, so it must fit into one, with its keys in base64: into the server's `max_payload`, which is
-/// 1 MiB unless set. One that does not is answered [`TooLarge`](StoreError::TooLarge). All processes may use the store of
-/// an actor; what one does is behind what it has seen of the others', or is done again. A process remembers the keys of
-/// the stores that it uses, until they were quiet for a while.
+/// 1 MiB unless set. One that does not is answered [`TooLarge`](StoreError::TooLarge). All processes may use the store
+/// of an actor; what one does is behind what it has seen of the others', or is done again. A process remembers the keys
+/// of the stores that it uses, until they were quiet for a while.
 #[derive(Clone)]
 pub struct NatsKv {
     shared: Arc<Shared>,
