@@ -62,11 +62,15 @@ impl Relay {
             }
             (FromRunner::Pong(_), Session::Ready | Session::Draining | Session::Stopping) => self.answered(number, now),
             (FromRunner::Stopping, Session::Registering | Session::Settling | Session::Ready | Session::Draining) => {
+                let was_told_to_move = matches!(connection.session, Session::Draining);
                 connection.session = Session::Stopping;
                 if let Some(registration) = self.registrations.get_mut(&number) {
                     registration.said_goodbye();
                 }
-                self.set_state(number, RunnerState::Draining);
+                // It may have come to another relay before it wanted to go: that must not take it over from here.
+                if !was_told_to_move {
+                    self.set_state(number, RunnerState::Draining);
+                }
                 self.pass_on(number, supervisor::Event::Stopping { connection: number }, now);
             }
             // It says so again.

@@ -197,11 +197,25 @@ fn a_runner_that_leaves_by_itself_ends_the_drain() {
     let mut story = patient_relay();
     story.opens_route(of_request(0), start(None));
     let (mut story, _) = told_to_move(story);
-    story.says(1, ToServer::Stopping).expect_state(1, 3, Some(RunnerState::Draining));
-    story.directory(1, stored(4)).expect([]);
+    story.says(1, ToServer::Stopping).expect([]);
     story.input(Event::Disconnected { connection: 1 });
     assert_eq!(story.actions().len(), 2, "a word to the gateway, and a change");
-    story.directory(1, stored(5)).expect([Action::Drained]).ends();
+    story.directory(1, stored(4)).expect([Action::Drained]).ends();
+}
+
+/// It has said its Init to another relay, and then it is to go itself. That relay must read that it moves: else it takes
+/// it over from here, with all that is open.
+#[test]
+fn a_runner_that_goes_while_it_moves_still_moves_as_its_record_says() {
+    let mut story = patient_relay();
+    story.opens_route(of_request(0), start(None));
+    let (mut story, _) = told_to_move(story);
+    story.says(1, ToServer::Stopping).expect([]);
+    story.passes(Duration::from_secs(60)).expect([]);
+    let answer = response_start(200, None, false);
+    story.answers(1, of_request(0), answer.clone());
+    let actions = story.actions();
+    assert_eq!(actions[0], publishes(1, of_request(0), answer), "what is open is finished");
 }
 
 #[test]
