@@ -43,6 +43,7 @@ impl Tail {
         Tail { bytes, start: start as u8 }
     }
 
+    #[inline]
     fn as_slice(&self) -> &[u8] {
         &self.bytes[usize::from(self.start)..]
     }
@@ -57,6 +58,7 @@ enum Head {
 impl Head {
     const EMPTY: Head = Head::Inline { bytes: [0; INLINE], start: 0, end: 0 };
 
+    #[inline]
     fn as_slice(&self) -> &[u8] {
         match self {
             Head::Inline { bytes, start, end } => &bytes[usize::from(*start)..usize::from(*end)],
@@ -68,6 +70,7 @@ impl Head {
 impl Frame {
     /// A frame with a head of at most 30 bytes kept inline (a longer one is copied into a buffer), a body and a last
     /// byte.
+    #[inline]
     pub fn new(head: &[u8], body: Bytes, tail: Option<u8>) -> Self {
         let head = if head.len() <= INLINE {
             let mut bytes = [0; INLINE];
@@ -77,6 +80,16 @@ impl Frame {
             Head::Shared(Bytes::copy_from_slice(head))
         };
         Frame { head, body, tail: Tail::new(tail.as_slice()) }
+    }
+
+    /// A frame whose head is written in place; it has room for 30 bytes.
+    #[inline]
+    pub(crate) fn with_inline_head(body: Bytes, tail: Option<u8>, write: impl FnOnce(&mut &mut [u8])) -> Self {
+        let mut bytes = [0; INLINE];
+        let mut room = &mut bytes[..];
+        write(&mut room);
+        let end = (INLINE - room.len()) as u8;
+        Frame { head: Head::Inline { bytes, start: 0, end }, body, tail: Tail::new(tail.as_slice()) }
     }
 
     /// A frame whose head carries headers and is therefore a buffer of its own.
@@ -94,6 +107,7 @@ impl Frame {
     }
 
     /// How many bytes the frame has.
+    #[inline]
     pub fn len(&self) -> usize {
         self.head.as_slice().len() + self.body.len() + self.tail.as_slice().len()
     }
@@ -104,21 +118,25 @@ impl Frame {
     }
 
     /// The bytes before the body.
+    #[inline]
     pub fn head(&self) -> &[u8] {
         self.head.as_slice()
     }
 
     /// The shared payload.
+    #[inline]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
     /// The bytes behind the body, two at most.
+    #[inline]
     pub fn tail(&self) -> &[u8] {
         self.tail.as_slice()
     }
 
     /// The pieces in order; some may be empty.
+    #[inline]
     pub fn pieces(&self) -> [&[u8]; 3] {
         [self.head.as_slice(), &self.body, self.tail.as_slice()]
     }
@@ -169,6 +187,7 @@ impl Frame {
     ///
     /// # Panics
     /// If the frame is shorter than that.
+    #[inline]
     #[must_use]
     pub fn skip(mut self, count: usize) -> Frame {
         assert!(count <= self.len(), "skip past the end of a frame");

@@ -61,7 +61,10 @@ impl Gateway {
                 Ok(())
             }
             State::OpenWebSocket => {
-                request.up.offer(Piece::Message(message));
+                let nobody = request.place.is_none();
+                if let Some(piece) = request.up.pass(Piece::Message(message), nobody) {
+                    self.send_piece(key, piece);
+                }
                 self.flush_bounded(key, now);
                 Ok(())
             }

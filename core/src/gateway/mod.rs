@@ -57,7 +57,7 @@ use crate::machine::random::Random;
 use crate::machine::{Machine, RequestKey};
 use crate::protocol::tunnel::ToClientTunnelMessage;
 use crate::protocol::tunnel::to_client::{self, Credit, RequestChunk};
-use crate::protocol::{GatewayId, MessageId, RequestId, ToRunner};
+use crate::protocol::{GatewayId, MessageId, RequestId, to_runner};
 use crate::time::{Time, WallClock};
 
 /// A request that a gateway did not take in.
@@ -222,12 +222,21 @@ impl Gateway {
             | to_client::Kind::WebSocketClose(_) => request.up.number(),
         };
         let message_id = MessageId { gateway_id: self.id, request_id: request.id, message_index };
-        let message = ToRunner::TunnelMessage(ToClientTunnelMessage { message_id, message_kind: kind });
+        let message = ToClientTunnelMessage { message_id, message_kind: kind };
         self.actions.push_back(Action::Publish(Publication {
             to: Subject::Connection(place.connection),
             reply_to: Some(Subject::Gateway(self.id)),
-            frame: message.encode_framed(),
+            frame: to_runner::encode_framed(message),
         }));
+    }
+
+    fn send_piece(&mut self, key: RequestKey, piece: Piece) {
+        let kind = match piece {
+            Piece::Chunk { bytes, finish } => to_client::Kind::RequestChunk(RequestChunk { body: bytes, finish }),
+            Piece::Message(message) => to_client::Kind::WebSocketMessage(message.into_wire()),
+            Piece::Close(close) => to_client::Kind::WebSocketClose(close.into_wire()),
+        };
+        self.send(key, kind);
     }
 
     /// Sends what may be sent of what waits toward the runner, and tells the client's pace.
@@ -237,12 +246,7 @@ impl Gateway {
         }
         let nobody = self.requests.get(key).is_none_or(|request| request.place.is_none());
         while let Some(piece) = self.requests.get_mut(key).and_then(|request| request.up.pop(nobody)) {
-            let kind = match piece {
-                Piece::Chunk { bytes, finish } => to_client::Kind::RequestChunk(RequestChunk { body: bytes, finish }),
-                Piece::Message(message) => to_client::Kind::WebSocketMessage(message.into_wire()),
-                Piece::Close(close) => to_client::Kind::WebSocketClose(close.into_wire()),
-            };
-            self.send(key, kind);
+            self.send_piece(key, piece);
         }
         let Some(request) = self.requests.get_mut(key) else { return };
         if request.is_websocket() && request.up.is_done() {

@@ -81,8 +81,13 @@ impl<Kind: Copy + PartialEq, Owner: Copy> Deadlines<Kind, Owner> {
     }
 
     /// Takes the next deadline that is due. Its [`Armed`] must be dropped by its owner, not cancelled.
+    #[inline]
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<(Kind, Owner)> {
         let next = self.next.filter(|next| *next <= now)?;
+        self.pop_first(next)
+    }
+
+    fn pop_first(&mut self, next: Time) -> Option<(Kind, Owner)> {
         let of_list = |list: &List<Kind>| list.ends.filter(|ends| ends.due == next).map(|ends| (list.kind, ends.first));
         let (kind, first) = self.lists.iter().find_map(of_list)?;
         self.unlink(first);
@@ -90,6 +95,7 @@ impl<Kind: Copy + PartialEq, Owner: Copy> Deadlines<Kind, Owner> {
     }
 
     /// When the next one is due.
+    #[inline]
     pub(crate) fn next_due(&self) -> Option<Time> {
         self.next
     }

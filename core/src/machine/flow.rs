@@ -36,6 +36,15 @@ impl Piece {
         }
     }
 
+    /// Whether its source has said its last with it.
+    fn is_last(&self) -> bool {
+        match self {
+            Piece::Chunk { finish, .. } => *finish,
+            Piece::Message(_) => false,
+            Piece::Close(_) => true,
+        }
+    }
+
     /// Whether it needs credit: an end without bytes does not, so that a source that is done can say so.
     fn needs_credit(&self) -> bool {
         match self {
@@ -153,13 +162,23 @@ impl Outflow {
         }
     }
 
+    /// Takes a piece; it comes back if it may be sent at once. So a queue is only had where something waits.
+    pub(crate) fn pass(&mut self, piece: Piece, peer_blocked: bool) -> Option<Piece> {
+        let must_wait = peer_blocked || !self.waiting.is_empty() || (piece.needs_credit() && !self.has_credit());
+        if must_wait {
+            self.offer(piece);
+            return None;
+        }
+        self.ended = piece.is_last();
+        if piece.needs_credit() {
+            self.spend(piece.len());
+        }
+        Some(piece)
+    }
+
     /// Takes a piece.
     pub(crate) fn offer(&mut self, piece: Piece) {
-        self.ended = match &piece {
-            Piece::Chunk { finish, .. } => *finish,
-            Piece::Message(_) => false,
-            Piece::Close(_) => true,
-        };
+        self.ended = piece.is_last();
         self.held += piece.len();
         self.waiting.push_back(piece);
     }
@@ -283,8 +302,8 @@ pub(crate) struct Inflow {
 
 #[derive(Debug)]
 struct Unread {
-    bytes: usize,
-    left: usize,
+    bytes: u32,
+    left: u32,
 }
 
 #[derive(Debug)]
@@ -389,6 +408,7 @@ impl Inflow {
     #[must_use]
     pub(crate) fn take(&mut self, bytes: usize, max: usize) -> bool {
         self.held += weight(bytes);
+        let bytes = u32::try_from(bytes).expect("a frame has less than 2 GiB");
         self.unread.push_back(Unread { bytes, left: bytes });
         self.held > max
     }
@@ -430,13 +450,13 @@ impl Inflow {
     fn read(&mut self, mut bytes: usize) -> usize {
         let mut consumed = 0;
         while let Some(first) = self.unread.front_mut() {
-            let read = first.left.min(bytes);
-            first.left -= read;
+            let read = bytes.min(first.left as usize);
+            first.left -= read as u32;
             bytes -= read;
             if first.left > 0 {
                 break;
             }
-            let ended = weight(first.bytes);
+            let ended = weight(first.bytes as usize);
             self.held -= ended;
             match self.old.checked_sub(1) {
                 Some(old) => self.old = old,

@@ -5,11 +5,12 @@
 //! goes and what it ends. Payloads are neither read nor copied, and whether skipped strings are UTF-8 and the keys of
 //! headers unique is for the receiver to judge.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 use serde::Deserialize;
 
 use super::bare::{Reader, Wire, front};
+use super::glance::{Glance, glance};
 use super::kv::KvRequest;
 use super::to_client::{AckEvents, CommandWrapper};
 use super::tunnel::tag::{ToClientTag, ToServerTag};
@@ -151,7 +152,17 @@ pub enum FromRunner {
 /// # Errors
 /// The first rule that the bytes break, and where; [`BadVersion`](crate::Malformed::BadVersion) among them. The
 /// private kinds are unknown to [`Dialect::Published`].
+#[inline]
 pub fn from_bus(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
+    if let Some(Glance { message_id, tag, last }) = glance(&frame, &bus::lead(to_runner::TUNNEL_MESSAGE))
+        && let Some(word) = ToClientWord::at_a_glance(tag, last)
+    {
+        return Ok(FromBus::Tunnel(Carried { message_id, word, frame: frame.skip(bus::VERSION_BYTES.len()) }));
+    }
+    from_bus_in_full(frame, dialect)
+}
+
+fn from_bus_in_full(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
     let mut reader = Reader::new(&frame);
     bus::read_version(&mut reader, Version::V7)?;
     if dialect == Dialect::Underpass && reader.is_tag(to_runner::PROBE) {
@@ -177,8 +188,26 @@ pub fn from_bus(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
 ///
 /// # Errors
 /// The first rule that the bytes break, and where. The private kinds are unknown to [`Dialect::Published`].
+#[inline]
 pub fn from_runner(message: Bytes, dialect: Dialect) -> Result<FromRunner, PeerError> {
     let frame = Frame::from(message);
+    if let Some(Glance { message_id, tag, last }) = glance(&frame, &[to_server::TUNNEL_MESSAGE])
+        && let Some(word) = ToServerWord::at_a_glance(tag, last)
+    {
+        return Ok(FromRunner::Tunnel(Carried { message_id, word, frame: for_bus(frame) }));
+    }
+    from_runner_in_full(frame, dialect)
+}
+
+/// A tunnel message of a runner's WebSocket, which is one piece, as the bus has it.
+#[inline]
+fn for_bus(frame: Frame) -> Frame {
+    let mut body = frame.into_bytes();
+    body.advance(1);
+    Frame::new(&bus::lead(to_gateway::TUNNEL_MESSAGE), body, None)
+}
+
+fn from_runner_in_full(frame: Frame, dialect: Dialect) -> Result<FromRunner, PeerError> {
     let mut reader = Reader::new(&frame);
     if !reader.is_tag(to_server::TUNNEL_MESSAGE) {
         let message = front::read(&mut reader)?;
@@ -188,8 +217,7 @@ pub fn from_runner(message: Bytes, dialect: Dialect) -> Result<FromRunner, PeerE
     let message_id = MessageId::read(&mut reader)?;
     let word = ToServerWord::read(&mut reader, dialect)?;
     reader.end()?;
-    let frame = Frame::new(&bus::lead(to_gateway::TUNNEL_MESSAGE), frame.body().slice(1..), None);
-    Ok(FromRunner::Tunnel(Carried { message_id, word, frame }))
+    Ok(FromRunner::Tunnel(Carried { message_id, word, frame: for_bus(frame) }))
 }
 
 /// Whose piece a frame of the bus is: a tunnel message's request. Frames of different requests may overtake each other
@@ -210,6 +238,19 @@ pub fn request_of(to: &Subject, frame: &Frame) -> Option<(GatewayId, RequestId)>
 }
 
 impl ToClientWord {
+    /// Of a kind that is a payload and a bool.
+    #[inline]
+    fn at_a_glance(tag: u8, last: bool) -> Option<Self> {
+        const CHUNK: u8 = ToClientTag::RequestChunk as u8;
+        const MESSAGE: u8 = ToClientTag::WebSocketMessage as u8;
+        match tag {
+            CHUNK => Some(ToClientWord::RequestChunk { finish: last }),
+            MESSAGE => Some(ToClientWord::WebSocketMessage),
+            _ => None,
+        }
+    }
+
+    #[inline]
     fn read(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Self, PeerError> {
         Ok(match ToClientTag::read(reader, dialect)? {
             ToClientTag::RequestStart => {
@@ -245,6 +286,19 @@ impl ToClientWord {
 }
 
 impl ToServerWord {
+    /// Of a kind that is a payload and a bool.
+    #[inline]
+    fn at_a_glance(tag: u8, last: bool) -> Option<Self> {
+        const CHUNK: u8 = ToServerTag::ResponseChunk as u8;
+        const MESSAGE: u8 = ToServerTag::WebSocketMessage as u8;
+        match tag {
+            CHUNK => Some(ToServerWord::ResponseChunk { finish: last }),
+            MESSAGE => Some(ToServerWord::WebSocketMessage),
+            _ => None,
+        }
+    }
+
+    #[inline]
     fn read(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Self, PeerError> {
         Ok(match ToServerTag::read(reader, dialect)? {
             ToServerTag::ResponseStart => {

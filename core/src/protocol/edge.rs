@@ -146,6 +146,7 @@ impl Edge {
     ///
     /// # Errors
     /// The bytes are malformed, or name a gateway that is none.
+    #[inline]
     pub fn from_bus(&self, frame: Frame) -> Result<FromBus, EdgeError> {
         // The private words are between gateways and relays, whatever the runner's connection chose.
         let message = carry::from_bus(frame, Dialect::Underpass)?;
@@ -156,14 +157,17 @@ impl Edge {
     ///
     /// # Errors
     /// The bytes are malformed where only a translation looks, or open more requests than may be open.
+    #[inline]
     pub fn carry(&mut self, frame: Frame) -> Result<Frame, EdgeError> {
         match self.version {
             Version::V4 | Version::V5 | Version::V6 | Version::V7 => Ok(frame),
-            Version::V1 | Version::V2 | Version::V3 => {
-                let message = ToClient::decode(&frame, self.dialect)?;
-                Ok(self.to_runner(message)?)
-            }
+            Version::V1 | Version::V2 | Version::V3 => self.translate(&frame),
         }
+    }
+
+    fn translate(&mut self, frame: &Frame) -> Result<Frame, EdgeError> {
+        let message = ToClient::decode(frame, self.dialect)?;
+        Ok(self.to_runner(message)?)
     }
 
     /// What the runner's WebSocket takes for a message of its relay.

@@ -40,6 +40,11 @@ pub(super) const TUNNEL_MESSAGE: u8 = 4;
 /// The tag of the private `ToRunnerProbe`.
 pub(super) const PROBE: u8 = 5;
 
+/// A tunnel message as [`ToRunner::encode_framed`] writes it, for one that is of no use any more.
+pub(crate) fn encode_framed(message: ToClientTunnelMessage) -> Frame {
+    message.into_frame(&bus::lead(TUNNEL_MESSAGE))
+}
+
 impl ToRunner {
     /// Reads the value alone, without the bus's version. Version 7.
     ///

@@ -7,7 +7,7 @@ use super::connection::{Session, Waiting};
 use super::end::{Cause, End, end_message};
 use super::ending::Word;
 use super::notice::Notice;
-use super::routes::{RouteId, RouteKind, Standing};
+use super::routes::{Place, RouteId, RouteKind, Standing};
 use super::{Action, Relay};
 use crate::frame::Frame;
 use crate::http::Close;
@@ -88,9 +88,7 @@ impl Relay {
                 self.open_route(id, opening, now);
             }
             ToClientWord::RequestChunk { .. } | ToClientWord::WebSocketMessage => {
-                if !self.is_of_an_earlier_life(id, false) && self.is_open(id) {
-                    self.carry_in_order(id, frame, message_id.message_index, now);
-                }
+                self.carry_in_order(id, frame, message_id.message_index, now);
             }
             ToClientWord::Credit { total } => self.credit(id, total, message_id.message_index, frame, now),
             ToClientWord::RequestAbort => self.end_at_runner(id, RouteKind::Http, message_id, frame, now),
@@ -164,8 +162,8 @@ impl Relay {
             connection.edge.forget(id.gateway_id, id.request_id);
             return self.refuse(id, RefusedReason::Full, now);
         }
-        self.routes.open(id, kind, hosts.then_some(&actor_id), &mut connection.routes, now);
-        self.routes.carried(id, message_id.message_index);
+        let place = self.routes.open(id, kind, hosts.then_some(&actor_id), &mut connection.routes, now);
+        self.routes.carried(place, message_id.message_index);
         self.counted.opened += 1;
         self.counted.to_runners += 1;
         if waits && let Some(held) = self.routes.held_mut(id) {
@@ -207,7 +205,13 @@ impl Relay {
 
     /// Sends a frame of a request to its runner. While the outbox is blocked it waits, and if too much of its request
     /// waits, or of the whole connection, that request fails.
-    pub(super) fn send_bounded(&mut self, id: RouteId, frame: Frame, number: Option<MessageIndex>, now: Time) {
+    pub(super) fn send_bounded(
+        &mut self,
+        id: RouteId,
+        frame: Frame,
+        numbered: Option<(Place, MessageIndex)>,
+        now: Time,
+    ) {
         let Some(connection) = self.connections.get_mut(&id.connection) else { return };
         let Ok(frame) = connection.edge.carry(frame) else {
             // A piece is missing from here on.
@@ -222,12 +226,14 @@ impl Relay {
                 return self.abort_route(id, Cause::Overloaded, now);
             }
             *held += bytes;
+            connection.backlog.push(Waiting::Frame(frame, Some(id)));
+        } else {
+            self.actions.push_back(Action::Send { connection: id.connection, frame });
         }
-        if let Some(number) = number {
-            self.routes.carried(id, number);
+        if let Some((place, number)) = numbered {
+            self.routes.carried(place, number);
         }
         self.counted.to_runners += 1;
-        self.send(id.connection, frame, Some(id));
     }
 
     /// A connection's outbox has room again.
@@ -323,7 +329,8 @@ impl Relay {
     pub(super) fn carry_to_gateway(&mut self, number: u64, carried: Carried<ToServerWord>, bytes: usize, now: Time) {
         let message_id = carried.message_id;
         let id = RouteId::new(number, message_id);
-        match self.routes.standing(id) {
+        let place = self.routes.find(id);
+        match place.map_or_else(|| self.routes.standing(id), |_| Standing::Open) {
             Standing::Open => {}
             // What was handled before its route was closed was handled: the gateway need not say it again.
             Standing::Closed if carried.word == ToServerWord::WebSocketMessageAck => {}
@@ -334,7 +341,9 @@ impl Relay {
         let Carried { word, frame, .. } = carried;
         let numbered = match word {
             ToServerWord::Credit { total } => {
-                self.routes.granted(id, total);
+                if let Some(place) = place {
+                    self.routes.granted(place, total);
+                }
                 false
             }
             ToServerWord::ResponseStart { .. }
@@ -345,8 +354,8 @@ impl Relay {
             | ToServerWord::WebSocketMessageAck
             | ToServerWord::WebSocketClose { .. } => true,
         };
-        if numbered {
-            self.routes.answered(id, message_id.message_index);
+        if let Some(place) = place.filter(|_| numbered) {
+            self.routes.answered(place, message_id.message_index);
         }
         if let ToServerWord::WebSocketOpen { can_hibernate: true } = word {
             self.routes.can_hibernate(id);
@@ -374,14 +383,19 @@ impl Relay {
     fn is_open(&mut self, id: RouteId) -> bool {
         match self.routes.spoken_to(id) {
             Standing::Open => true,
-            Standing::Closed => {
-                self.counted.late += 1;
+            Standing::Closed | Standing::Unknown => {
+                self.count_unopened(id);
                 false
             }
-            Standing::Unknown => {
-                self.counted.unrouted += 1;
-                false
-            }
+        }
+    }
+
+    /// Counts what a gateway says over a route that is not open.
+    pub(super) fn count_unopened(&mut self, id: RouteId) {
+        match self.routes.standing(id) {
+            Standing::Open => {}
+            Standing::Closed => self.counted.late += 1,
+            Standing::Unknown => self.counted.unrouted += 1,
         }
     }
 

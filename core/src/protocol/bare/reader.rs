@@ -29,6 +29,7 @@ pub(crate) struct Reader<'f> {
 }
 
 impl<'f> Reader<'f> {
+    #[inline]
     pub(crate) fn new(frame: &'f Frame) -> Self {
         let [piece, behind @ ..] = frame.pieces();
         let end = piece.len() + behind[0].len() + behind[1].len();
@@ -41,6 +42,7 @@ impl<'f> Reader<'f> {
     }
 
     /// Nothing may be left over.
+    #[inline]
     pub(crate) fn end(&self) -> Result<(), PeerError> {
         if self.offset < self.end {
             return Err(self.malformed(Malformed::Trailing, self.offset, "the end of the frame"));
@@ -48,15 +50,18 @@ impl<'f> Reader<'f> {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn u16(&mut self) -> Result<u16, PeerError> {
         self.array("two bytes").map(u16::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32, PeerError> {
         self.array("four bytes").map(u32::from_le_bytes)
     }
 
     /// `data[N]`, or a number of fixed width.
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], PeerError> {
         if let Some((array, rest)) = self.piece.split_first_chunk() {
             self.piece = rest;
@@ -70,16 +75,19 @@ impl<'f> Reader<'f> {
         Ok(array)
     }
 
+    #[inline]
     pub(crate) fn bool(&mut self) -> Result<bool, PeerError> {
         self.zero_or_one(Malformed::BadBool, "a bool, 0 or 1")
     }
 
     /// Whether the value of an optional follows.
+    #[inline]
     pub(crate) fn optional(&mut self) -> Result<bool, PeerError> {
         self.zero_or_one(Malformed::BadOptional, "an optional's 0 or 1")
     }
 
     /// A number of variable length, in its shortest form.
+    #[inline]
     pub(crate) fn uint(&mut self) -> Result<u64, PeerError> {
         let start = self.offset;
         let first = self.byte("a varint")?;
@@ -104,6 +112,7 @@ impl<'f> Reader<'f> {
     }
 
     /// The tag of a union of so many members.
+    #[inline]
     pub(crate) fn tag(&mut self, members: usize, expected: &'static str) -> Result<u64, PeerError> {
         let start = self.offset;
         let tag = self.uint()?;
@@ -114,6 +123,7 @@ impl<'f> Reader<'f> {
     }
 
     /// Steps over a tag of one byte, if it is this one.
+    #[inline]
     pub(crate) fn is_tag(&mut self, tag: u8) -> bool {
         self.begin_piece();
         let is_next = self.piece.first() == Some(&tag);
@@ -122,6 +132,7 @@ impl<'f> Reader<'f> {
     }
 
     /// How many bytes, or items of a byte or more, follow.
+    #[inline]
     pub(crate) fn length(&mut self) -> Result<usize, PeerError> {
         let start = self.offset;
         let length = self.uint()?;
@@ -158,6 +169,7 @@ impl<'f> Reader<'f> {
     }
 
     /// Steps over so many bytes.
+    #[inline]
     pub(crate) fn skip(&mut self, count: usize, expected: &'static str) -> Result<(), PeerError> {
         if count > self.end - self.offset {
             return Err(self.malformed(Malformed::Truncated, self.offset, expected));
@@ -167,6 +179,7 @@ impl<'f> Reader<'f> {
     }
 
     /// Steps over `data`, or over a `str` without looking at its bytes.
+    #[inline]
     pub(crate) fn skip_data(&mut self) -> Result<(), PeerError> {
         let length = self.length()?;
         self.step(length);
@@ -189,6 +202,7 @@ impl<'f> Reader<'f> {
         self.malformed(Malformed::BadUtf8, start + error.valid_up_to(), "UTF-8")
     }
 
+    #[inline]
     fn byte(&mut self, expected: &'static str) -> Result<u8, PeerError> {
         self.begin_piece();
         let Some((byte, rest)) = self.piece.split_first() else {
@@ -199,6 +213,7 @@ impl<'f> Reader<'f> {
         Ok(*byte)
     }
 
+    #[inline]
     fn zero_or_one(&mut self, class: Malformed, expected: &'static str) -> Result<bool, PeerError> {
         let start = self.offset;
         match self.byte(expected)? {
@@ -209,31 +224,36 @@ impl<'f> Reader<'f> {
     }
 
     /// Steps over so many bytes, which are there.
+    #[inline]
     fn step(&mut self, count: usize) {
         self.offset += count;
         match self.piece.get(count..) {
             Some(rest) => self.piece = rest,
-            None => {
-                let mut left = count - self.piece.len();
-                for piece in self.behind {
-                    self.next_piece();
-                    if let Some(rest) = piece.get(left..) {
-                        self.piece = rest;
-                        return;
-                    }
-                    left -= piece.len();
-                }
+            None => self.step_behind(count - self.piece.len()),
+        }
+    }
+
+    /// Steps over what is left of the piece, and so many bytes behind it.
+    fn step_behind(&mut self, mut count: usize) {
+        for piece in self.behind {
+            self.next_piece();
+            if let Some(rest) = piece.get(count..) {
+                self.piece = rest;
+                return;
             }
+            count -= piece.len();
         }
     }
 
     /// Goes to where the next byte is, if there is one.
+    #[inline]
     fn begin_piece(&mut self) {
         while self.piece.is_empty() && self.offset < self.end {
             self.next_piece();
         }
     }
 
+    #[inline]
     fn next_piece(&mut self) {
         let [next, last] = self.behind;
         (self.piece, self.behind) = (next, [last, &[]]);
