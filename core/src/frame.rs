@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Room for the longest head of a chunk or message: version, tags, message id and a length.
 pub(crate) const INLINE: usize = 30;
@@ -166,6 +166,18 @@ impl Frame {
         }
         assert!(range.end <= start, "a range past the end of a frame");
         copy.freeze()
+    }
+
+    /// As [`slice`](Self::slice), of a frame that is of no more use.
+    #[inline]
+    pub(crate) fn into_slice(mut self, range: Range<usize>) -> Bytes {
+        let head = self.head.as_slice().len();
+        if range.start < head || range.end > head + self.body.len() {
+            return self.slice(range);
+        }
+        self.body.truncate(range.end - head);
+        self.body.advance(range.start - head);
+        self.body
     }
 
     /// The same frame as one piece: nothing is copied if it is one already.

@@ -354,7 +354,7 @@ impl Machine for Gateway {
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
-            Event::Received { from, frame } => self.received(from, &frame, now),
+            Event::Received { from, frame } => self.received(from, frame, now),
             Event::PublishFailed(rejected) => self.publish_failed(rejected, now),
             Event::NoResponders { to } => self.nobody_holds(to, now),
             Event::Lost { from } => self.frames_lost(from, now),

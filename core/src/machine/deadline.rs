@@ -76,8 +76,12 @@ impl<Kind: Copy + PartialEq, Owner: Copy> Deadlines<Kind, Owner> {
     /// An armed deadline begins anew.
     pub(crate) fn begin_anew(&mut self, armed: &Armed, now: Time) {
         let entry = armed.entry();
-        let list = self.unlink(entry);
-        self.append(entry, list, now);
+        let Entry { due, list, .. } = self.entries[entry];
+        // Much can happen in one instant.
+        if due != now + self.lists[list].wait {
+            self.unlink(entry);
+            self.append(entry, list, now);
+        }
     }
 
     /// Takes the next deadline that is due. Its [`Armed`] must be dropped by its owner, not cancelled.

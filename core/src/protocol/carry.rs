@@ -157,15 +157,6 @@ pub enum FromRunner {
 /// private kinds are unknown to [`Dialect::Published`].
 #[inline]
 pub fn from_bus(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
-    if let Some(Glance { message_id, tag, last }) = glance(&frame, &bus::lead(to_runner::TUNNEL_MESSAGE))
-        && let Some(word) = ToClientWord::at_a_glance(tag, last)
-    {
-        return Ok(FromBus::Tunnel(Carried { message_id, word, frame: frame.skip(bus::VERSION_BYTES.len()) }));
-    }
-    from_bus_in_full(frame, dialect)
-}
-
-fn from_bus_in_full(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
     let mut reader = Reader::new(&frame);
     bus::read_version(&mut reader, Version::V7)?;
     if dialect == Dialect::Underpass && reader.is_tag(to_runner::PROBE) {
@@ -196,26 +187,8 @@ fn from_bus_in_full(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError
 ///
 /// # Errors
 /// The first rule that the bytes break, and where. The private kinds are unknown to [`Dialect::Published`].
-#[inline]
 pub fn from_runner(message: Bytes, dialect: Dialect) -> Result<FromRunner, PeerError> {
     let frame = Frame::from(message);
-    if let Some(Glance { message_id, tag, last }) = glance(&frame, &[to_server::TUNNEL_MESSAGE])
-        && let Some(word) = ToServerWord::at_a_glance(tag, last)
-    {
-        return Ok(FromRunner::Tunnel(Carried { message_id, word, frame: for_bus(frame) }));
-    }
-    from_runner_in_full(frame, dialect)
-}
-
-/// A tunnel message of a runner's WebSocket, which is one piece, as the bus has it.
-#[inline]
-fn for_bus(frame: Frame) -> Frame {
-    let mut body = frame.into_bytes();
-    body.advance(1);
-    Frame::new(&bus::lead(to_gateway::TUNNEL_MESSAGE), body, None)
-}
-
-fn from_runner_in_full(frame: Frame, dialect: Dialect) -> Result<FromRunner, PeerError> {
     let mut reader = Reader::new(&frame);
     if !reader.is_tag(to_server::TUNNEL_MESSAGE) {
         let message = front::read(&mut reader)?;
@@ -225,7 +198,53 @@ fn from_runner_in_full(frame: Frame, dialect: Dialect) -> Result<FromRunner, Pee
     let message_id = MessageId::read(&mut reader)?;
     let word = ToServerWord::read(&mut reader, dialect)?;
     reader.end()?;
-    Ok(FromRunner::Tunnel(Carried { message_id, word, frame: for_bus(frame) }))
+    Ok(FromRunner::Tunnel(Carried { message_id, word, frame: for_bus(frame.into_bytes()) }))
+}
+
+/// A tunnel message of a runner's WebSocket as the bus has it.
+#[inline]
+fn for_bus(mut message: Bytes) -> Frame {
+    message.advance(1);
+    Frame::new(&bus::lead(to_gateway::TUNNEL_MESSAGE), message, None)
+}
+
+/// A frame of the bus for a runner's connection, if it is seen at a glance to be a chunk or a message: whose, and what the
+/// runner takes. Any other comes back, for [`from_bus`].
+///
+/// # Errors
+/// The frame, if it is anything else, or names no gateway.
+#[inline]
+pub fn piece_from_bus(frame: Frame) -> Result<(MessageId, Frame), Frame> {
+    const CHUNK: u8 = ToClientTag::RequestChunk as u8;
+    const MESSAGE: u8 = ToClientTag::WebSocketMessage as u8;
+    match glance(frame.pieces(), &bus::lead(to_runner::TUNNEL_MESSAGE)) {
+        Some(Glance { message_id, tag: CHUNK | MESSAGE, .. }) if message_id.gateway_id != GatewayId::ZERO => {
+            Ok((message_id, frame.skip(bus::VERSION_BYTES.len())))
+        }
+        Some(_) | None => Err(frame),
+    }
+}
+
+/// A message of a runner's WebSocket, if it is seen at a glance to be a chunk or a message, as the bus has it. Any other
+/// comes back, for [`from_runner`].
+///
+/// # Errors
+/// The message, if it is anything else, or names no gateway.
+#[inline]
+pub fn piece_from_runner(message: Bytes) -> Result<Carried<ToServerWord>, Bytes> {
+    const CHUNK: u8 = ToServerTag::ResponseChunk as u8;
+    const MESSAGE: u8 = ToServerTag::WebSocketMessage as u8;
+    let (message_id, word) = match glance([&[], &message, &[]], &[to_server::TUNNEL_MESSAGE]) {
+        Some(Glance { message_id, tag: CHUNK, last: finish, .. }) => {
+            (message_id, ToServerWord::ResponseChunk { finish })
+        }
+        Some(Glance { message_id, tag: MESSAGE, .. }) => (message_id, ToServerWord::WebSocketMessage),
+        Some(_) | None => return Err(message),
+    };
+    if message_id.gateway_id == GatewayId::ZERO {
+        return Err(message);
+    }
+    Ok(Carried { message_id, word, frame: for_bus(message) })
 }
 
 /// Whose piece a frame of the bus is: a tunnel message's request. Frames of different requests may overtake each other
@@ -246,18 +265,6 @@ pub fn request_of(to: &Subject, frame: &Frame) -> Option<(GatewayId, RequestId)>
 }
 
 impl ToClientWord {
-    /// Of a kind that is a payload and a bool.
-    #[inline]
-    fn at_a_glance(tag: u8, last: bool) -> Option<Self> {
-        const CHUNK: u8 = ToClientTag::RequestChunk as u8;
-        const MESSAGE: u8 = ToClientTag::WebSocketMessage as u8;
-        match tag {
-            CHUNK => Some(ToClientWord::RequestChunk { finish: last }),
-            MESSAGE => Some(ToClientWord::WebSocketMessage),
-            _ => None,
-        }
-    }
-
     #[inline]
     fn read(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Self, PeerError> {
         Ok(match ToClientTag::read(reader, dialect)? {
@@ -294,18 +301,6 @@ impl ToClientWord {
 }
 
 impl ToServerWord {
-    /// Of a kind that is a payload and a bool.
-    #[inline]
-    fn at_a_glance(tag: u8, last: bool) -> Option<Self> {
-        const CHUNK: u8 = ToServerTag::ResponseChunk as u8;
-        const MESSAGE: u8 = ToServerTag::WebSocketMessage as u8;
-        match tag {
-            CHUNK => Some(ToServerWord::ResponseChunk { finish: last }),
-            MESSAGE => Some(ToServerWord::WebSocketMessage),
-            _ => None,
-        }
-    }
-
     #[inline]
     fn read(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Self, PeerError> {
         Ok(match ToServerTag::read(reader, dialect)? {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::any::{self, Message};
-use super::carry::{self, FromBus, FromRunner};
+use super::carry::{self, Carried, FromBus, FromRunner, ToServerWord};
 use super::codec::Codec;
 use super::ids::{GatewayId, RequestId};
 use super::translate::{Memory, NamesGateways, Untranslatable};
@@ -89,6 +89,19 @@ impl Edge {
     /// How many requests the edge remembers: none unless one is open, and none above version 2.
     pub fn requests(&self) -> usize {
         self.memory.requests()
+    }
+
+    /// A message of the runner's WebSocket, if it is seen at a glance to be a chunk or a message that is carried unread. Any
+    /// other comes back, for [`from_runner`](Edge::from_runner).
+    ///
+    /// # Errors
+    /// The message, if it is anything else.
+    #[inline]
+    pub fn piece_from_runner(&self, message: Bytes) -> Result<Carried<ToServerWord>, Bytes> {
+        match self.version {
+            Version::V4 | Version::V5 | Version::V6 | Version::V7 => carry::piece_from_runner(message),
+            Version::V1 | Version::V2 | Version::V3 => Err(message),
+        }
     }
 
     /// Reads a message of the runner's WebSocket.

@@ -1,26 +1,30 @@
 //! Chunks and messages, of which there are most, read at a glance: as their senders write them, ids and length stand
 //! together in one piece of the frame. Whatever looks otherwise is read in full, and refused there if it must be.
 
+use core::ops::Range;
+
 use super::ids::{GatewayId, MessageId, RequestId};
-use crate::frame::Frame;
 
 /// A payload and a bool behind it, of a request.
 pub(super) struct Glance {
     pub(super) message_id: MessageId,
     /// Of the kind; whether such a kind is a payload and a bool is not known here.
     pub(super) tag: u8,
+    /// Where the payload stands in the frame.
+    pub(super) payload: Range<usize>,
     /// What stands behind the payload.
     pub(super) last: bool,
 }
 
-/// Looks at a frame that starts with the bytes of `lead`.
+/// Looks at the pieces of a frame that starts with the bytes of `lead`.
 #[inline]
-pub(super) fn glance(frame: &Frame, lead: &[u8]) -> Option<Glance> {
-    let [head, body, tail] = frame.pieces();
+pub(super) fn glance([head, body, tail]: [&[u8]; 3], lead: &[u8]) -> Option<Glance> {
     let front = if head.is_empty() { body } else { head };
     let (ids, rest) = front.strip_prefix(lead)?.split_first_chunk::<11>()?;
     let (length, taken) = short_length(rest)?;
-    if lead.len() + ids.len() + taken + length + 1 != frame.len() {
+    let start = lead.len() + ids.len() + taken;
+    let payload = start..start + length;
+    if payload.end + 1 != head.len() + body.len() + tail.len() {
         return None;
     }
     let last = match (tail, body) {
@@ -33,7 +37,7 @@ pub(super) fn glance(frame: &Frame, lead: &[u8]) -> Option<Glance> {
         request_id: RequestId([r0, r1, r2, r3]),
         message_index: u16::from_le_bytes([n0, n1]),
     };
-    (last <= 1).then_some(Glance { message_id, tag, last: last == 1 })
+    (last <= 1).then_some(Glance { message_id, tag, payload, last: last == 1 })
 }
 
 /// A length of up to four bytes, in its shortest form, and how many bytes it took.

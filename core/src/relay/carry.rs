@@ -34,6 +34,12 @@ impl Relay {
         let Some(connection) = self.connections.get(&number) else {
             return self.brought_too_late(number, frame);
         };
+        let frame = match carry::piece_from_bus(frame) {
+            Ok((message_id, piece)) => {
+                return self.carry_in_order(RouteId::new(number, message_id), piece, message_id.message_index, now);
+            }
+            Err(frame) => frame,
+        };
         match connection.edge.from_bus(frame) {
             Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
             Ok(FromBus::Ping(ping)) => self.gateway_pings(number, ping, now),
@@ -277,6 +283,10 @@ impl Relay {
             self.actions.push_back(Action::Log { connection: number, notice: Notice::FrameTooLarge { bytes } });
             return self.close(number, Close::new(1009, "relay.frame_too_large"));
         }
+        let frame = match connection.edge.piece_from_runner(frame) {
+            Ok(piece) => return self.said_piece(number, piece, bytes, now),
+            Err(frame) => frame,
+        };
         match connection.edge.from_runner(frame) {
             Ok(edge::Heard { word, answer }) => {
                 if let Some(answer) = answer {
