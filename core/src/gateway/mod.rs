@@ -209,7 +209,7 @@ impl Gateway {
     /// Publishes a message of a request to its runner, if one has it.
     fn send(&mut self, key: RequestKey, kind: to_client::Kind) {
         let Some(request) = self.requests.get_mut(key) else { return };
-        let Some(place) = request.place else { return };
+        let Some(connection) = request.place.and_then(|place| self.runners.connection(place.link)) else { return };
         let message_index = match &kind {
             // The first word over a route that was restored tells where the numbers go on.
             to_client::Kind::Credit(Credit { total: 0 }) => request.up.next_number(),
@@ -224,7 +224,7 @@ impl Gateway {
         let message_id = MessageId { gateway_id: self.id, request_id: request.id, message_index };
         let message = ToClientTunnelMessage { message_id, message_kind: kind };
         self.actions.push_back(Action::Publish(Publication {
-            to: Subject::Connection(place.connection),
+            to: Subject::Connection(connection),
             reply_to: Some(Subject::Gateway(self.id)),
             frame: to_runner::encode_framed(message),
         }));
@@ -318,7 +318,8 @@ impl Gateway {
     /// Gives back what a request had.
     fn forget(&mut self, key: RequestKey, request: Request) {
         self.bodies.give_back(request.kept_body);
-        for armed in [request.deadline, request.idle_up, request.idle_down].into_iter().flatten() {
+        let idle = request.pieces.map_or([None, None], |pieces| [pieces.idle_up, pieces.idle_down]);
+        for armed in request.deadline.into_iter().chain(idle.into_iter().flatten()) {
             self.deadlines.cancel(armed);
         }
         if let Some(place) = request.place {

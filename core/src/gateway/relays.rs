@@ -86,7 +86,7 @@ impl Gateway {
 
     /// Where a request was sent.
     pub(super) fn connection_of(&self, key: RequestKey) -> Option<ConnectionId> {
-        Some(self.requests.get(key)?.place?.connection)
+        self.runners.connection(self.requests.get(key)?.place?.link)
     }
 
     fn place_of(&self, key: RequestKey) -> Option<Subject> {

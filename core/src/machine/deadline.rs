@@ -1,5 +1,6 @@
 //! Named deadlines, O(1) to arm, to cancel and to ask for the next.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use slab::Slab;
@@ -43,13 +44,18 @@ struct Entry<Owner> {
     after: Option<usize>,
 }
 
-/// An armed deadline. Its owner keeps it and gives it back to cancel.
+/// An armed deadline. Its owner keeps it and gives it back to cancel. One that may not be armed takes no more room.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Armed(u32);
+pub(crate) struct Armed(NonZeroU32);
 
 impl Armed {
+    fn new(entry: usize) -> Self {
+        let number = u32::try_from(entry + 1).ok().and_then(NonZeroU32::new);
+        Armed(number.expect("fewer than 2³² deadlines"))
+    }
+
     fn entry(&self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 }
 
@@ -64,7 +70,7 @@ impl<Kind: Copy + PartialEq, Owner: Copy> Deadlines<Kind, Owner> {
         let list = self.lists.iter().position(|list| list.kind == kind).expect("every kind has a wait");
         let entry = self.entries.insert(Entry { owner, due: now, list, before: None, after: None });
         self.append(entry, list, now);
-        Armed(u32::try_from(entry).expect("fewer than 2³² deadlines"))
+        Armed::new(entry)
     }
 
     pub(crate) fn cancel(&mut self, armed: Armed) {

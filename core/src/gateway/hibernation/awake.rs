@@ -138,7 +138,7 @@ impl Gateway {
     fn await_ack(&mut self, key: RequestKey, came: Came, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(hibernation) = request.hibernation.as_mut() else { return };
-        let repeats_acks = request.abilities.dialect == Dialect::Underpass;
+        let repeats_acks = request.dialect == Dialect::Underpass;
         let runs = hibernation.kept.backlog.awaits_ack(repeats_acks);
         keep(&mut self.deadlines, &mut hibernation.ack, (Deadline::WebSocketAck, key), runs, came, now);
     }

@@ -95,9 +95,9 @@ impl Gateway {
         }
         let request = self.requests.get(key)?;
         let hibernation = request.hibernation.as_ref()?;
-        let is_here = request.place.is_some_and(|place| place.connection == word.connection);
+        let is_here = self.connection_of(key) == Some(word.connection);
         // A runner of the published protocol has one connection, and that is the one that it came with last.
-        let has_left = !is_here && request.abilities.dialect == Dialect::Published;
+        let has_left = !is_here && request.dialect == Dialect::Published;
         Some(if word.generation < hibernation.newest() {
             Standing::Old
         } else if word.generation > hibernation.generation || has_left {
@@ -162,7 +162,7 @@ impl Gateway {
         let woken = Request {
             state,
             place: Some(place),
-            abilities,
+            dialect: abilities.dialect,
             up,
             down,
             deadline,
