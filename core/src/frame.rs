@@ -202,18 +202,27 @@ impl Frame {
     #[inline]
     #[must_use]
     pub fn skip(mut self, count: usize) -> Frame {
+        self.advance(count);
+        self
+    }
+
+    /// Takes the first `count` bytes off.
+    ///
+    /// # Panics
+    /// If the frame is shorter than that.
+    #[inline]
+    pub(crate) fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "skip past the end of a frame");
         let of_head = count.min(self.head.as_slice().len());
         match &mut self.head {
             Head::Inline { start, .. } => *start += of_head as u8,
-            Head::Shared(bytes) => *bytes = bytes.slice(of_head..),
+            Head::Shared(bytes) => bytes.advance(of_head),
         }
         let of_body = (count - of_head).min(self.body.len());
         if of_body > 0 {
-            self.body = self.body.slice(of_body..);
+            self.body.advance(of_body);
         }
         self.tail.start += (count - of_head - of_body) as u8;
-        self
     }
 }
 

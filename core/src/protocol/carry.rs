@@ -208,21 +208,19 @@ fn for_bus(mut message: Bytes) -> Frame {
     Frame::new(&bus::lead(to_gateway::TUNNEL_MESSAGE), message, None)
 }
 
-/// A frame of the bus for a runner's connection, if it is seen at a glance to be a chunk or a message: whose, and what the
-/// runner takes. Any other comes back, for [`from_bus`].
-///
-/// # Errors
-/// The frame, if it is anything else, or names no gateway.
+/// Takes the version off a frame of the bus for a runner's connection, if it is seen at a glance to be a chunk or a
+/// message: what is left is what the runner takes. Whose it is; none if it is anything else, or names no gateway, and then
+/// the frame is as it was, for [`from_bus`].
 #[inline]
-pub fn piece_from_bus(frame: Frame) -> Result<(MessageId, Frame), Frame> {
+pub fn piece_from_bus(frame: &mut Frame) -> Option<MessageId> {
     const CHUNK: u8 = ToClientTag::RequestChunk as u8;
     const MESSAGE: u8 = ToClientTag::WebSocketMessage as u8;
-    match glance(frame.pieces(), &bus::lead(to_runner::TUNNEL_MESSAGE)) {
-        Some(Glance { message_id, tag: CHUNK | MESSAGE, .. }) if message_id.gateway_id != GatewayId::ZERO => {
-            Ok((message_id, frame.skip(bus::VERSION_BYTES.len())))
-        }
-        Some(_) | None => Err(frame),
-    }
+    let Glance { message_id, tag, .. } = glance(frame.pieces(), &bus::lead(to_runner::TUNNEL_MESSAGE))?;
+    let is_piece = matches!(tag, CHUNK | MESSAGE) && message_id.gateway_id != GatewayId::ZERO;
+    is_piece.then(|| {
+        frame.advance(bus::VERSION_BYTES.len());
+        message_id
+    })
 }
 
 /// A message of a runner's WebSocket, if it is seen at a glance to be a chunk or a message, as the bus has it. Any other

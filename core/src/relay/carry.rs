@@ -30,16 +30,13 @@ struct Opening {
 
 impl Relay {
     /// A frame from the bus for a connection.
-    pub(super) fn bus_brought(&mut self, number: u64, frame: Frame, now: Time) {
+    pub(super) fn bus_brought(&mut self, number: u64, mut frame: Frame, now: Time) {
         let Some(connection) = self.connections.get(&number) else {
             return self.brought_too_late(number, frame);
         };
-        let frame = match carry::piece_from_bus(frame) {
-            Ok((message_id, piece)) => {
-                return self.carry_in_order(RouteId::new(number, message_id), piece, message_id.message_index, now);
-            }
-            Err(frame) => frame,
-        };
+        if let Some(message_id) = carry::piece_from_bus(&mut frame) {
+            return self.carry_in_order(RouteId::new(number, message_id), frame, message_id.message_index, now);
+        }
         match connection.edge.from_bus(frame) {
             Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
             Ok(FromBus::Ping(ping)) => self.gateway_pings(number, ping, now),
