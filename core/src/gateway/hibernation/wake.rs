@@ -119,8 +119,8 @@ impl Gateway {
     /// Keeps a relay's word in the place of an earlier one.
     fn remember(&mut self, key: RequestKey, word: Word) {
         let Some(kept) = self.kept_mut(key) else { return };
-        let before = kept.word.replace(word);
-        if before.is_some_and(|before| before != word) {
+        let before = kept.word.replace(Box::new(word));
+        if before.as_ref().is_some_and(|before| **before != word) {
             kept.take_early();
         }
         if let Some(before) = before {
@@ -146,7 +146,7 @@ impl Gateway {
         kept.word = None;
         let armed = [kept.start.take(), kept.again.take().map(|(armed, _)| armed)];
         let early = kept.take_early();
-        let mut down = kept.unread.take().unwrap_or_else(|| Inflow::new(None, false));
+        let mut down = kept.unread.take().map_or_else(|| Inflow::new(None, false), |unread| *unread);
         down.restart(abilities.credit, abilities.numbers);
         let mut up = Outflow::restarted(abilities.credit, kept.backlog.first(), is_paused);
         let is_closing = kept.close.is_some();
