@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Room for the longest head of a chunk or message: version, tags, message id and a length.
 pub(crate) const INLINE: usize = 30;
@@ -43,6 +43,7 @@ impl Tail {
         Tail { bytes, start: start as u8 }
     }
 
+    #[inline]
     fn as_slice(&self) -> &[u8] {
         &self.bytes[usize::from(self.start)..]
     }
@@ -57,6 +58,7 @@ enum Head {
 impl Head {
     const EMPTY: Head = Head::Inline { bytes: [0; INLINE], start: 0, end: 0 };
 
+    #[inline]
     fn as_slice(&self) -> &[u8] {
         match self {
             Head::Inline { bytes, start, end } => &bytes[usize::from(*start)..usize::from(*end)],
@@ -68,6 +70,7 @@ impl Head {
 impl Frame {
     /// A frame with a head of at most 30 bytes kept inline (a longer one is copied into a buffer), a body and a last
     /// byte.
+    #[inline]
     pub fn new(head: &[u8], body: Bytes, tail: Option<u8>) -> Self {
         let head = if head.len() <= INLINE {
             let mut bytes = [0; INLINE];
@@ -77,6 +80,16 @@ impl Frame {
             Head::Shared(Bytes::copy_from_slice(head))
         };
         Frame { head, body, tail: Tail::new(tail.as_slice()) }
+    }
+
+    /// A frame whose head is written in place; it has room for 30 bytes.
+    #[inline]
+    pub(crate) fn with_inline_head(body: Bytes, tail: Option<u8>, write: impl FnOnce(&mut &mut [u8])) -> Self {
+        let mut bytes = [0; INLINE];
+        let mut room = &mut bytes[..];
+        write(&mut room);
+        let end = (INLINE - room.len()) as u8;
+        Frame { head: Head::Inline { bytes, start: 0, end }, body, tail: Tail::new(tail.as_slice()) }
     }
 
     /// A frame whose head carries headers and is therefore a buffer of its own.
@@ -94,6 +107,7 @@ impl Frame {
     }
 
     /// How many bytes the frame has.
+    #[inline]
     pub fn len(&self) -> usize {
         self.head.as_slice().len() + self.body.len() + self.tail.as_slice().len()
     }
@@ -104,21 +118,25 @@ impl Frame {
     }
 
     /// The bytes before the body.
+    #[inline]
     pub fn head(&self) -> &[u8] {
         self.head.as_slice()
     }
 
     /// The shared payload.
+    #[inline]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
     /// The bytes behind the body, two at most.
+    #[inline]
     pub fn tail(&self) -> &[u8] {
         self.tail.as_slice()
     }
 
     /// The pieces in order; some may be empty.
+    #[inline]
     pub fn pieces(&self) -> [&[u8]; 3] {
         [self.head.as_slice(), &self.body, self.tail.as_slice()]
     }
@@ -150,6 +168,18 @@ impl Frame {
         copy.freeze()
     }
 
+    /// As [`slice`](Self::slice), of a frame that is of no more use.
+    #[inline]
+    pub(crate) fn into_slice(mut self, range: Range<usize>) -> Bytes {
+        let head = self.head.as_slice().len();
+        if range.start < head || range.end > head + self.body.len() {
+            return self.slice(range);
+        }
+        self.body.truncate(range.end - head);
+        self.body.advance(range.start - head);
+        self.body
+    }
+
     /// The same frame as one piece: nothing is copied if it is one already.
     pub fn into_bytes(self) -> Bytes {
         match (&self.head, self.body.is_empty(), self.tail.as_slice()) {
@@ -169,20 +199,30 @@ impl Frame {
     ///
     /// # Panics
     /// If the frame is shorter than that.
+    #[inline]
     #[must_use]
     pub fn skip(mut self, count: usize) -> Frame {
+        self.advance(count);
+        self
+    }
+
+    /// Takes the first `count` bytes off.
+    ///
+    /// # Panics
+    /// If the frame is shorter than that.
+    #[inline]
+    pub(crate) fn advance(&mut self, count: usize) {
         assert!(count <= self.len(), "skip past the end of a frame");
         let of_head = count.min(self.head.as_slice().len());
         match &mut self.head {
             Head::Inline { start, .. } => *start += of_head as u8,
-            Head::Shared(bytes) => *bytes = bytes.slice(of_head..),
+            Head::Shared(bytes) => bytes.advance(of_head),
         }
         let of_body = (count - of_head).min(self.body.len());
         if of_body > 0 {
-            self.body = self.body.slice(of_body..);
+            self.body.advance(of_body);
         }
         self.tail.start += (count - of_head - of_body) as u8;
-        self
     }
 }
 

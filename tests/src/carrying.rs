@@ -21,45 +21,53 @@ pub struct Carrying {
     up: Bytes,
 }
 
+/// A relay that holds one runner, which is ready on connection 1.
+pub fn relay_with_a_runner(config: relay::Config) -> Relay {
+    let mut relay = Relay::new(config, relay_id(), 1, Time::ZERO).expect("a relay's configuration");
+    let hello = Hello {
+        protocol_version: 7,
+        namespace: "default".into(),
+        runner_key: "key".into(),
+        dialect: Dialect::Underpass,
+    };
+    let init = ToServer::Init(Init {
+        name: "default".into(),
+        version: 1,
+        total_slots: 1,
+        prepopulate_actor_names: None,
+        metadata: Some(r#"{"underpass":{"stateless":true}}"#.into()),
+    });
+    let from_runner =
+        |message: ToServer| relay::Event::FromRunner { connection: CONNECTION, frame: message.encode().into_bytes() };
+    for event in [
+        relay::Event::Connected { connection: CONNECTION, hello },
+        from_runner(init),
+        relay::Event::Directory { connection: CONNECTION, outcome: ChangeOutcome::Stored(Revision(1)) },
+        from_runner(ToServer::Pong(Pong { ts: 0 })),
+    ] {
+        relay.handle(event, Time::ZERO).expect("no misuse");
+    }
+    while relay.poll_action().is_some() {}
+    relay
+}
+
+/// Opens the WebSocket of a number.
+pub fn opens(relay: &mut Relay, number: u32) {
+    let open = to_client::Kind::WebSocketOpen(to_client::WebSocketOpen {
+        actor_id: "default".into(),
+        path: "/".into(),
+        headers: Map::default(),
+    });
+    let frame = to_runner(CONNECTION, message_id(RequestId(number.to_be_bytes()), 0), open).frame;
+    relay.handle(relay::Event::FromBus { connection: CONNECTION, frame }, Time::ZERO).expect("no misuse");
+    while relay.poll_action().is_some() {}
+}
+
 impl Carrying {
     /// With payloads of so many bytes.
     pub fn new(payload: usize) -> Self {
-        let mut relay = Relay::new(relay::Config::default(), relay_id(), 1, Time::ZERO).expect("the default works");
-        let hello = Hello {
-            protocol_version: 7,
-            namespace: "default".into(),
-            runner_key: "key".into(),
-            dialect: Dialect::Underpass,
-        };
-        let init = ToServer::Init(Init {
-            name: "default".into(),
-            version: 1,
-            total_slots: 1,
-            prepopulate_actor_names: None,
-            metadata: Some(r#"{"underpass":{"stateless":true}}"#.into()),
-        });
-        let from_runner = |message: ToServer| relay::Event::FromRunner {
-            connection: CONNECTION,
-            frame: message.encode().into_bytes(),
-        };
-        let open = to_client::Kind::WebSocketOpen(to_client::WebSocketOpen {
-            actor_id: "default".into(),
-            path: "/".into(),
-            headers: Map::default(),
-        });
-        for event in [
-            relay::Event::Connected { connection: CONNECTION, hello },
-            from_runner(init),
-            relay::Event::Directory { connection: CONNECTION, outcome: ChangeOutcome::Stored(Revision(1)) },
-            from_runner(ToServer::Pong(Pong { ts: 0 })),
-            relay::Event::FromBus {
-                connection: CONNECTION,
-                frame: to_runner(CONNECTION, message_id(REQUEST, 0), open).frame,
-            },
-        ] {
-            relay.handle(event, Time::ZERO).expect("no misuse");
-        }
-        while relay.poll_action().is_some() {}
+        let mut relay = relay_with_a_runner(relay::Config::default());
+        opens(&mut relay, u32::from_be_bytes(REQUEST.0));
         assert_eq!(relay.stats().routes, 1);
 
         let data = || Bytes::from(vec![7; payload]);
@@ -90,6 +98,11 @@ impl Carrying {
             Some(relay::Action::Publish(publication)) => publication.frame,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// What the bus brings for the runner.
+    pub fn from_bus(&self) -> Frame {
+        self.down.clone()
     }
 
     /// What each direction should come out as.

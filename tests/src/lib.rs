@@ -13,6 +13,7 @@ pub mod sleepers;
 pub mod snapshot;
 pub mod story;
 pub mod strategies;
+pub mod talking;
 pub mod trio;
 pub mod vectors;
 pub mod wire;

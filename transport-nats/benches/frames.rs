@@ -26,7 +26,8 @@ const ECHOES: u32 = 5_000;
 #[tokio::main]
 async fn main() {
     let server = NatsServer::start();
-    println!("{:>8}  {:>12}  {:>12}  {:>6}", "bytes", "client /s", "bus /s", "share");
+    println!("| frames a second, of so many bytes | async-nats alone | the bus | share |");
+    println!("| --- | --- | --- | --- |");
     for (size, count) in SIZES {
         let (mut alone, mut bus) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -34,17 +35,18 @@ async fn main() {
             bus.push(f64::from(count) / flood(&server, size, count).await.as_secs_f64());
         }
         let (alone, bus) = (median(alone), median(bus));
-        println!("{size:>8}  {alone:>12.0}  {bus:>12.0}  {:>6.2}", bus / alone);
+        println!("| {size} | {alone:.0} | {bus:.0} | {:.2} |", bus / alone);
     }
-    println!("\n{:>8}  {:>25}  {:>25}", "there and back", "client, µs (50 %, 99 %)", "bus, µs");
+    println!("\n| there and back, so many bytes | async-nats alone | the bus |");
+    println!("| --- | --- | --- |");
     for (size, _) in SIZES {
         let alone = echo_alone(&server, size).await;
         let bus = echo(&server, size).await;
         let shown = |times: &[Duration]| {
             let at = |share: usize| times[times.len() * share / 100].as_micros();
-            format!("{} {}", at(50), at(99))
+            format!("p50 {} µs, p99 {} µs", at(50), at(99))
         };
-        println!("{size:>14}  {:>25}  {:>25}", shown(&alone), shown(&bus));
+        println!("| {size} | {} | {} |", shown(&alone), shown(&bus));
     }
 }
 

@@ -59,8 +59,8 @@ impl Gateway {
         }
         let max_tries = self.config.max_tries;
         let Some(request) = self.requests.get_mut(key) else { return };
-        let stands = setback.behind(request.setback);
-        request.setback = Some(stands);
+        let stands = setback.behind(request.setback());
+        request.delay_mut().setback = Some(stands);
         let may_be_sent_again = request.tries < max_tries
             && request.is_unanswered()
             && request.opening.as_ref().is_some_and(|open| setback.heard == Heard::Never || open.is_idempotent());
@@ -76,7 +76,9 @@ impl Gateway {
         }
         self.take_back(key);
         let Some(request) = self.requests.get_mut(key) else { return };
-        request.avoid.take_if(|_| setback.is_loss_on_the_way());
+        if setback.is_loss_on_the_way() {
+            request.avoid_nothing();
+        }
         let at_once = request.tries == 1;
         if at_once && self.find_runner(key, now).is_ok() {
             return;
@@ -84,7 +86,7 @@ impl Gateway {
         if let Some(request) = self.requests.get_mut(key)
             && setback.is_want_of_room()
         {
-            request.avoid = None;
+            request.avoid_nothing();
         }
         self.wait(key, Deadline::Grace, now);
     }
@@ -94,16 +96,16 @@ impl Gateway {
     pub(super) fn turned_away(&mut self, key: RequestKey, code: FailureCode, message: &'static str, now: Time) {
         let Some(request) = self.requests.get(key) else { return };
         let is_for_actor = request.opening.as_ref().is_some_and(|open| self.has_actors(&open.target.pool));
-        if !is_for_actor || !request.is_unanswered() || request.setback.is_some() {
+        if !is_for_actor || !request.is_unanswered() || request.setback().is_some() {
             return self.set_back(key, Setback { code, message, heard: Heard::Never }, now);
         }
         self.take_back(key);
         let Some(request) = self.requests.get_mut(key) else { return };
-        request.avoid = None;
+        request.avoid_nothing();
         if let Some(armed) = request.deadline.take() {
             self.deadlines.cancel(armed);
         }
-        if request.waits_since.is_some_and(|since| now.since(since) >= self.config.actor_start) {
+        if request.waits_since().is_some_and(|since| now.since(since) >= self.config.actor_start) {
             return self.not_started(key);
         }
         self.wait(key, Deadline::ActorStart, now);
@@ -124,7 +126,7 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.up.clear();
         if let Some(place) = request.place.take() {
-            request.avoid = Some(place.connection);
+            request.delay_mut().avoid = self.runners.connection(place.link);
             self.by_id.remove(&request.id);
             self.detach(place);
         }

@@ -1,7 +1,5 @@
 //! Whole bodies: collected for runners that take no others, and kept so that their requests can be sent again.
 
-use bytes::BytesMut;
-
 use super::event::{Open, OpenKind};
 use super::request::{Request, State};
 use super::runners::NoneReady;
@@ -63,7 +61,7 @@ impl Gateway {
     pub(super) fn collect(&mut self, key: RequestKey, open: Box<Open>, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.opening = Some(open);
-        request.state = State::Collecting(BytesMut::new());
+        request.state = State::Collecting(Box::default());
         let mut came = Vec::new();
         while let Some(piece) = request.up.pop(false) {
             match piece {
@@ -97,7 +95,7 @@ impl Gateway {
         if finish {
             up.end();
             if let Some(open) = opening {
-                open.kind = OpenKind::Http(Body::Whole(core::mem::take(body).freeze()));
+                open.kind = OpenKind::Http(Body::Whole(core::mem::take(&mut **body).freeze()));
             }
         }
         self.keep_body(key, bytes.len());

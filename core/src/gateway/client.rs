@@ -32,11 +32,13 @@ impl Gateway {
         if request.is_websocket() {
             return Err(ApiMisuse::OutOfTurn("a chunk of a body for a WebSocket"));
         }
-        request.body_bytes += bytes.len() as u64;
+        let body = &mut request.pieces_mut().bytes;
+        *body += bytes.len() as u64;
+        let is_over = self.config.max_streamed_body.is_some_and(|max| *body > max);
         match request.state {
             State::Collecting(_) => self.collect_more(key, &bytes, finish, now),
             State::Waiting(_) | State::AwaitingResponse | State::Responding { .. } => {
-                if self.config.max_streamed_body.is_some_and(|max| request.body_bytes > max) {
+                if is_over {
                     self.fail(key, FailureCode::BodyTooLarge, "the body is larger than this gateway takes");
                     return Ok(());
                 }
@@ -61,7 +63,10 @@ impl Gateway {
                 Ok(())
             }
             State::OpenWebSocket => {
-                request.up.offer(Piece::Message(message));
+                let nobody = request.place.is_none();
+                if let Some(piece) = request.up.pass(Piece::Message(message), nobody) {
+                    self.send_piece(key, piece);
+                }
                 self.flush_bounded(key, now);
                 Ok(())
             }

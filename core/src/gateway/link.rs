@@ -7,9 +7,9 @@ use crate::directory::{Abilities, RunnerId, RunnerKey, RunnerRecord, RunnerState
 use crate::machine::RequestKey;
 use crate::time::Time;
 
-/// The place of a [`Link`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LinkKey(pub(super) usize);
+/// Names a [`Link`], and no other after it, as requests are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct LinkKey(pub(super) RequestKey);
 
 /// A runner's connection, as long as its record names it.
 #[derive(Debug)]

@@ -57,7 +57,7 @@ use crate::machine::random::Random;
 use crate::machine::{Machine, RequestKey};
 use crate::protocol::tunnel::ToClientTunnelMessage;
 use crate::protocol::tunnel::to_client::{self, Credit, RequestChunk};
-use crate::protocol::{GatewayId, MessageId, RequestId, ToRunner};
+use crate::protocol::{GatewayId, MessageId, RequestId, to_runner};
 use crate::time::{Time, WallClock};
 
 /// A request that a gateway did not take in.
@@ -209,7 +209,7 @@ impl Gateway {
     /// Publishes a message of a request to its runner, if one has it.
     fn send(&mut self, key: RequestKey, kind: to_client::Kind) {
         let Some(request) = self.requests.get_mut(key) else { return };
-        let Some(place) = request.place else { return };
+        let Some(connection) = request.place.and_then(|place| self.runners.connection(place.link)) else { return };
         let message_index = match &kind {
             // The first word over a route that was restored tells where the numbers go on.
             to_client::Kind::Credit(Credit { total: 0 }) => request.up.next_number(),
@@ -222,12 +222,21 @@ impl Gateway {
             | to_client::Kind::WebSocketClose(_) => request.up.number(),
         };
         let message_id = MessageId { gateway_id: self.id, request_id: request.id, message_index };
-        let message = ToRunner::TunnelMessage(ToClientTunnelMessage { message_id, message_kind: kind });
+        let message = ToClientTunnelMessage { message_id, message_kind: kind };
         self.actions.push_back(Action::Publish(Publication {
-            to: Subject::Connection(place.connection),
+            to: Subject::Connection(connection),
             reply_to: Some(Subject::Gateway(self.id)),
-            frame: message.encode_framed(),
+            frame: to_runner::encode_framed(message),
         }));
+    }
+
+    fn send_piece(&mut self, key: RequestKey, piece: Piece) {
+        let kind = match piece {
+            Piece::Chunk { bytes, finish } => to_client::Kind::RequestChunk(RequestChunk { body: bytes, finish }),
+            Piece::Message(message) => to_client::Kind::WebSocketMessage(message.into_wire()),
+            Piece::Close(close) => to_client::Kind::WebSocketClose(close.into_wire()),
+        };
+        self.send(key, kind);
     }
 
     /// Sends what may be sent of what waits toward the runner, and tells the client's pace.
@@ -237,12 +246,7 @@ impl Gateway {
         }
         let nobody = self.requests.get(key).is_none_or(|request| request.place.is_none());
         while let Some(piece) = self.requests.get_mut(key).and_then(|request| request.up.pop(nobody)) {
-            let kind = match piece {
-                Piece::Chunk { bytes, finish } => to_client::Kind::RequestChunk(RequestChunk { body: bytes, finish }),
-                Piece::Message(message) => to_client::Kind::WebSocketMessage(message.into_wire()),
-                Piece::Close(close) => to_client::Kind::WebSocketClose(close.into_wire()),
-            };
-            self.send(key, kind);
+            self.send_piece(key, piece);
         }
         let Some(request) = self.requests.get_mut(key) else { return };
         if request.is_websocket() && request.up.is_done() {
@@ -314,7 +318,8 @@ impl Gateway {
     /// Gives back what a request had.
     fn forget(&mut self, key: RequestKey, request: Request) {
         self.bodies.give_back(request.kept_body);
-        for armed in [request.deadline, request.idle_up, request.idle_down].into_iter().flatten() {
+        let idle = request.pieces.map_or([None, None], |pieces| [pieces.idle_up, pieces.idle_down]);
+        for armed in request.deadline.into_iter().chain(idle.into_iter().flatten()) {
             self.deadlines.cancel(armed);
         }
         if let Some(place) = request.place {
@@ -350,7 +355,7 @@ impl Machine for Gateway {
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
-            Event::Received { from, frame } => self.received(from, &frame, now),
+            Event::Received { from, frame } => self.received(from, frame, now),
             Event::PublishFailed(rejected) => self.publish_failed(rejected, now),
             Event::NoResponders { to } => self.nobody_holds(to, now),
             Event::Lost { from } => self.frames_lost(from, now),

@@ -106,7 +106,7 @@ impl Gateway {
         request.id = id;
         request.place = Some(place);
         request.tries += 1;
-        request.abilities = abilities;
+        request.dialect = abilities.dialect;
         request.up.begin(abilities.credit);
         request.down = Inflow::new(abilities.credit, abilities.numbers);
         self.by_id.insert(id, key);

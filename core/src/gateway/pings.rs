@@ -73,12 +73,12 @@ impl Gateway {
             let interval = self.link_deadlines.arm(Deadline::PingInterval, link, now);
             attached.pinging = Some(Pinging { interval, turn: 0, outstanding: None, answered: None });
         }
-        Place { connection: attached.connection, link, index }
+        Place { link, index }
     }
 
     /// Takes a request off its link, unless the link is gone.
-    pub(super) fn detach(&mut self, Place { connection, link, index }: Place) {
-        if !self.runners.names(link, connection) {
+    pub(super) fn detach(&mut self, Place { link, index }: Place) {
+        if self.runners.connection(link).is_none() {
             return;
         }
         if let Some(moved) = self.runners.detach(link, index)
@@ -175,8 +175,8 @@ impl Gateway {
 
     /// A request was aborted. If that came behind the pong to a ping that named it, its relay had no route for it, and
     /// may have none for the others there: the next is asked for at once, not after the interval.
-    pub(super) fn aborted(&mut self, Place { connection, link, .. }: Place, request_id: RequestId, now: Time) {
-        if !self.runners.names(link, connection) {
+    pub(super) fn aborted(&mut self, Place { link, .. }: Place, request_id: RequestId, now: Time) {
+        if self.runners.connection(link).is_none() {
             return;
         }
         let Some(pinging) = self.runners.get_mut(link).pinging.as_mut() else { return };

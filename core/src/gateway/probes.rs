@@ -168,7 +168,7 @@ impl Gateway {
         let number = *number;
         let of_link = |request: &RequestKey| {
             let request = self.requests.get(*request)?;
-            let is_there = request.place.is_some_and(|place| place.connection == link.connection);
+            let is_there = request.place.is_some_and(|place| place.link == key);
             is_there.then(|| Sent { request_id: request.id, next: request.up.next_number() })
         };
         let requests: Vec<Sent> = asked.iter().filter_map(of_link).collect();
@@ -212,7 +212,7 @@ impl Gateway {
         for counted in requests {
             self.compare(counted, connection, now);
         }
-        if self.runners.names(link, connection) {
+        if self.runners.connection(link).is_some() {
             self.probe_next(link);
         }
     }
@@ -241,7 +241,7 @@ impl Gateway {
             return self.piece_lost(key, MISSING, now);
         }
         if let Some(request) = self.requests.get_mut(key)
-            && request.abilities.dialect == Dialect::Underpass
+            && request.dialect == Dialect::Underpass
         {
             request.up.grant(granted);
         }

@@ -13,9 +13,13 @@ use crate::time::Time;
 
 impl Gateway {
     /// A frame from the bus.
-    pub(super) fn received(&mut self, from: Option<ConnectionId>, frame: &Frame, now: Time) {
+    pub(super) fn received(&mut self, from: Option<ConnectionId>, frame: Frame, now: Time) {
+        let frame = match ToGateway::piece(frame) {
+            Ok(piece) => return self.tunnel_message(from, piece, now),
+            Err(frame) => frame,
+        };
         // Which words this one may use is known when its request is: private ones of others are out of turn then.
-        match ToGateway::decode_framed(frame, Dialect::Underpass) {
+        match ToGateway::decode_framed(&frame, Dialect::Underpass) {
             Ok(ToGateway::TunnelMessage(message)) => self.tunnel_message(from, message, now),
             Ok(ToGateway::Pong(pong)) => self.pong(pong),
             Ok(ToGateway::ConnectionEnded(connection)) => self.connection_ended(connection.into(), now),
@@ -82,7 +86,7 @@ impl Gateway {
 
     /// Where a request was sent.
     pub(super) fn connection_of(&self, key: RequestKey) -> Option<ConnectionId> {
-        Some(self.requests.get(key)?.place?.connection)
+        self.runners.connection(self.requests.get(key)?.place?.link)
     }
 
     fn place_of(&self, key: RequestKey) -> Option<Subject> {

@@ -7,11 +7,10 @@ use super::event::{Open, OpenKind};
 use super::hibernation::Hibernation;
 use super::runners::LinkKey;
 use crate::bus::ConnectionId;
-use crate::directory::Abilities;
 use crate::http::{Body, Message};
 use crate::machine::deadline::Armed;
 use crate::machine::flow::{Inflow, Outflow};
-use crate::protocol::RequestId;
+use crate::protocol::{Dialect, RequestId};
 use crate::time::Time;
 
 /// A request that is open.
@@ -26,26 +25,18 @@ pub(super) struct Request {
     pub(super) place: Option<Place>,
     /// To how many runners it was sent.
     pub(super) tries: u32,
-    /// Why it fails if it goes on nowhere: mostly, why it could not go on at the first of them.
-    pub(super) setback: Option<Setback>,
-    /// Since when it has waited, if it did.
-    pub(super) waits_since: Option<Time>,
-    /// Where it could not go on last.
-    pub(super) avoid: Option<ConnectionId>,
-    /// What that runner can do.
-    pub(super) abilities: Abilities,
+    /// What kept it, if anything did.
+    pub(super) delay: Option<Box<Delay>>,
+    /// Which words that runner's connection knows.
+    pub(super) dialect: Dialect,
     /// Toward the runner.
     pub(super) up: Outflow,
     /// Toward the client.
     pub(super) down: Inflow,
     /// Until the answer begins, or the WebSocket is taken, or its close overtakes what is in front of it.
     pub(super) deadline: Option<Armed>,
-    /// Until more of the request's body is there.
-    pub(super) idle_up: Option<Armed>,
-    /// Until more of the answer's body is there.
-    pub(super) idle_down: Option<Armed>,
-    /// Bytes of a streamed request body, so far.
-    pub(super) body_bytes: u64,
+    /// Of one with a body in pieces.
+    pub(super) pieces: Option<Box<Pieces>>,
     /// Bytes of its whole body that are collected or kept.
     pub(super) kept_body: usize,
     /// Whether the answer has a length but no body.
@@ -54,13 +45,34 @@ pub(super) struct Request {
     pub(super) hibernation: Option<Box<Hibernation>>,
 }
 
+/// What is counted and awaited of bodies in pieces.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    /// Bytes of the request's body, so far.
+    pub(super) bytes: u64,
+    /// Until more of the request's body is there.
+    pub(super) idle_up: Option<Armed>,
+    /// Until more of the answer's body is there.
+    pub(super) idle_down: Option<Armed>,
+}
+
+/// What kept a request from being answered at once.
+#[derive(Debug, Default)]
+pub(super) struct Delay {
+    /// Why it fails if it goes on nowhere: mostly, why it could not go on at the first of its runners.
+    pub(super) setback: Option<Setback>,
+    /// Since when it has waited, if it did.
+    pub(super) waits_since: Option<Time>,
+    /// Where it could not go on last.
+    pub(super) avoid: Option<ConnectionId>,
+}
+
 /// Where a request was sent. The link may be gone, then its requests are set back before anything else happens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    pub(super) connection: ConnectionId,
     pub(super) link: LinkKey,
     /// Its place among the requests of its link.
-    pub(super) index: usize,
+    pub(super) index: u32,
 }
 
 /// How far a request has come.
@@ -69,7 +81,7 @@ pub(super) enum State {
     /// No runner can take it now.
     Waiting(Waiting),
     /// Its runner will take whole bodies only, and this one's is not complete. No runner knows anything yet.
-    Collecting(BytesMut),
+    Collecting(Box<BytesMut>),
     /// The runner has it; no answer yet. The body may still be on its way.
     AwaitingResponse,
     /// The answer has begun. How many bytes of its body are still to come, if its head says.
@@ -124,16 +136,12 @@ impl Request {
             opening,
             place: None,
             tries: 0,
-            setback: None,
-            waits_since: None,
-            avoid: None,
-            abilities: Abilities::default(),
+            delay: None,
+            dialect: Dialect::default(),
             up: Outflow::new(None),
             down: Inflow::new(None, false),
             deadline: None,
-            idle_up: None,
-            idle_down: None,
-            body_bytes: 0,
+            pieces: None,
             kept_body: 0,
             is_head,
             hibernation: None,
@@ -146,6 +154,37 @@ impl Request {
             State::Collecting(_) | State::AwaitingResponse | State::Responding { .. } => false,
             State::AwaitingWebSocket { .. } | State::OpenWebSocket | State::ClosingWebSocket => true,
         }
+    }
+
+    /// Why it fails if it goes on nowhere.
+    pub(super) fn setback(&self) -> Option<Setback> {
+        self.delay.as_ref()?.setback
+    }
+
+    /// Where it could not go on last.
+    pub(super) fn avoid(&self) -> Option<ConnectionId> {
+        self.delay.as_ref()?.avoid
+    }
+
+    /// Since when it has waited, if it did.
+    pub(super) fn waits_since(&self) -> Option<Time> {
+        self.delay.as_ref()?.waits_since
+    }
+
+    /// It may go anywhere.
+    pub(super) fn avoid_nothing(&mut self) {
+        if let Some(delay) = &mut self.delay {
+            delay.avoid = None;
+        }
+    }
+
+    pub(super) fn pieces_mut(&mut self) -> &mut Pieces {
+        self.pieces.get_or_insert_default()
+    }
+
+    /// Something keeps it.
+    pub(super) fn delay_mut(&mut self) -> &mut Delay {
+        self.delay.get_or_insert_default()
     }
 
     /// It has waited as long as it may: the deadline that said so is no more.

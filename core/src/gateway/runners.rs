@@ -4,19 +4,19 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
-use slab::Slab;
 
 use super::link::Standing;
 pub(super) use super::link::{Link, LinkKey};
 use crate::bus::{ConnectionId, RelayId};
 use crate::directory::{Pool, RunnerId, RunnerKey, RunnerRecord, RunnerSeen};
 use crate::machine::RequestKey;
+use crate::machine::table::Table;
 use crate::time::Time;
 
 /// The runners that the directory tells of.
 #[derive(Debug)]
 pub(super) struct Runners {
-    links: Slab<Link>,
+    links: Table<Link>,
     runners: HashMap<RunnerKey, Runner>,
     connections: HashMap<ConnectionId, LinkKey>,
     /// Where each runner is.
@@ -72,7 +72,7 @@ pub(super) enum NoneReady {
 impl Runners {
     pub(super) fn new(unseen: Duration, now: Time) -> Self {
         Runners {
-            links: Slab::new(),
+            links: Table::new(),
             runners: HashMap::new(),
             connections: HashMap::new(),
             hosts: HashMap::new(),
@@ -92,7 +92,7 @@ impl Runners {
         let links = before.as_ref().map_or([None, None], |runner| [runner.current, runner.moving]);
         let mut removed = Vec::new();
         for link in links.into_iter().flatten() {
-            if !named.contains(&Some(self.links[link.0].connection)) {
+            if !named.contains(&Some(self.get(link).connection)) {
                 removed.push(self.remove(link));
             }
         }
@@ -119,7 +119,7 @@ impl Runners {
     /// The connection that a record names; none if it is another runner's.
     fn current(&mut self, key: &RunnerKey, id: ConnectionId, record: &RunnerRecord, now: Time) -> Option<LinkKey> {
         let link = match self.connections.get(&id) {
-            Some(link) if self.links[link.0].runner == *key => *link,
+            Some(link) if self.get(*link).runner == *key => *link,
             Some(_) => return None,
             None => {
                 let link = LinkKey(self.links.insert(Link::new(key.clone(), id, record, now)));
@@ -134,7 +134,7 @@ impl Runners {
 
     /// The connection that a runner is leaving, if this gateway knew it.
     fn moving(&mut self, key: &RunnerKey, id: ConnectionId, now: Time) -> Option<LinkKey> {
-        let link = self.connections.get(&id).copied().filter(|link| self.links[link.0].runner == *key)?;
+        let link = self.connections.get(&id).copied().filter(|link| self.get(*link).runner == *key)?;
         self.change(link, |link| link.is_left(now));
         Some(link)
     }
@@ -187,7 +187,7 @@ impl Runners {
         now: Time,
     ) -> Result<LinkKey, NoneReady> {
         let key = self.hosts.get(&id).copied().ok_or(NoneReady::NotRunning)?;
-        let link = &self.links[key.0];
+        let link = self.get(key);
         let (connection, standing, open) = (link.connection, link.standing, link.requests.len());
         match standing {
             Standing::Ready if self.is_unseen(key, now) => {
@@ -212,7 +212,7 @@ impl Runners {
         loop {
             let runnable = self.pools.get(pool).ok_or(NoneReady::Absent)?;
             let usable = |(_, _, link): &&(usize, u64, LinkKey)| {
-                let link = &self.links[link.0];
+                let link = self.get(*link);
                 link.abilities.stateless && Some(link.connection) != avoid
             };
             let none = if runnable.stateless > 0 { NoneReady::NotReady } else { NoneReady::Absent };
@@ -227,14 +227,9 @@ impl Runners {
 
     fn is_unseen(&self, link: LinkKey, now: Time) -> bool {
         match self.directory {
-            Telling::Since(since) => now.since(self.links[link.0].seen.max(since)) >= self.unseen,
+            Telling::Since(since) => now.since(self.get(link).seen.max(since)) >= self.unseen,
             Telling::Away => false,
         }
-    }
-
-    /// Whether a link still is that connection's.
-    pub(super) fn names(&self, link: LinkKey, connection: ConnectionId) -> bool {
-        self.connections.get(&connection) == Some(&link)
     }
 
     /// The link of a connection that the directory has shown.
@@ -245,41 +240,46 @@ impl Runners {
     /// The links of a relay, or all.
     pub(super) fn of_relay(&self, relay: Option<RelayId>) -> Vec<LinkKey> {
         let is_meant = |link: &Link| relay.is_none_or(|relay| link.connection.relay == relay);
-        self.links.iter().filter(|(_, link)| is_meant(link)).map(|(key, _)| LinkKey(key)).collect()
+        self.links.keys().map(LinkKey).filter(|link| is_meant(self.get(*link))).collect()
     }
 
     pub(super) fn get(&self, link: LinkKey) -> &Link {
-        &self.links[link.0]
+        self.links.get(link.0).expect("a link that is there")
     }
 
     pub(super) fn get_mut(&mut self, link: LinkKey) -> &mut Link {
-        &mut self.links[link.0]
+        self.links.get_mut(link.0).expect("a link that is there")
+    }
+
+    /// The connection of a link, unless it is gone.
+    pub(super) fn connection(&self, link: LinkKey) -> Option<ConnectionId> {
+        self.links.get(link.0).map(|link| link.connection)
     }
 
     /// A request was sent to a link. Answers with its place there.
-    pub(super) fn attach(&mut self, link: LinkKey, request: RequestKey) -> usize {
+    pub(super) fn attach(&mut self, link: LinkKey, request: RequestKey) -> u32 {
         self.turns += 1;
         let turn = self.turns;
         self.change(link, |link| {
             link.turn = turn;
             link.requests.push(request);
         });
-        self.links[link.0].requests.len() - 1
+        self.get(link).requests.len() as u32 - 1
     }
 
     /// The request at a place of a link ended. Answers with the one that has taken its place there, if any.
-    pub(super) fn detach(&mut self, link: LinkKey, index: usize) -> Option<RequestKey> {
+    pub(super) fn detach(&mut self, link: LinkKey, index: u32) -> Option<RequestKey> {
         self.change(link, |link| {
-            link.requests.swap_remove(index);
+            link.requests.swap_remove(index as usize);
         });
-        self.links[link.0].requests.get(index).copied()
+        self.get(link).requests.get(index as usize).copied()
     }
 
     /// A connection is taken for gone. Answers with the requests that are open on it.
     pub(super) fn lose(&mut self, connection: ConnectionId) -> Vec<RequestKey> {
         let Some(link) = self.connections.get(&connection).copied() else { return Vec::new() };
         self.change(link, |link| link.standing = Standing::Lost);
-        self.links[link.0].requests.clone()
+        self.get(link).requests.clone()
     }
 
     /// How many of a pool take requests.
@@ -289,12 +289,12 @@ impl Runners {
 
     /// How many take requests.
     pub(super) fn ready_in_all(&self) -> usize {
-        self.links.iter().filter(|(_, link)| link.standing == Standing::Ready).count()
+        self.links.iter().filter(|link| link.standing == Standing::Ready).count()
     }
 
     fn remove(&mut self, link: LinkKey) -> Link {
         self.change(link, |link| link.standing = Standing::Lost);
-        let removed = self.links.remove(link.0);
+        let removed = self.links.remove(link.0).expect("a link that is there");
         if self.hosts.get(&removed.id) == Some(&link) {
             self.hosts.remove(&removed.id);
         }
@@ -304,7 +304,7 @@ impl Runners {
 
     /// Changes a link and its standing in its pool.
     fn change(&mut self, key: LinkKey, change: impl FnOnce(&mut Link)) {
-        let link = &mut self.links[key.0];
+        let link = self.links.get_mut(key.0).expect("a link that is there");
         let before = (link.requests.len(), link.turn, key);
         change(link);
         let after = (link.requests.len(), link.turn, key);

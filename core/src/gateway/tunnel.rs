@@ -32,12 +32,12 @@ impl Gateway {
         };
         let Some(request) = self.requests.get_mut(key) else { return self.heard_asleep(key, from, message, now) };
         // It is somewhere else by now.
-        if from.is_some_and(|from| request.place.is_some_and(|place| place.connection != from)) {
+        if from.is_some() && request.place.is_some_and(|place| self.runners.connection(place.link) != from) {
             self.counted.stale += 1;
             return;
         }
         if let Kind::Credit(credit) = message.message_kind {
-            if request.abilities.dialect == Dialect::Underpass {
+            if request.dialect == Dialect::Underpass {
                 request.up.grant(credit.total);
                 self.flush(key, now);
             } else {

@@ -104,7 +104,7 @@ impl Gateway {
         let Some(open) = request.opening.as_ref() else { return };
         if is_full {
             let full = (FailureCode::Overloaded, "as many requests wait for a runner as may");
-            let (code, message) = request.setback.map_or(full, |setback| (setback.code, setback.message));
+            let (code, message) = request.setback().map_or(full, |setback| (setback.code, setback.message));
             return self.lose(key, code, message);
         }
         let waits_for = if self.has_actors(&open.target.pool) { WaitsFor::Actor } else { WaitsFor::Pool };
@@ -115,7 +115,7 @@ impl Gateway {
         let Some(request) = self.requests.get_mut(key) else { return };
         let limit = Some(self.deadlines.arm(limit, key, now));
         request.state = State::Waiting(Waiting { waits_for, turn, limit });
-        request.waits_since.get_or_insert(now);
+        request.delay_mut().waits_since.get_or_insert(now);
         if streams && request.up.turn(true) == Some(Turn::Pause) {
             self.actions.push_back(Action::PauseSource { key });
         }
@@ -155,7 +155,7 @@ impl Gateway {
     pub(super) fn find_runner(&mut self, key: RequestKey, now: Time) -> Result<(), NoneReady> {
         let Some(request) = self.requests.get(key) else { return Ok(()) };
         let Some(open) = request.opening.as_ref() else { return Ok(()) };
-        let (target, avoid) = (open.target.clone(), request.avoid);
+        let (target, avoid) = (open.target.clone(), request.avoid());
         let link = self.destination(&target, avoid, now)?;
         if self.requests.get(key).is_some_and(|request| request.tries > 0) {
             self.counted.sent_again += 1;

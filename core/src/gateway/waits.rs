@@ -42,7 +42,7 @@ impl Gateway {
         }
         let Some(request) = self.requests.get_mut(key) else { return };
         let runs = request.awaits_body();
-        keep(&mut self.deadlines, &mut request.idle_up, (Deadline::IdleRequestBody, key), runs, came, now);
+        keep(&mut self.deadlines, &mut request.pieces_mut().idle_up, (Deadline::IdleRequestBody, key), runs, came, now);
     }
 
     /// The deadline of an answer's body runs while more of it is awaited of the runner, and not while what came waits
@@ -53,7 +53,14 @@ impl Gateway {
         }
         let Some(request) = self.requests.get_mut(key) else { return };
         let runs = request.awaits_answer();
-        keep(&mut self.deadlines, &mut request.idle_down, (Deadline::IdleResponseBody, key), runs, came, now);
+        keep(
+            &mut self.deadlines,
+            &mut request.pieces_mut().idle_down,
+            (Deadline::IdleResponseBody, key),
+            runs,
+            came,
+            now,
+        );
     }
 
     pub(super) fn request_due(&mut self, deadline: Deadline, key: RequestKey, now: Time) {
@@ -78,12 +85,12 @@ impl Gateway {
             }
             Deadline::WebSocketAck => self.not_acknowledged(key, now),
             Deadline::IdleRequestBody => {
-                request.idle_up = None;
+                request.pieces_mut().idle_up = None;
                 timeouts.idle_request_body += 1;
                 self.fail(key, FailureCode::IdleTimeout, "no more of the request's body came in time");
             }
             Deadline::IdleResponseBody => {
-                request.idle_down = None;
+                request.pieces_mut().idle_down = None;
                 timeouts.idle_response_body += 1;
                 self.fail(key, FailureCode::IdleTimeout, "no more of the answer came in time");
             }
@@ -97,7 +104,7 @@ impl Gateway {
                 request.waited();
                 timeouts.grace += 1;
                 let never_sent = (FailureCode::NoRunner, "no runner of the pool is ready");
-                let (code, message) = request.setback.map_or(never_sent, |setback| (setback.code, setback.message));
+                let (code, message) = request.setback().map_or(never_sent, |setback| (setback.code, setback.message));
                 self.lose(key, code, message);
             }
         }

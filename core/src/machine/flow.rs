@@ -1,5 +1,6 @@
 //! The two ends of one direction of a request: numbers, credit, and what waits.
 
+use core::num::NonZeroU32;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -33,6 +34,15 @@ impl Piece {
             Piece::Chunk { bytes, .. } => bytes.len(),
             Piece::Message(message) => message.len(),
             Piece::Close(_) => 0,
+        }
+    }
+
+    /// Whether its source has said its last with it.
+    fn is_last(&self) -> bool {
+        match self {
+            Piece::Chunk { finish, .. } => *finish,
+            Piece::Message(_) => false,
+            Piece::Close(_) => true,
         }
     }
 
@@ -83,10 +93,17 @@ impl Allowance {
 pub(crate) struct Outflow {
     next: MessageIndex,
     allowance: Option<Allowance>,
-    waiting: VecDeque<Piece>,
-    held: usize,
+    /// Mostly nothing.
+    waiting: Option<Box<Waiting>>,
     ended: bool,
     source: Source,
+}
+
+/// Pieces that wait, in order.
+#[derive(Debug, Default)]
+struct Waiting {
+    pieces: VecDeque<Piece>,
+    held: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,14 +122,7 @@ pub(crate) enum Turn {
 impl Outflow {
     /// With the credit that its receiver announced, if it did.
     pub(crate) fn new(credit: Option<u32>) -> Self {
-        let mut outflow = Outflow {
-            next: 0,
-            allowance: None,
-            waiting: VecDeque::new(),
-            held: 0,
-            ended: false,
-            source: Source::Running,
-        };
+        let mut outflow = Outflow { next: 0, allowance: None, waiting: None, ended: false, source: Source::Running };
         outflow.begin(credit);
         outflow
     }
@@ -131,8 +141,7 @@ impl Outflow {
 
     /// Drops what waits: it will be offered again, to another receiver.
     pub(crate) fn clear(&mut self) {
-        self.waiting.clear();
-        self.held = 0;
+        self.waiting = None;
     }
 
     /// The number of the message that is being sent.
@@ -153,25 +162,34 @@ impl Outflow {
         }
     }
 
+    /// Takes a piece; it comes back if it may be sent at once. So a queue is only had where something waits.
+    pub(crate) fn pass(&mut self, piece: Piece, peer_blocked: bool) -> Option<Piece> {
+        let must_wait = peer_blocked || self.has_waiting() || (piece.needs_credit() && !self.has_credit());
+        if must_wait {
+            self.offer(piece);
+            return None;
+        }
+        self.ended = piece.is_last();
+        if piece.needs_credit() {
+            self.spend(piece.len());
+        }
+        Some(piece)
+    }
+
     /// Takes a piece.
     pub(crate) fn offer(&mut self, piece: Piece) {
-        self.ended = match &piece {
-            Piece::Chunk { finish, .. } => *finish,
-            Piece::Message(_) => false,
-            Piece::Close(_) => true,
-        };
-        self.held += piece.len();
-        self.waiting.push_back(piece);
+        self.ended = piece.is_last();
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.held += piece.len();
+        waiting.pieces.push_back(piece);
     }
 
     /// The next piece that may be sent now.
     pub(crate) fn pop(&mut self, peer_blocked: bool) -> Option<Piece> {
-        let first = self.waiting.front()?;
-        if peer_blocked || (first.needs_credit() && !self.has_credit()) {
-            return None;
-        }
-        let piece = self.waiting.pop_front()?;
-        self.held -= piece.len();
+        let has_credit = self.has_credit();
+        let waiting = self.waiting.as_mut()?;
+        let piece = waiting.pieces.pop_front_if(|first| !peer_blocked && (has_credit || !first.needs_credit()))?;
+        waiting.held -= piece.len();
         if piece.needs_credit() {
             self.spend(piece.len());
         }
@@ -214,7 +232,7 @@ impl Outflow {
         if self.ended {
             return None;
         }
-        let may_send = self.waiting.is_empty() && !peer_blocked && self.has_credit();
+        let may_send = !self.has_waiting() && !peer_blocked && self.has_credit();
         match (self.source, may_send) {
             (Source::Running, false) => {
                 self.source = Source::Paused;
@@ -246,12 +264,16 @@ impl Outflow {
 
     /// Whether the last was sent.
     pub(crate) fn is_done(&self) -> bool {
-        self.ended && self.waiting.is_empty()
+        self.ended && !self.has_waiting()
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| !waiting.pieces.is_empty())
     }
 
     /// Bytes that wait.
     pub(crate) fn held(&self) -> usize {
-        self.held
+        self.waiting.as_ref().map_or(0, |waiting| waiting.held)
     }
 
     /// Whether the source was told to pause.
@@ -272,19 +294,52 @@ pub(crate) struct Inflow {
     numbered: bool,
     /// How many messages came since the sender began, wrapping; of one that is judged by its numbers, in order.
     came: u32,
-    /// What was handed to the reader and not consumed: of each piece the bytes, and how many of them are left.
-    unread: VecDeque<Unread>,
-    /// How many of these came from a sender that is gone: it is granted nothing, and neither is the next for them.
-    old: usize,
+    ended: bool,
+    /// What was handed to the reader and not consumed.
+    unread: Unread,
+    /// How many pieces of that came from a sender that is gone: it is granted nothing, and neither is the next for them.
+    old: u32,
     held: usize,
     grants: Option<Grants>,
-    ended: bool,
 }
 
-#[derive(Debug)]
+/// Pieces that were handed to a reader, in order. Where one is read before the next comes, they need no queue.
+#[derive(Debug, Default)]
 struct Unread {
-    bytes: usize,
-    left: usize,
+    first: Option<Handed>,
+    others: Option<Box<Others>>,
+}
+
+#[derive(Debug, Default)]
+struct Others(VecDeque<Handed>);
+
+/// A piece that was handed to a reader: what it counts for, and how many of its bytes are left.
+#[derive(Debug)]
+struct Handed {
+    weight: NonZeroU32,
+    left: u32,
+}
+
+impl Unread {
+    fn len(&self) -> u32 {
+        let others = self.others.as_ref().map_or(0, |others| others.0.len());
+        u32::from(self.first.is_some()) + others as u32
+    }
+
+    fn push(&mut self, handed: Handed) {
+        match self.first {
+            None => self.first = Some(handed),
+            Some(_) => self.others.get_or_insert_default().0.push_back(handed),
+        }
+    }
+
+    fn first_mut(&mut self) -> Option<&mut Handed> {
+        self.first.as_mut()
+    }
+
+    fn pop(&mut self) {
+        self.first = self.others.as_mut().and_then(|others| others.0.pop_front());
+    }
 }
 
 #[derive(Debug)]
@@ -293,11 +348,12 @@ struct Grants {
     told: u32,
     /// A grant is told when there is so much more to tell: a quarter of the credit, so that a sender that is read
     /// from never runs dry, and few messages say so.
-    step: u32,
+    step: NonZeroU32,
 }
 
 fn grants(credit: Option<u32>) -> Option<Grants> {
-    credit.map(|initial| Grants { consumed: 0, told: 0, step: (initial / 4).max(1) })
+    let step = |initial: u32| NonZeroU32::new(initial / 4).unwrap_or(NonZeroU32::MIN);
+    credit.map(|initial| Grants { consumed: 0, told: 0, step: step(initial) })
 }
 
 /// Where a message's number stands among those of its direction.
@@ -318,11 +374,11 @@ impl Inflow {
             expected: 0,
             numbered,
             came: 0,
-            unread: VecDeque::new(),
+            ended: false,
+            unread: Unread::default(),
             old: 0,
             held: 0,
             grants: grants(credit),
-            ended: false,
         }
     }
 
@@ -389,8 +445,10 @@ impl Inflow {
     /// A piece of so many bytes was handed to the reader. Whether more are held now than `max`.
     #[must_use]
     pub(crate) fn take(&mut self, bytes: usize, max: usize) -> bool {
-        self.held += weight(bytes);
-        self.unread.push_back(Unread { bytes, left: bytes });
+        let piece = weight(bytes);
+        self.held += piece;
+        let weight = u32::try_from(piece).ok().and_then(NonZeroU32::new).expect("a frame has less than 2 GiB");
+        self.unread.push(Handed { weight, left: bytes as u32 });
         self.held > max
     }
 
@@ -419,7 +477,7 @@ impl Inflow {
     fn allow(&mut self, more: usize) -> Option<u32> {
         let grants = self.grants.as_mut()?;
         grants.consumed = grants.consumed.wrapping_add(more as u32);
-        if self.ended || grants.consumed.wrapping_sub(grants.told) < grants.step {
+        if self.ended || grants.consumed.wrapping_sub(grants.told) < grants.step.get() {
             return None;
         }
         grants.told = grants.consumed;
@@ -430,20 +488,20 @@ impl Inflow {
     /// sender.
     fn read(&mut self, mut bytes: usize) -> usize {
         let mut consumed = 0;
-        while let Some(first) = self.unread.front_mut() {
-            let read = first.left.min(bytes);
-            first.left -= read;
+        while let Some(first) = self.unread.first_mut() {
+            let read = bytes.min(first.left as usize);
+            first.left -= read as u32;
             bytes -= read;
             if first.left > 0 {
                 break;
             }
-            let ended = weight(first.bytes);
+            let ended = first.weight.get() as usize;
             self.held -= ended;
             match self.old.checked_sub(1) {
                 Some(old) => self.old = old,
                 None => consumed += ended,
             }
-            self.unread.pop_front();
+            self.unread.pop();
             if bytes == 0 {
                 break;
             }

@@ -1,5 +1,7 @@
 //! Tables of requests whose keys are never mistaken for a later entry's.
 
+use core::num::NonZeroU32;
+
 use slab::Slab;
 
 /// Names a request between a machine and its embedder.
@@ -8,23 +10,23 @@ use slab::Slab;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestKey {
     slot: u32,
-    serial: u32,
+    serial: NonZeroU32,
 }
 
 /// A slab with keys that tell an entry from the next in its slot.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    entries: Slab<(u32, T)>,
-    serial: u32,
+    entries: Slab<(NonZeroU32, T)>,
+    serial: NonZeroU32,
 }
 
 impl<T> Table<T> {
     pub(crate) fn new() -> Self {
-        Table { entries: Slab::new(), serial: 0 }
+        Table { entries: Slab::new(), serial: NonZeroU32::MAX }
     }
 
     pub(crate) fn insert(&mut self, entry: T) -> RequestKey {
-        self.serial = self.serial.wrapping_add(1);
+        self.serial = self.serial.checked_add(1).unwrap_or(NonZeroU32::MIN);
         let slot = self.entries.insert((self.serial, entry));
         RequestKey { slot: u32::try_from(slot).expect("fewer than 2³² requests"), serial: self.serial }
     }
@@ -50,6 +52,10 @@ impl<T> Table<T> {
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().map(|(_, (_, entry))| entry)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = RequestKey> {

@@ -5,11 +5,12 @@
 //! goes and what it ends. Payloads are neither read nor copied, and whether skipped strings are UTF-8 and the keys of
 //! headers unique is for the receiver to judge.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 use serde::Deserialize;
 
 use super::bare::{Reader, Wire, front};
+use super::glance::{Glance, glance};
 use super::kv::KvRequest;
 use super::to_client::{AckEvents, CommandWrapper};
 use super::tunnel::tag::{ToClientTag, ToServerTag};
@@ -154,6 +155,7 @@ pub enum FromRunner {
 /// # Errors
 /// The first rule that the bytes break, and where; [`BadVersion`](crate::Malformed::BadVersion) among them. The
 /// private kinds are unknown to [`Dialect::Published`].
+#[inline]
 pub fn from_bus(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
     let mut reader = Reader::new(&frame);
     bus::read_version(&mut reader, Version::V7)?;
@@ -196,8 +198,51 @@ pub fn from_runner(message: Bytes, dialect: Dialect) -> Result<FromRunner, PeerE
     let message_id = MessageId::read(&mut reader)?;
     let word = ToServerWord::read(&mut reader, dialect)?;
     reader.end()?;
-    let frame = Frame::new(&bus::lead(to_gateway::TUNNEL_MESSAGE), frame.body().slice(1..), None);
-    Ok(FromRunner::Tunnel(Carried { message_id, word, frame }))
+    Ok(FromRunner::Tunnel(Carried { message_id, word, frame: for_bus(frame.into_bytes()) }))
+}
+
+/// A tunnel message of a runner's WebSocket as the bus has it.
+#[inline]
+fn for_bus(mut message: Bytes) -> Frame {
+    message.advance(1);
+    Frame::new(&bus::lead(to_gateway::TUNNEL_MESSAGE), message, None)
+}
+
+/// Takes the version off a frame of the bus for a runner's connection, if it is seen at a glance to be a chunk or a
+/// message: what is left is what the runner takes. Whose it is; none if it is anything else, or names no gateway, and then
+/// the frame is as it was, for [`from_bus`].
+#[inline]
+pub fn piece_from_bus(frame: &mut Frame) -> Option<MessageId> {
+    const CHUNK: u8 = ToClientTag::RequestChunk as u8;
+    const MESSAGE: u8 = ToClientTag::WebSocketMessage as u8;
+    let Glance { message_id, tag, .. } = glance(frame.pieces(), &bus::lead(to_runner::TUNNEL_MESSAGE))?;
+    let is_piece = matches!(tag, CHUNK | MESSAGE) && message_id.gateway_id != GatewayId::ZERO;
+    is_piece.then(|| {
+        frame.advance(bus::VERSION_BYTES.len());
+        message_id
+    })
+}
+
+/// A message of a runner's WebSocket, if it is seen at a glance to be a chunk or a message, as the bus has it. Any other
+/// comes back, for [`from_runner`].
+///
+/// # Errors
+/// The message, if it is anything else, or names no gateway.
+#[inline]
+pub fn piece_from_runner(message: Bytes) -> Result<Carried<ToServerWord>, Bytes> {
+    const CHUNK: u8 = ToServerTag::ResponseChunk as u8;
+    const MESSAGE: u8 = ToServerTag::WebSocketMessage as u8;
+    let (message_id, word) = match glance([&[], &message, &[]], &[to_server::TUNNEL_MESSAGE]) {
+        Some(Glance { message_id, tag: CHUNK, last: finish, .. }) => {
+            (message_id, ToServerWord::ResponseChunk { finish })
+        }
+        Some(Glance { message_id, tag: MESSAGE, .. }) => (message_id, ToServerWord::WebSocketMessage),
+        Some(_) | None => return Err(message),
+    };
+    if message_id.gateway_id == GatewayId::ZERO {
+        return Err(message);
+    }
+    Ok(Carried { message_id, word, frame: for_bus(message) })
 }
 
 /// Whose piece a frame of the bus is: a tunnel message's request. Frames of different requests may overtake each other
@@ -218,6 +263,7 @@ pub fn request_of(to: &Subject, frame: &Frame) -> Option<(GatewayId, RequestId)>
 }
 
 impl ToClientWord {
+    #[inline]
     fn read(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Self, PeerError> {
         Ok(match ToClientTag::read(reader, dialect)? {
             ToClientTag::RequestStart => {
@@ -253,6 +299,7 @@ impl ToClientWord {
 }
 
 impl ToServerWord {
+    #[inline]
     fn read(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Self, PeerError> {
         Ok(match ToServerTag::read(reader, dialect)? {
             ToServerTag::ResponseStart => {

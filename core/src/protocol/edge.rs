@@ -9,7 +9,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::any::{self, Message};
-use super::carry::{self, FromBus, FromRunner};
+use super::carry::{self, Carried, FromBus, FromRunner, ToServerWord};
 use super::codec::Codec;
 use super::ids::{GatewayId, RequestId};
 use super::translate::{Memory, NamesGateways, Untranslatable};
@@ -91,6 +91,19 @@ impl Edge {
         self.memory.requests()
     }
 
+    /// A message of the runner's WebSocket, if it is seen at a glance to be a chunk or a message that is carried unread. Any
+    /// other comes back, for [`from_runner`](Edge::from_runner).
+    ///
+    /// # Errors
+    /// The message, if it is anything else.
+    #[inline]
+    pub fn piece_from_runner(&self, message: Bytes) -> Result<Carried<ToServerWord>, Bytes> {
+        match self.version {
+            Version::V4 | Version::V5 | Version::V6 | Version::V7 => carry::piece_from_runner(message),
+            Version::V1 | Version::V2 | Version::V3 => Err(message),
+        }
+    }
+
     /// Reads a message of the runner's WebSocket.
     ///
     /// Runners of versions 1 and 2 drop a request whose message stays unacknowledged, so each of their tunnel messages
@@ -146,6 +159,7 @@ impl Edge {
     ///
     /// # Errors
     /// The bytes are malformed, or name a gateway that is none.
+    #[inline]
     pub fn from_bus(&self, frame: Frame) -> Result<FromBus, EdgeError> {
         // The private words are between gateways and relays, whatever the runner's connection chose.
         let message = carry::from_bus(frame, Dialect::Underpass)?;
@@ -156,14 +170,17 @@ impl Edge {
     ///
     /// # Errors
     /// The bytes are malformed where only a translation looks, or open more requests than may be open.
+    #[inline]
     pub fn carry(&mut self, frame: Frame) -> Result<Frame, EdgeError> {
         match self.version {
             Version::V4 | Version::V5 | Version::V6 | Version::V7 => Ok(frame),
-            Version::V1 | Version::V2 | Version::V3 => {
-                let message = ToClient::decode(&frame, self.dialect)?;
-                Ok(self.to_runner(message)?)
-            }
+            Version::V1 | Version::V2 | Version::V3 => self.translate(&frame),
         }
+    }
+
+    fn translate(&mut self, frame: &Frame) -> Result<Frame, EdgeError> {
+        let message = ToClient::decode(frame, self.dialect)?;
+        Ok(self.to_runner(message)?)
     }
 
     /// What the runner's WebSocket takes for a message of its relay.

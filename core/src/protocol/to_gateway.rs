@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::bare::{self, Reader, front};
 use super::bus;
+use super::glance::{Glance, glance};
 use super::ids::{GatewayId, MessageIndex, RequestId};
+use super::tunnel::tag::ToServerTag;
+use super::tunnel::to_server::{Kind, ResponseChunk, WebSocketMessage};
 use super::tunnel::{Dialect, ToServerTunnelMessage};
 use super::version::Version;
 use crate::error::{Malformed, PeerError};
@@ -76,6 +79,27 @@ impl ToGateway {
         let mut reader = Reader::new(frame);
         bus::read_version(&mut reader, Version::V7)?;
         ToGateway::read(&mut reader, dialect)
+    }
+
+    /// A frame of the bus, if it is seen at a glance to be a chunk or a message. Any other comes back:
+    /// [`decode_framed`](Self::decode_framed) says what it is.
+    ///
+    /// # Errors
+    /// The frame, if it is anything else.
+    #[inline]
+    pub fn piece(frame: Frame) -> Result<ToServerTunnelMessage, Frame> {
+        const CHUNK: u8 = ToServerTag::ResponseChunk as u8;
+        const MESSAGE: u8 = ToServerTag::WebSocketMessage as u8;
+        let (message_id, message_kind) = match glance(frame.pieces(), &bus::lead(TUNNEL_MESSAGE)) {
+            Some(Glance { message_id, tag: CHUNK, payload, last: finish }) => {
+                (message_id, Kind::ResponseChunk(ResponseChunk { body: frame.into_slice(payload), finish }))
+            }
+            Some(Glance { message_id, tag: MESSAGE, payload, last: binary }) => {
+                (message_id, Kind::WebSocketMessage(WebSocketMessage { data: frame.into_slice(payload), binary }))
+            }
+            Some(_) | None => return Err(frame),
+        };
+        Ok(ToServerTunnelMessage { message_id, message_kind })
     }
 
     /// The value as the bus carries it, with the two bytes of version 7 in front. Payloads are shared, not copied.

@@ -47,6 +47,11 @@ pub(super) const PROBE: u8 = 5;
 /// The tag of the private `ToRunnerLeftBehind`.
 pub(super) const LEFT_BEHIND: u8 = 6;
 
+/// A tunnel message as [`ToRunner::encode_framed`] writes it, for one that is of no use any more.
+pub(crate) fn encode_framed(message: ToClientTunnelMessage) -> Frame {
+    message.into_frame(&bus::lead(TUNNEL_MESSAGE))
+}
+
 impl ToRunner {
     /// Reads the value alone, without the bus's version. Version 7.
     ///

@@ -7,7 +7,7 @@ use super::connection::{Session, Waiting};
 use super::end::{Cause, End, end_message};
 use super::ending::Word;
 use super::notice::Notice;
-use super::routes::{RouteId, RouteKind, Standing};
+use super::routes::{Place, RouteId, RouteKind, Standing};
 use super::{Action, Relay};
 use crate::frame::Frame;
 use crate::http::Close;
@@ -30,10 +30,13 @@ struct Opening {
 
 impl Relay {
     /// A frame from the bus for a connection.
-    pub(super) fn bus_brought(&mut self, number: u64, frame: Frame, now: Time) {
+    pub(super) fn bus_brought(&mut self, number: u64, mut frame: Frame, now: Time) {
         let Some(connection) = self.connections.get(&number) else {
             return self.brought_too_late(number, frame);
         };
+        if let Some(message_id) = carry::piece_from_bus(&mut frame) {
+            return self.carry_in_order(RouteId::new(number, message_id), frame, message_id.message_index, now);
+        }
         match connection.edge.from_bus(frame) {
             Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
             Ok(FromBus::Ping(ping)) => self.gateway_pings(number, ping, now),
@@ -94,9 +97,7 @@ impl Relay {
                 self.open_route(id, opening, now);
             }
             ToClientWord::RequestChunk { .. } | ToClientWord::WebSocketMessage => {
-                if !self.is_of_an_earlier_life(id, false) && self.is_open(id) {
-                    self.carry_in_order(id, frame, message_id.message_index, now);
-                }
+                self.carry_in_order(id, frame, message_id.message_index, now);
             }
             ToClientWord::Credit { total } => self.credit(id, total, message_id.message_index, frame, now),
             ToClientWord::RequestAbort => self.end_at_runner(id, RouteKind::Http, message_id, frame, now),
@@ -170,8 +171,8 @@ impl Relay {
             connection.edge.forget(id.gateway_id, id.request_id);
             return self.refuse(id, RefusedReason::Full, now);
         }
-        self.routes.open(id, kind, hosts.then_some(&actor_id), &mut connection.routes, now);
-        self.routes.carried(id, message_id.message_index);
+        let place = self.routes.open(id, kind, hosts.then_some(&actor_id), &mut connection.routes, now);
+        self.routes.carried(place, message_id.message_index);
         self.counted.opened += 1;
         self.counted.to_runners += 1;
         if waits && let Some(held) = self.routes.held_mut(id) {
@@ -213,7 +214,13 @@ impl Relay {
 
     /// Sends a frame of a request to its runner. While the outbox is blocked it waits, and if too much of its request
     /// waits, or of the whole connection, that request fails.
-    pub(super) fn send_bounded(&mut self, id: RouteId, frame: Frame, number: Option<MessageIndex>, now: Time) {
+    pub(super) fn send_bounded(
+        &mut self,
+        id: RouteId,
+        frame: Frame,
+        numbered: Option<(Place, MessageIndex)>,
+        now: Time,
+    ) {
         let Some(connection) = self.connections.get_mut(&id.connection) else { return };
         let Ok(frame) = connection.edge.carry(frame) else {
             // A piece is missing from here on.
@@ -228,12 +235,14 @@ impl Relay {
                 return self.abort_route(id, Cause::Overloaded, now);
             }
             *held += bytes;
+            connection.backlog.push(Waiting::Frame(frame, Some(id)));
+        } else {
+            self.actions.push_back(Action::Send { connection: id.connection, frame });
         }
-        if let Some(number) = number {
-            self.routes.carried(id, number);
+        if let Some((place, number)) = numbered {
+            self.routes.carried(place, number);
         }
         self.counted.to_runners += 1;
-        self.send(id.connection, frame, Some(id));
     }
 
     /// A connection's outbox has room again.
@@ -271,6 +280,10 @@ impl Relay {
             self.actions.push_back(Action::Log { connection: number, notice: Notice::FrameTooLarge { bytes } });
             return self.close(number, Close::new(1009, "relay.frame_too_large"));
         }
+        let frame = match connection.edge.piece_from_runner(frame) {
+            Ok(piece) => return self.said_piece(number, piece, bytes, now),
+            Err(frame) => frame,
+        };
         match connection.edge.from_runner(frame) {
             Ok(edge::Heard { word, answer }) => {
                 if let Some(answer) = answer {
@@ -329,7 +342,8 @@ impl Relay {
     pub(super) fn carry_to_gateway(&mut self, number: u64, carried: Carried<ToServerWord>, bytes: usize, now: Time) {
         let message_id = carried.message_id;
         let id = RouteId::new(number, message_id);
-        match self.routes.standing(id) {
+        let place = self.routes.find(id);
+        match place.map_or_else(|| self.routes.standing(id), |_| Standing::Open) {
             Standing::Open => {}
             // What was handled before its route was closed was handled: the gateway need not say it again.
             Standing::Closed if carried.word == ToServerWord::WebSocketMessageAck => {}
@@ -340,7 +354,9 @@ impl Relay {
         let Carried { word, frame, .. } = carried;
         let numbered = match word {
             ToServerWord::Credit { total } => {
-                self.routes.granted(id, total);
+                if let Some(place) = place {
+                    self.routes.granted(place, total);
+                }
                 false
             }
             ToServerWord::ResponseStart { .. }
@@ -351,8 +367,8 @@ impl Relay {
             | ToServerWord::WebSocketMessageAck
             | ToServerWord::WebSocketClose { .. } => true,
         };
-        if numbered {
-            self.routes.answered(id, message_id.message_index);
+        if let Some(place) = place.filter(|_| numbered) {
+            self.routes.answered(place, message_id.message_index);
         }
         if let ToServerWord::WebSocketOpen { can_hibernate: true } = word {
             self.routes.can_hibernate(id);
@@ -380,14 +396,19 @@ impl Relay {
     fn is_open(&mut self, id: RouteId) -> bool {
         match self.routes.spoken_to(id) {
             Standing::Open => true,
-            Standing::Closed => {
-                self.counted.late += 1;
+            Standing::Closed | Standing::Unknown => {
+                self.count_unopened(id);
                 false
             }
-            Standing::Unknown => {
-                self.counted.unrouted += 1;
-                false
-            }
+        }
+    }
+
+    /// Counts what a gateway says over a route that is not open.
+    pub(super) fn count_unopened(&mut self, id: RouteId) {
+        match self.routes.standing(id) {
+            Standing::Open => {}
+            Standing::Closed => self.counted.late += 1,
+            Standing::Unknown => self.counted.unrouted += 1,
         }
     }
 

@@ -242,6 +242,9 @@ impl Relay {
 
     /// What a runner announced is restored: what was held for no such WebSocket is judged again.
     pub(super) fn judge_held(&mut self, now: Time) {
+        if self.holding.is_empty() {
+            return;
+        }
         let holding = core::mem::take(&mut self.holding);
         for number in holding {
             let Some(connection) = self.connections.get_mut(&number).filter(|connection| connection.held.held() > 0)

@@ -202,11 +202,15 @@ impl Relay {
                 Deadline::Directory => self.change_again(number),
             }
         }
-        self.tell_supervisor(supervisor::Event::Tick, now);
+        if self.supervisor.poll_timeout().is_some_and(|due| due <= now) {
+            self.tell_supervisor(supervisor::Event::Tick, now);
+        }
         self.supervise(now);
-        self.go_on_draining(now);
-        // What a drain ended is the end of actors' routes, too.
-        self.supervise(now);
+        if self.drain.has_begun() {
+            self.go_on_draining(now);
+            // What a drain ended is the end of actors' routes, too.
+            self.supervise(now);
+        }
         self.judge_held(now);
     }
 

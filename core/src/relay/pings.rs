@@ -76,9 +76,8 @@ impl Relay {
         if matches!(connection.session, Session::Settling) {
             return;
         }
-        if let Some(armed) = connection.pong.take() {
-            self.deadlines.cancel(armed);
-            connection.pong = Some(self.deadlines.arm(Deadline::Pong, number, now));
+        if let Some(armed) = &connection.pong {
+            self.deadlines.begin_anew(armed, now);
         }
     }
 }

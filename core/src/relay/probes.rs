@@ -9,11 +9,10 @@ use super::Relay;
 use super::connection::Session;
 use super::end::Cause;
 use super::ending::Word;
-use super::routes::{RouteId, Standing, StrandRoutes};
+use super::routes::{Piece, RouteId, Standing, StrandRoutes};
 use super::strands::Doubt;
 use crate::bus::{Address, ConnectionId};
 use crate::frame::Frame;
-use crate::machine::flow::Order;
 use crate::protocol::to_gateway::{Came, Counted, Doubted, Probed};
 use crate::protocol::to_runner::{Probe, Sent};
 use crate::protocol::{GatewayId, MessageIndex, ToGateway};
@@ -90,9 +89,11 @@ impl Relay {
 
     /// Carries a piece of a request to its runner, unless one before it did not come: a hole is passed on to nobody.
     pub(super) fn carry_in_order(&mut self, id: RouteId, frame: Frame, number: MessageIndex, now: Time) {
-        match self.routes.order(id, number) {
-            Some(Order::Next | Order::Repeat) | None => self.send_bounded(id, frame, Some(number), now),
-            Some(Order::Gap) => {
+        match self.routes.piece(id, number) {
+            Some(Piece::Due(place)) => self.send_bounded(id, frame, Some((place, number)), now),
+            Some(Piece::Early) => self.counted.late += 1,
+            None => self.count_unopened(id),
+            Some(Piece::BehindGap) => {
                 self.counted.gaps += 1;
                 if !self.routes.hibernates(id) {
                     return self.lose_route(id, now);

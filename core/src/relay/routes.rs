@@ -55,6 +55,21 @@ pub(super) enum Standing {
     Unknown,
 }
 
+/// The place of an open route, as long as nothing is closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(usize);
+
+/// A gateway's piece of a request whose route is open.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Piece {
+    /// It is to be carried.
+    Due(Place),
+    /// One before it did not come.
+    BehindGap,
+    /// Its gateway said it before it knew that the socket had slept.
+    Early,
+}
+
 /// All routes of a relay, and for a while those that were closed.
 #[derive(Debug)]
 pub(super) struct Routes {
@@ -164,11 +179,11 @@ impl Routes {
         actor_id: Option<&ByteString>,
         open: &mut Open,
         now: Time,
-    ) {
+    ) -> Place {
         let strand = self.strands.find_or_insert(id.connection, id.gateway_id, &mut open.strands);
         self.strands.heard(strand, now);
         let actor = actor_id.map(|actor_id| self.actors.join(id.connection, actor_id, kind));
-        self.insert(Route::new(id, kind, strand, actor), open);
+        self.insert(Route::new(id, kind, strand, actor), open)
     }
 
     /// Opens a route for a WebSocket that slept, with a life of its actor. Its gateway has yet to speak.
@@ -180,7 +195,7 @@ impl Routes {
         self.insert(Route { hibernates: true, restored: Some(generation), next: None, ..route }, open);
     }
 
-    fn insert(&mut self, route: Route, open: &mut Open) {
+    fn insert(&mut self, route: Route, open: &mut Open) -> Place {
         let Route { id, strand, actor, .. } = route;
         let route = self.routes.insert(route);
         if let Some(actor) = actor {
@@ -189,6 +204,7 @@ impl Routes {
         ring::join(&mut self.routes, OF_STRAND, &mut self.strands.get_mut(strand).turn, route);
         self.places.insert(id, route);
         open.routes += 1;
+        Place(route)
     }
 
     /// Closes a route, and leaves a tombstone. Whether it was open.
@@ -351,23 +367,33 @@ impl Routes {
         Some((*kind, next.unwrap_or_default()))
     }
 
-    /// Where a gateway's message stands among those of an open route that were carried.
-    pub(super) fn order(&self, id: RouteId, number: MessageIndex) -> Option<Order> {
-        let next = self.routes[*self.places.get(&id)?].next?;
-        Some(match number.wrapping_sub(next) as i16 {
-            0 => Order::Next,
-            1.. => Order::Gap,
-            ..0 => Order::Repeat,
+    /// Where an open route is.
+    pub(super) fn find(&self, id: RouteId) -> Option<Place> {
+        self.places.get(&id).copied().map(Place)
+    }
+
+    /// A gateway's piece of a request, if its route is open.
+    pub(super) fn piece(&self, id: RouteId, number: MessageIndex) -> Option<Piece> {
+        let place = self.find(id)?;
+        let Route { restored, next, .. } = &self.routes[place.0];
+        Some(match (restored, next.map(|next| order(number, next))) {
+            (Some(_), _) => Piece::Early,
+            (None, Some(Order::Gap)) => Piece::BehindGap,
+            (None, Some(Order::Next | Order::Repeat) | None) => Piece::Due(place),
         })
     }
 
+    /// Where a gateway's message stands among those of an open route that were carried.
+    pub(super) fn order(&self, id: RouteId, number: MessageIndex) -> Option<Order> {
+        let next = self.routes[*self.places.get(&id)?].next?;
+        Some(order(number, next))
+    }
+
     /// A message of an open route was carried to the runner.
-    pub(super) fn carried(&mut self, id: RouteId, number: MessageIndex) {
-        if let Some(place) = self.places.get(&id) {
-            let route = &mut self.routes[*place];
-            route.missed = false;
-            advance(route.next.get_or_insert(number), number);
-        }
+    pub(super) fn carried(&mut self, Place(place): Place, number: MessageIndex) {
+        let route = &mut self.routes[place];
+        route.missed = false;
+        advance(route.next.get_or_insert(number), number);
     }
 
     /// A message before another of an open route did not come. Whether that is news.
@@ -382,19 +408,15 @@ impl Routes {
     }
 
     /// A message of an open route was carried to the gateway.
-    pub(super) fn answered(&mut self, id: RouteId, number: MessageIndex) {
-        if let Some(place) = self.places.get(&id) {
-            let route = &mut self.routes[*place];
-            route.answers = route.answers.wrapping_add(1);
-            advance(&mut route.next_answer, number);
-        }
+    pub(super) fn answered(&mut self, Place(place): Place, number: MessageIndex) {
+        let route = &mut self.routes[place];
+        route.answers = route.answers.wrapping_add(1);
+        advance(&mut route.next_answer, number);
     }
 
     /// The runner of an open route granted so much in all.
-    pub(super) fn granted(&mut self, id: RouteId, total: u32) {
-        if let Some(place) = self.places.get(&id) {
-            self.routes[*place].granted = total;
-        }
+    pub(super) fn granted(&mut self, Place(place): Place, total: u32) {
+        self.routes[place].granted = total;
     }
 
     /// How many numbered messages of an open route were carried to its gateway, and what its runner granted last.
@@ -448,6 +470,15 @@ impl Routes {
     }
 }
 
+/// Where a message stands, if the next has this number.
+fn order(number: MessageIndex, next: MessageIndex) -> Order {
+    match number.wrapping_sub(next) as i16 {
+        0 => Order::Next,
+        1.. => Order::Gap,
+        ..0 => Order::Repeat,
+    }
+}
+
 /// The number behind that of a message. The bus may bring one twice: that does not turn the count back.
 fn advance(next: &mut MessageIndex, number: MessageIndex) {
     if number.wrapping_sub(*next) as i16 >= 0 {
@@ -495,8 +526,9 @@ mod tests {
         let mut routes = routes();
         routes.open(id(0), RouteKind::WebSocket, None, &mut Open::default(), Time::ZERO);
         for (number, next) in [(0, 1), (3, 4), (1, 4), (3, 4), (4, 5), (32_773, 5), (32_772, 32_773), (u16::MAX, 0)] {
-            routes.carried(id(0), number);
-            routes.answered(id(0), number);
+            let place = routes.find(id(0)).expect("it is open");
+            routes.carried(place, number);
+            routes.answered(place, number);
             assert_eq!(routes.next(id(0)), Some((RouteKind::WebSocket, next)), "behind {number}");
             assert_eq!(routes.next_answer(id(0)), Some(next), "behind {number}");
         }

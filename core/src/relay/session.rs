@@ -11,7 +11,7 @@ use crate::error::ApiMisuse;
 use crate::frame::Frame;
 use crate::handshake::{Hello, abilities};
 use crate::http::Close;
-use crate::protocol::carry::FromRunner;
+use crate::protocol::carry::{Carried, FromRunner, ToServerWord};
 use crate::protocol::to_client::{self, ProtocolMetadata};
 use crate::protocol::{ToClient, ToRunner, Version, to_server};
 use crate::supervisor;
@@ -42,14 +42,25 @@ impl Relay {
         Ok(())
     }
 
+    /// A runner said a piece of an answer, in so many bytes.
+    pub(super) fn said_piece(&mut self, number: u64, piece: Carried<ToServerWord>, bytes: usize, now: Time) {
+        let Some(connection) = self.connections.get(&number) else { return };
+        match connection.session {
+            Session::Registering | Session::Settling | Session::Ready | Session::Draining | Session::Stopping => {
+                self.carry_to_gateway(number, piece, bytes, now);
+            }
+            Session::AwaitingInit { .. } => self.out_of_turn(number, "something before ToServerInit"),
+            // It was told to go; what it still says does not matter.
+            Session::Closing => {}
+        }
+        self.heard(number, now);
+    }
+
     /// A runner said something, in so many bytes.
     pub(super) fn said(&mut self, number: u64, message: FromRunner, bytes: usize, now: Time) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
         match (message, &connection.session) {
-            (
-                FromRunner::Tunnel(carried),
-                Session::Registering | Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
-            ) => self.carry_to_gateway(number, carried, bytes, now),
+            (FromRunner::Tunnel(piece), _) => return self.said_piece(number, piece, bytes, now),
             (FromRunner::Init(init), Session::AwaitingInit { .. }) => self.init(number, init),
             (FromRunner::Pong(_), Session::Settling) => {
                 connection.session = Session::Ready;
@@ -95,8 +106,7 @@ impl Relay {
             ) => self.said_early(number, message, bytes),
             // It was told to go; what it still says does not matter.
             (
-                FromRunner::Tunnel(_)
-                | FromRunner::Init(_)
+                FromRunner::Init(_)
                 | FromRunner::Events(_)
                 | FromRunner::AckCommands(_)
                 | FromRunner::Stopping
@@ -109,8 +119,7 @@ impl Relay {
                 Session::Registering | Session::Settling | Session::Ready | Session::Draining | Session::Stopping,
             ) => self.out_of_turn(number, "a second ToServerInit"),
             (
-                FromRunner::Tunnel(_)
-                | FromRunner::Events(_)
+                FromRunner::Events(_)
                 | FromRunner::AckCommands(_)
                 | FromRunner::Stopping
                 | FromRunner::Pong(_)

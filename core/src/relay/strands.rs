@@ -114,10 +114,10 @@ impl Strands {
 
     /// The gateway of a strand said something: it lives.
     pub(super) fn heard(&mut self, strand: usize, now: Time) {
-        if let Some(armed) = self.strands[strand].silent.take() {
-            self.silent.cancel(armed);
+        match &self.strands[strand].silent {
+            Some(armed) => self.silent.begin_anew(armed, now),
+            None => self.strands[strand].silent = Some(self.silent.arm(Silent, strand, now)),
         }
-        self.strands[strand].silent = Some(self.silent.arm(Silent, strand, now));
     }
 
     /// The gateway of a strand is to say something, if it is not to already.

@@ -38,7 +38,7 @@ impl Hibernation {
 
     /// The newest life that a relay told of.
     pub(super) fn newest(&self) -> u32 {
-        self.kept.word.map_or(self.generation, |word| word.generation)
+        self.kept.word.as_ref().map_or(self.generation, |word| word.generation)
     }
 }
 
@@ -138,7 +138,7 @@ impl Gateway {
     fn await_ack(&mut self, key: RequestKey, came: Came, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(hibernation) = request.hibernation.as_mut() else { return };
-        let repeats_acks = request.abilities.dialect == Dialect::Underpass;
+        let repeats_acks = request.dialect == Dialect::Underpass;
         let runs = hibernation.kept.backlog.awaits_ack(repeats_acks);
         keep(&mut self.deadlines, &mut hibernation.ack, (Deadline::WebSocketAck, key), runs, came, now);
     }
@@ -181,7 +181,7 @@ impl Gateway {
     pub(in crate::gateway) fn keep_close(&mut self, key: RequestKey, close: Close, now: Time) {
         let Some(request) = self.requests.get_mut(key) else { return };
         let Some(hibernation) = request.hibernation.as_mut() else { return };
-        hibernation.kept.close = Some(close);
+        hibernation.kept.close = Some(Box::new(close));
         request.state = State::ClosingWebSocket;
         request.up.end();
         self.flush_kept(key, now);

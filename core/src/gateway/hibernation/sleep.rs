@@ -36,7 +36,7 @@ impl Gateway {
         }
         kept.backlog.rewind(why == Because::ActorSleeps);
         if request.down.held() > 0 && kept.close.is_none() {
-            kept.unread = Some(core::mem::replace(&mut request.down, Inflow::new(None, false)));
+            kept.unread = Some(Box::new(core::mem::replace(&mut request.down, Inflow::new(None, false))));
         }
         let place = request.place;
         let (id, is_paused, first) = (request.id, request.up.is_paused(), kept.backlog.first());
@@ -115,7 +115,7 @@ impl Gateway {
             return Err(ApiMisuse::OutOfTurn("a second close of a WebSocket"));
         }
         let kept = sleeper.kept_mut();
-        kept.close = Some(close);
+        kept.close = Some(Box::new(close));
         kept.unread = None;
         self.await_actor(key, now);
         self.let_go_if_draining(key);

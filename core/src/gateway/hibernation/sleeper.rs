@@ -34,19 +34,25 @@ pub(in crate::gateway) struct Kept {
     /// What its client sent and its actor has not acknowledged.
     pub(super) backlog: Backlog,
     /// How its client closed: the actor hears of it behind the messages.
-    pub(super) close: Option<Close>,
+    pub(super) close: Option<Box<Close>>,
     /// Where its actor runs, as a relay said, while it can't be there yet.
-    pub(super) word: Option<Word>,
+    pub(super) word: Option<Box<Word>>,
     /// What its client has not consumed. Only asleep.
-    pub(super) unread: Option<Inflow>,
+    pub(super) unread: Option<Box<Inflow>>,
     /// What its runner said over the route that the word tells of, until the gateway can follow it. Only asleep.
-    early: Vec<ToServerTunnelMessage>,
-    /// What that counts for.
-    early_bytes: usize,
+    early: Option<Box<Early>>,
     /// Until its actor runs, as long as that is wanted for it. Only asleep.
     pub(super) start: Option<Armed>,
     /// Until its actor is wanted once more for what others have left, and how many such waits there are. Only asleep.
     pub(super) again: Option<(Armed, u32)>,
+}
+
+/// What a runner said early.
+#[derive(Debug, Default)]
+struct Early {
+    messages: Vec<ToServerTunnelMessage>,
+    /// What they count for.
+    bytes: usize,
 }
 
 impl Kept {
@@ -57,8 +63,7 @@ impl Kept {
             close: None,
             word: None,
             unread: None,
-            early: Vec::new(),
-            early_bytes: 0,
+            early: None,
             start: None,
             again: None,
         }
@@ -79,17 +84,17 @@ impl Kept {
             // They are out of turn, and no more of them need be known.
             Kind::ResponseStart(_) | Kind::ResponseChunk(_) | Kind::WebSocketOpen(_) => return,
         };
-        let bytes = self.early_bytes + weight(bytes);
+        let early = self.early.get_or_insert_default();
+        let bytes = early.bytes + weight(bytes);
         if bytes <= most {
-            self.early_bytes = bytes;
-            self.early.push(message);
+            early.bytes = bytes;
+            early.messages.push(message);
         }
     }
 
     /// Takes what was held.
     pub(super) fn take_early(&mut self) -> Vec<ToServerTunnelMessage> {
-        self.early_bytes = 0;
-        core::mem::take(&mut self.early)
+        self.early.take().map_or_else(Vec::new, |early| early.messages)
     }
 }
 
@@ -128,11 +133,12 @@ impl Sleeper {
 
     /// What a relay said last.
     pub(super) fn word(&self) -> Option<Word> {
-        self.kept.as_ref()?.word
+        self.kept.as_ref()?.word.as_deref().copied()
     }
 
     pub(super) fn held(&self) -> usize {
         let Some(kept) = &self.kept else { return 0 };
-        kept.backlog.bytes() + kept.early_bytes + kept.unread.as_ref().map_or(0, Inflow::held)
+        let early = kept.early.as_ref().map_or(0, |early| early.bytes);
+        kept.backlog.bytes() + early + kept.unread.as_ref().map_or(0, |unread| unread.held())
     }
 }

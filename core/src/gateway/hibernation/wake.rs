@@ -95,9 +95,9 @@ impl Gateway {
         }
         let request = self.requests.get(key)?;
         let hibernation = request.hibernation.as_ref()?;
-        let is_here = request.place.is_some_and(|place| place.connection == word.connection);
+        let is_here = self.connection_of(key) == Some(word.connection);
         // A runner of the published protocol has one connection, and that is the one that it came with last.
-        let has_left = !is_here && request.abilities.dialect == Dialect::Published;
+        let has_left = !is_here && request.dialect == Dialect::Published;
         Some(if word.generation < hibernation.newest() {
             Standing::Old
         } else if word.generation > hibernation.generation || has_left {
@@ -119,8 +119,8 @@ impl Gateway {
     /// Keeps a relay's word in the place of an earlier one.
     fn remember(&mut self, key: RequestKey, word: Word) {
         let Some(kept) = self.kept_mut(key) else { return };
-        let before = kept.word.replace(word);
-        if before.is_some_and(|before| before != word) {
+        let before = kept.word.replace(Box::new(word));
+        if before.as_ref().is_some_and(|before| **before != word) {
             kept.take_early();
         }
         if let Some(before) = before {
@@ -146,7 +146,7 @@ impl Gateway {
         kept.word = None;
         let armed = [kept.start.take(), kept.again.take().map(|(armed, _)| armed)];
         let early = kept.take_early();
-        let mut down = kept.unread.take().unwrap_or_else(|| Inflow::new(None, false));
+        let mut down = kept.unread.take().map_or_else(|| Inflow::new(None, false), |unread| *unread);
         down.restart(abilities.credit, abilities.numbers);
         let mut up = Outflow::restarted(abilities.credit, kept.backlog.first(), is_paused);
         let is_closing = kept.close.is_some();
@@ -162,7 +162,7 @@ impl Gateway {
         let woken = Request {
             state,
             place: Some(place),
-            abilities,
+            dialect: abilities.dialect,
             up,
             down,
             deadline,

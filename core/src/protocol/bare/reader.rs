@@ -20,14 +20,20 @@ const LONGEST: u64 = i32::MAX as u64;
 #[derive(Clone)]
 pub(crate) struct Reader<'f> {
     frame: &'f Frame,
-    pieces: [&'f [u8]; 3],
+    /// What is left of the piece that is being read.
+    piece: &'f [u8],
+    /// The pieces behind it.
+    behind: [&'f [u8]; 2],
     offset: usize,
     end: usize,
 }
 
 impl<'f> Reader<'f> {
+    #[inline]
     pub(crate) fn new(frame: &'f Frame) -> Self {
-        Reader { frame, pieces: frame.pieces(), offset: 0, end: frame.len() }
+        let [piece, behind @ ..] = frame.pieces();
+        let end = piece.len() + behind[0].len() + behind[1].len();
+        Reader { frame, piece, behind, offset: 0, end }
     }
 
     /// How many bytes were read.
@@ -36,6 +42,7 @@ impl<'f> Reader<'f> {
     }
 
     /// Nothing may be left over.
+    #[inline]
     pub(crate) fn end(&self) -> Result<(), PeerError> {
         if self.offset < self.end {
             return Err(self.malformed(Malformed::Trailing, self.offset, "the end of the frame"));
@@ -43,16 +50,24 @@ impl<'f> Reader<'f> {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn u16(&mut self) -> Result<u16, PeerError> {
         self.array("two bytes").map(u16::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32, PeerError> {
         self.array("four bytes").map(u32::from_le_bytes)
     }
 
     /// `data[N]`, or a number of fixed width.
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], PeerError> {
+        if let Some((array, rest)) = self.piece.split_first_chunk() {
+            self.piece = rest;
+            self.offset += N;
+            return Ok(*array);
+        }
         let start = self.offset;
         self.skip(N, expected)?;
         let mut array = [0; N];
@@ -60,26 +75,33 @@ impl<'f> Reader<'f> {
         Ok(array)
     }
 
+    #[inline]
     pub(crate) fn bool(&mut self) -> Result<bool, PeerError> {
         self.zero_or_one(Malformed::BadBool, "a bool, 0 or 1")
     }
 
     /// Whether the value of an optional follows.
+    #[inline]
     pub(crate) fn optional(&mut self) -> Result<bool, PeerError> {
         self.zero_or_one(Malformed::BadOptional, "an optional's 0 or 1")
     }
 
     /// A number of variable length, in its shortest form.
+    #[inline]
     pub(crate) fn uint(&mut self) -> Result<u64, PeerError> {
         let start = self.offset;
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
+        let first = self.byte("a varint")?;
+        if first < 0x80 {
+            return Ok(u64::from(first));
+        }
+        let mut value = u64::from(first & 0x7f);
+        for shift in (7..64).step_by(7) {
             let byte = self.byte("a varint")?;
             if shift == 63 && byte > 1 {
                 break;
             }
             value |= u64::from(byte & 0x7f) << shift;
-            if byte == 0 && shift > 0 {
+            if byte == 0 {
                 return Err(self.malformed(Malformed::NonCanonicalVarint, start, "a varint in its shortest form"));
             }
             if byte < 0x80 {
@@ -90,6 +112,7 @@ impl<'f> Reader<'f> {
     }
 
     /// The tag of a union of so many members.
+    #[inline]
     pub(crate) fn tag(&mut self, members: usize, expected: &'static str) -> Result<u64, PeerError> {
         let start = self.offset;
         let tag = self.uint()?;
@@ -100,13 +123,16 @@ impl<'f> Reader<'f> {
     }
 
     /// Steps over a tag of one byte, if it is this one.
+    #[inline]
     pub(crate) fn is_tag(&mut self, tag: u8) -> bool {
-        let is_next = self.contiguous(self.offset, 1) == Some(&[tag]);
-        self.offset += usize::from(is_next);
+        self.begin_piece();
+        let is_next = self.piece.first() == Some(&tag);
+        self.step(usize::from(is_next));
         is_next
     }
 
     /// How many bytes, or items of a byte or more, follow.
+    #[inline]
     pub(crate) fn length(&mut self) -> Result<usize, PeerError> {
         let start = self.offset;
         let length = self.uint()?;
@@ -122,7 +148,7 @@ impl<'f> Reader<'f> {
     /// `data`, shared with the frame where one shared piece holds it.
     pub(crate) fn data(&mut self) -> Result<Bytes, PeerError> {
         let length = self.length()?;
-        self.offset += length;
+        self.step(length);
         Ok(self.frame.slice(self.offset - length..self.offset))
     }
 
@@ -137,24 +163,26 @@ impl<'f> Reader<'f> {
     pub(crate) fn check_text(&mut self) -> Result<(), PeerError> {
         let length = self.length()?;
         let start = self.offset;
-        self.offset += length;
+        self.step(length);
         str::from_utf8(&self.since(start)).map_err(|error| self.bad_utf8(start, error))?;
         Ok(())
     }
 
     /// Steps over so many bytes.
+    #[inline]
     pub(crate) fn skip(&mut self, count: usize, expected: &'static str) -> Result<(), PeerError> {
         if count > self.end - self.offset {
             return Err(self.malformed(Malformed::Truncated, self.offset, expected));
         }
-        self.offset += count;
+        self.step(count);
         Ok(())
     }
 
     /// Steps over `data`, or over a `str` without looking at its bytes.
+    #[inline]
     pub(crate) fn skip_data(&mut self) -> Result<(), PeerError> {
         let length = self.length()?;
-        self.offset += length;
+        self.step(length);
         Ok(())
     }
 
@@ -174,14 +202,18 @@ impl<'f> Reader<'f> {
         self.malformed(Malformed::BadUtf8, start + error.valid_up_to(), "UTF-8")
     }
 
+    #[inline]
     fn byte(&mut self, expected: &'static str) -> Result<u8, PeerError> {
-        let Some(&[byte]) = self.contiguous(self.offset, 1) else {
+        self.begin_piece();
+        let Some((byte, rest)) = self.piece.split_first() else {
             return Err(self.malformed(Malformed::Truncated, self.offset, expected));
         };
+        self.piece = rest;
         self.offset += 1;
-        Ok(byte)
+        Ok(*byte)
     }
 
+    #[inline]
     fn zero_or_one(&mut self, class: Malformed, expected: &'static str) -> Result<bool, PeerError> {
         let start = self.offset;
         match self.byte(expected)? {
@@ -191,9 +223,45 @@ impl<'f> Reader<'f> {
         }
     }
 
+    /// Steps over so many bytes, which are there.
+    #[inline]
+    fn step(&mut self, count: usize) {
+        self.offset += count;
+        match self.piece.get(count..) {
+            Some(rest) => self.piece = rest,
+            None => self.step_behind(count - self.piece.len()),
+        }
+    }
+
+    /// Steps over what is left of the piece, and so many bytes behind it.
+    fn step_behind(&mut self, mut count: usize) {
+        for piece in self.behind {
+            self.next_piece();
+            if let Some(rest) = piece.get(count..) {
+                self.piece = rest;
+                return;
+            }
+            count -= piece.len();
+        }
+    }
+
+    /// Goes to where the next byte is, if there is one.
+    #[inline]
+    fn begin_piece(&mut self) {
+        while self.piece.is_empty() && self.offset < self.end {
+            self.next_piece();
+        }
+    }
+
+    #[inline]
+    fn next_piece(&mut self) {
+        let [next, last] = self.behind;
+        (self.piece, self.behind) = (next, [last, &[]]);
+    }
+
     /// So many bytes from an offset, if one piece holds them all.
     fn contiguous(&self, mut start: usize, count: usize) -> Option<&'f [u8]> {
-        for piece in self.pieces {
+        for piece in self.frame.pieces() {
             if let Some(bytes) = piece.get(start..).and_then(|rest| rest.get(..count)) {
                 return Some(bytes);
             }

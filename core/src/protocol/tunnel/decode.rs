@@ -20,6 +20,7 @@ wire_struct!(to_server::WebSocketMessageAck { index });
 wire_struct!(to_server::WebSocketClose { code, reason, hibernate });
 
 impl Wire for MessageId {
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, PeerError> {
         Ok(MessageId {
             gateway_id: GatewayId(reader.array("a gateway id of four bytes")?),

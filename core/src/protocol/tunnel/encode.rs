@@ -5,12 +5,32 @@ use bytestring::ByteString;
 
 use super::tag::{ToClientTag, ToServerTag};
 use super::{ToClientTunnelMessage, ToServerTunnelMessage, to_client, to_server};
-use crate::frame::{Frame, INLINE};
+use crate::frame::Frame;
 use crate::protocol::bare::{PutBare, data_len, length_len};
 use crate::protocol::ids::MessageId;
 use crate::protocol::map::Map;
 
 impl ToClientTunnelMessage {
+    /// As [`write`](Self::write) does, for a message that is of no use any more: its payload need not be shared.
+    pub(crate) fn into_frame(mut self, lead: &[u8]) -> Frame {
+        use to_client::Kind;
+
+        let open = |tag: ToClientTag| Opening { lead, id: self.message_id, tag: tag as u8 };
+        match &mut self.message_kind {
+            Kind::RequestChunk(chunk) => {
+                open(ToClientTag::RequestChunk).payload(core::mem::take(&mut chunk.body), chunk.finish)
+            }
+            Kind::WebSocketMessage(message) => {
+                open(ToClientTag::WebSocketMessage).payload(core::mem::take(&mut message.data), message.binary)
+            }
+            Kind::RequestStart(_)
+            | Kind::RequestAbort
+            | Kind::WebSocketOpen(_)
+            | Kind::WebSocketClose(_)
+            | Kind::Credit(_) => self.write(lead),
+        }
+    }
+
     /// The message behind the bytes of `lead`: the tag of the union that it travels in, and a version if any.
     pub(crate) fn write(&self, lead: &[u8]) -> Frame {
         use to_client::Kind;
@@ -27,7 +47,7 @@ impl ToClientTunnelMessage {
                 put_headers(&mut head, &start.headers);
                 with_body(head, &start.body, start.stream)
             }
-            Kind::RequestChunk(chunk) => open(ToClientTag::RequestChunk).payload(&chunk.body, chunk.finish),
+            Kind::RequestChunk(chunk) => open(ToClientTag::RequestChunk).payload(chunk.body.clone(), chunk.finish),
             Kind::RequestAbort => open(ToClientTag::RequestAbort).short(|_| {}),
             Kind::WebSocketOpen(socket) => {
                 let texts = [&socket.actor_id, &socket.path];
@@ -39,7 +59,7 @@ impl ToClientTunnelMessage {
                 Frame::with_shared_head(head.freeze(), Bytes::new(), None)
             }
             Kind::WebSocketMessage(message) => {
-                open(ToClientTag::WebSocketMessage).payload(&message.data, message.binary)
+                open(ToClientTag::WebSocketMessage).payload(message.data.clone(), message.binary)
             }
             Kind::WebSocketClose(close) => open(ToClientTag::WebSocketClose).close(close.code, &close.reason, None),
             Kind::Credit(credit) => open(ToClientTag::Credit).short(|head| head.put_u32_le(credit.total)),
@@ -61,13 +81,13 @@ impl ToServerTunnelMessage {
                 put_headers(&mut head, &start.headers);
                 with_body(head, &start.body, start.stream)
             }
-            Kind::ResponseChunk(chunk) => open(ToServerTag::ResponseChunk).payload(&chunk.body, chunk.finish),
+            Kind::ResponseChunk(chunk) => open(ToServerTag::ResponseChunk).payload(chunk.body.clone(), chunk.finish),
             Kind::ResponseAbort => open(ToServerTag::ResponseAbort).short(|_| {}),
             Kind::WebSocketOpen(socket) => {
                 open(ToServerTag::WebSocketOpen).short(|head| head.put_bool(socket.can_hibernate))
             }
             Kind::WebSocketMessage(message) => {
-                open(ToServerTag::WebSocketMessage).payload(&message.data, message.binary)
+                open(ToServerTag::WebSocketMessage).payload(message.data.clone(), message.binary)
             }
             Kind::WebSocketMessageAck(ack) => {
                 open(ToServerTag::WebSocketMessageAck).short(|head| head.put_u16_le(ack.index))
@@ -105,8 +125,9 @@ impl Opening<'_> {
     }
 
     /// A frame of an inline head, a payload that goes as it is, and a bool.
-    fn payload(&self, payload: &Bytes, last: bool) -> Frame {
-        self.around(payload.clone(), Some(last), |head| head.put_length(payload.len()))
+    fn payload(&self, payload: Bytes, last: bool) -> Frame {
+        let length = payload.len();
+        self.around(payload, Some(last), |head| head.put_length(length))
     }
 
     fn close(&self, code: Option<u16>, reason: &Option<ByteString>, hibernate: Option<bool>) -> Frame {
@@ -124,12 +145,10 @@ impl Opening<'_> {
     }
 
     fn around(&self, body: Bytes, last: Option<bool>, write: impl FnOnce(&mut &mut [u8])) -> Frame {
-        let mut head = [0; INLINE];
-        let mut room = &mut head[..];
-        self.put(&mut room);
-        write(&mut room);
-        let unused = room.len();
-        Frame::new(&head[..INLINE - unused], body, last.map(u8::from))
+        Frame::with_inline_head(body, last.map(u8::from), |room| {
+            self.put(room);
+            write(room);
+        })
     }
 
     /// A head that has room for exactly so many bytes more, so that it can be shared without another allocation.

@@ -17,6 +17,7 @@ macro_rules! tags {
             const PUBLISHED: &[$name] = &[$($name::$published),*];
             const UNDERPASS: &[$name] = &[$($name::$published,)* $name::$private];
 
+            #[inline]
             pub(crate) fn read(reader: &mut Reader<'_>, dialect: Dialect) -> Result<Self, PeerError> {
                 let tags = match dialect {
                     Dialect::Published => $name::PUBLISHED,
