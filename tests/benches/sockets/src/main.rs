@@ -40,7 +40,7 @@ struct Options {
 #[derive(Debug, clap::Args)]
 struct Measured {
     /// For how many seconds each cell is measured
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.5)]
     seconds: f64,
     /// How often each cell is measured; the median counts
     #[arg(long, default_value_t = 3)]
@@ -105,6 +105,7 @@ async fn measure(measured: Measured) -> io::Result<()> {
     let peers = if measured.alone { None } else { Some(Peers::new(measured.peers.clone())?) };
     let rows = rows(&measured, &program, peers.as_ref()).await?;
     if !rows.is_empty() {
+        tables::preface(measured.rounds, measured.seconds);
         tables::goals(&rows);
         println!();
         tables::all(&rows);

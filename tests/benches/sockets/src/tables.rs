@@ -14,6 +14,18 @@ const IDLE: f64 = 10.0 * 1024.0;
 /// Of what node's own HTTP server answers, the share that is to come from the published runner.
 const PUBLISHED: f64 = 0.5;
 
+/// How it was measured.
+pub(crate) fn preface(rounds: usize, seconds: f64) {
+    println!(
+        "Everything runs on this machine at once, in processes of its own: the load (hyper's and tokio-tungstenite's \
+         clients, one thread), the handler, and what is before it. Direct is the same handler served by hyper and \
+         tokio-tungstenite. The runner answers by the handler in it; with `--to` it passes requests on to direct's. \
+         rathole 0.5.0 and bore 0.6.0 have TCP_NODELAY forced on them, unless they are told as they come. Each cell \
+         is the median of {rounds} rounds of {seconds} s, taken in turn; what is beside direct is beside the same \
+         round's.\n"
+    );
+}
+
 /// The rows that have a goal.
 pub(crate) fn goals(rows: &[Row]) {
     println!("| work | direct | Underpass | beside direct | goal | | nginx | rathole | bore |");
@@ -34,15 +46,11 @@ pub(crate) fn goals(rows: &[Row]) {
         let others = [NGINX, RATHOLE, BORE].map(|name| row.median(name).map_or("–".to_owned(), beside));
         let (work, measured) = (row.work, [direct, ours].map(|median| shown(median, goal)).join(" | "));
         println!("| {work} | {measured} | {} | {wanted} | {} | {} |", beside(ours), word(reached), others.join(" | "));
-        if let Some((passing_on, ahead)) = row.median(PASSING_ON).zip(row.is_ahead()) {
-            if matches!(goal, Goal::RateAndMost(..)) {
-                let measured = [direct, passing_on].map(|median| shown(median, goal)).join(" | ");
-                let (beside, others) = (beside(passing_on), others.join(" | "));
-                println!(
-                    "| {work}, `--to` | {measured} | {beside} | ahead of both tunnels | {} | {others} |",
-                    word(ahead)
-                );
-            }
+        let ahead = row.is_ahead().filter(|_| matches!(goal, Goal::RateAndMost(..)));
+        if let Some((passing_on, ahead)) = row.median(PASSING_ON).zip(ahead) {
+            let measured = [direct, passing_on].map(|median| shown(median, goal)).join(" | ");
+            let (beside, others, ahead) = (beside(passing_on), others.join(" | "), word(ahead));
+            println!("| {work}, `--to` | {measured} | {beside} | ahead of both tunnels | {ahead} | {others} |");
         }
     }
 }
