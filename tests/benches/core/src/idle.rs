@@ -25,7 +25,9 @@ pub(crate) fn table() {
         let awake = |mut talking: Talking| {
             for socket in 0..count {
                 let frame = talking.incoming(socket, 1).remove(0);
-                (talking.sends(socket), talking.receives(socket, frame), talking.consumes(socket));
+                talking.sends(socket);
+                talking.receives(socket, frame);
+                talking.consumes(socket);
                 talking.settle(socket);
             }
             talking
