@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use rustix::process::{Pid, WaitOptions, waitpid};
 use tempfile::TempDir;
 
 /// What the server says when clients may come, in front of the address.
@@ -114,6 +115,12 @@ impl NatsServer {
     /// It cannot be stopped.
     pub fn freeze(&self) {
         self.signal("-STOP");
+        // Its threads stop one after the other, and until the last has, some still answer.
+        waitpid(self.pid(), WaitOptions::UNTRACED).expect("it stops");
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.process.id()).ok().and_then(Pid::from_raw)
     }
 
     /// Lets it go on.

@@ -196,6 +196,16 @@ impl Lanes {
         Way { name: route.name.clone(), back: route.back.clone() }
     }
 
+    /// The server is to be asked again whether anybody listens.
+    pub(crate) fn owe(&mut self, from: Option<Address>, to: Subject, now: Instant) {
+        let at = now + self.ask_again;
+        let route = self.route((from, to));
+        if !route.owes {
+            route.owes = true;
+            self.owed.push_back((at, (from, to)));
+        }
+    }
+
     /// When the first question is to be asked that no frame asked.
     pub(crate) fn owed_at(&self) -> Option<Instant> {
         self.owed.front().map(|(at, _)| *at)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_nats::{Message, StatusCode, Subscriber};
 use futures_util::StreamExt;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use underpass_core::bus::Delivery;
 
@@ -13,6 +14,7 @@ use super::Shared;
 use super::label::Receipt;
 use super::lanes::LaneKey;
 use super::names::Back;
+use crate::connection::Connected;
 use crate::lock;
 
 /// When the pump ends, in whatever way, nothing is published any more: who holds an address hears of it.
@@ -46,7 +48,11 @@ pub(crate) async fn run(shared: Arc<Shared>, mut back: Subscriber) {
         tokio::select! {
             () = poll_fn(|context| lock(&shared.outgoing).poll(context, Instant::now())) => {}
             message = back.next() => match message {
-                Some(message) => came_back(&shared, message),
+                Some(message) => {
+                    // Nobody is there for a while when the server has just come back.
+                    see(&shared, &mut connected, &mut times_away);
+                    came_back(&shared, message);
+                }
                 // The client has ended.
                 None => return,
             },
@@ -54,16 +60,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut back: Subscriber) {
                 if changed.is_err() {
                     return;
                 }
-                let stands = *connected.borrow_and_update();
-                let was_away = stands.times_away != times_away;
-                times_away = stands.times_away;
-                shared.outgoing(|outgoing, now, _| {
-                    // It may have been away so shortly that it is there again.
-                    if was_away {
-                        outgoing.connected(false, now);
-                    }
-                    outgoing.connected(stands.there, now);
-                });
+                see(&shared, &mut connected, &mut times_away);
             }
             () = maybe(flushing.as_mut()) => {
                 flushing = None;
@@ -72,6 +69,20 @@ pub(crate) async fn run(shared: Arc<Shared>, mut back: Subscriber) {
             () = until(due) => shared.outgoing(|outgoing, now, returned| outgoing.expire(now, returned)),
         }
     }
+}
+
+/// Sees whether the server is there.
+fn see(shared: &Shared, connected: &mut watch::Receiver<Connected>, times_away: &mut u64) {
+    let stands = *connected.borrow_and_update();
+    let was_away = stands.times_away != *times_away;
+    *times_away = stands.times_away;
+    shared.outgoing(|outgoing, now, _| {
+        // It may have been away so shortly that it is there again.
+        if was_away {
+            outgoing.connected(false, now);
+        }
+        outgoing.connected(stands.there, now);
+    });
 }
 
 /// Waits for it if there is one.
@@ -92,10 +103,13 @@ pub(super) async fn until(due: Option<Instant>) {
 
 /// Word came back: of the server, that nobody listens, or of who joins a large frame.
 fn came_back(shared: &Shared, message: Message) {
-    let Some(Back { from, to }) = shared.names.came_back(&message.subject) else { return };
+    let Some(back) = shared.names.came_back(&message.subject) else { return };
+    let Back { from, to } = back;
     if message.status == Some(StatusCode::NO_RESPONDERS) {
-        shared.outgoing(|outgoing, now, returned| outgoing.nobody(to, now, returned));
-        return shared.tell(from, Delivery::NoResponders { to });
+        if shared.outgoing(|outgoing, now, returned| outgoing.nobody(back, now, returned)) {
+            shared.tell(from, Delivery::NoResponders { to });
+        }
+        return;
     }
     if let Some(receipt) = Receipt::read(message.payload) {
         let key = LaneKey { from: Some(from), to: to.address() };

@@ -179,6 +179,34 @@ fn a_server_that_stands_still_loses_nothing_that_it_has_taken() {
 }
 
 #[test]
+fn nobody_is_taken_for_gone_who_comes_back_a_little_later() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let asks = BusConfig { ask_again: Duration::ZERO, ..bus() };
+        let mut gateway = Holder::gateway(connect(Config { bus: asks, ..config(&server) }).await).await;
+        let later = Config { again: Duration::from_millis(200), ..config(&server) };
+        let mut relay = Holder::relay(connect(later).await).await;
+        server.freeze();
+        // More than fits on the way: what the client has in its hands is the first that it says when it is back.
+        while gateway.bus.stats().outgoing == 0 {
+            gateway.publish(chunk(1, pattern(1, 60_000)));
+            tokio::task::yield_now().await;
+        }
+        server.kill();
+        gateway.until(false).await;
+        server.start_again();
+        let last = chunk(2, pattern(2, 10));
+        gateway.publish(last.clone());
+        loop {
+            tokio::select! {
+                came = relay.next_but_losses() => if came == delivery(last.clone()) { break },
+                told = gateway.next_but_losses() => panic!("{told:?}"),
+            }
+        }
+    });
+}
+
+#[test]
 fn a_large_frame_that_the_server_dies_over_arrives_once_or_comes_back() {
     tell(async {
         let mut server = NatsServer::start();

@@ -35,9 +35,9 @@ pub(crate) fn config(server: &NatsServer) -> Config {
     Config { servers: vec![server.url()], attempt, again, bus: bus(), ..Config::default() }
 }
 
-/// Its bus's.
+/// Its bus's. One attempt to connect that fails does not make the others too late.
 pub(crate) fn bus() -> BusConfig {
-    BusConfig { settle: Duration::from_millis(500), ..BusConfig::default() }
+    BusConfig { settle: Duration::from_millis(1200), ..BusConfig::default() }
 }
 
 pub(crate) async fn connect(config: Config) -> Nats {

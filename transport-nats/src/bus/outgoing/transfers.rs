@@ -2,11 +2,12 @@
 
 use bytes::BytesMut;
 use tokio::time::Instant;
-use underpass_core::bus::{Publication, PublishError, Subject};
+use underpass_core::bus::{Publication, PublishError};
 use underpass_core::protocol::carry::request_of;
 
 use super::super::label::{self, Kind, Label, Receipt, Word};
 use super::super::lanes::{LaneKey, Transfer, copy};
+use super::super::names::Back;
 use super::{Out, Outgoing, Returned};
 
 impl Outgoing {
@@ -67,9 +68,16 @@ impl Outgoing {
         }
     }
 
-    /// Nobody listens there.
-    pub(crate) fn nobody(&mut self, to: Subject, now: Instant, returned: &mut Returned) {
+    /// Nobody listens there: whether that is to be believed. What the client had in its hands goes out as soon as it is
+    /// back, when others may not be.
+    pub(crate) fn nobody(&mut self, back: Back, now: Instant, returned: &mut Returned) -> bool {
+        let Back { from, to } = back;
+        if !self.is_there() {
+            self.lanes.owe(Some(from), to, now);
+            return false;
+        }
         self.fail_those(|transfer| transfer.publication.to == to, PublishError::NoResponders, now, returned);
+        true
     }
 
     /// Gives back what waited too long for large frames that don't move.
