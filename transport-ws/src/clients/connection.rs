@@ -77,7 +77,7 @@ impl Connection {
 }
 
 /// A connection's socket.
-struct Socket {
+pub(super) struct Socket {
     stream: Wire,
     connection: Connection,
 }

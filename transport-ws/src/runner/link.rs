@@ -1,5 +1,6 @@
 //! The links to relays: dialling them, and pumping them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -9,10 +10,10 @@ use http::{HeaderValue, Response, Uri};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use underpass_core::Machine;
 use underpass_core::handshake::{Hello, connect_path, dialect_of, offered_subprotocols};
 use underpass_core::http::Close;
@@ -23,10 +24,12 @@ use super::outlets::{Dial, Line, Outlets};
 use super::{Config, StartError};
 use crate::driver::Driver;
 use crate::outbox::{Held, outbox};
+use crate::pump::{Opened, pump};
 use crate::queue::Receiver;
-use crate::socket::{self, Link, OutgoingReceiver, Patience, Received, pump};
+use crate::socket::{Link, OutgoingReceiver, Patience, Received};
 use crate::tls::{Dialler, explain};
 use crate::token::fits;
+use crate::websocket::{Answered, Role};
 use crate::wire::Wire;
 
 /// The most of a refusal's body that is told to people, bytes.
@@ -78,23 +81,22 @@ impl Relays {
         &self.all[turn as usize]
     }
 
-    async fn dial(&self, relay: &Relay, hello: &Hello) -> Result<(Stream, Dialect), WireError> {
+    async fn dial(&self, relay: &Relay, hello: &Hello) -> Result<(Opened<Wire>, Dialect), WireError> {
         let mut request = format!("{}{}", relay.url, connect_path(hello)).into_client_request()?;
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, self.subprotocols.clone());
-        let config = socket::config(self.largest_in);
         let stream = TcpStream::connect((&*relay.host, relay.port)).await?;
         stream.set_nodelay(true)?;
         let wire = match (&relay.secret, &self.tls) {
             (Some(name), Some(tls)) => Wire::connect(stream, tls.config().await, name.clone()).await?,
             (None, _) | (_, None) => Wire::Plain(stream),
         };
-        let (stream, response) = client_async_with_config(request, wire, Some(config)).await?;
+        let (stream, response) = client_async(request, Answered::new(wire)).await?;
+        let (stream, read) = stream.into_inner().into_parts();
+        let opened = Opened { stream, role: Role::Client, read, max_message: self.largest_in };
         let chosen = response.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|chosen| chosen.to_str().ok());
-        Ok((stream, dialect_of(chosen)))
+        Ok((opened, dialect_of(chosen)))
     }
 }
-
-type Stream = WebSocketStream<Wire>;
 
 /// Where a relay listens.
 #[derive(Debug)]
@@ -250,16 +252,20 @@ impl Connection {
 }
 
 impl Link for Connection {
-    fn received(&self, received: Received) -> Result<(), Close> {
+    fn received(&self, arrived: &mut VecDeque<Received>) -> Result<(), Close> {
         let connection = self.connection;
-        match received {
-            Received::Binary(frame) => self.driver.drive(Event::Received { connection, frame: frame.into() }),
-            Received::Text(_) => return Err(Close::new(1003, "the runner protocol has no text messages")),
-            Received::Pong => {}
-            // That the socket has ended is said once, when it has.
-            Received::Close(_) => {}
-        }
-        Ok(())
+        self.driver.enter(|inside| {
+            for received in arrived.drain(..) {
+                match received {
+                    Received::Binary(frame) => inside.handle(Event::Received { connection, frame: frame.into() }),
+                    Received::Text(_) => return Err(Close::new(1003, "the runner protocol has no text messages")),
+                    Received::Pong => {}
+                    // That the socket has ended is said once, when it has.
+                    Received::Close(_) => {}
+                }
+            }
+            Ok(())
+        })
     }
 
     fn written(&self, bytes: usize) {

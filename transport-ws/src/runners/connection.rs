@@ -1,14 +1,16 @@
 //! One connection of a runner.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response as Accepted};
 use underpass_core::bus::Bus;
@@ -18,8 +20,10 @@ use underpass_core::relay::Event;
 
 use super::{Shared, Tokens};
 use crate::outbox::{Held, outbox};
-use crate::socket::{self, Link, Received, pump};
+use crate::pump::{Opened, pump};
+use crate::socket::{Link, Received};
 use crate::tls::explain;
+use crate::websocket::Role;
 use crate::wire::Wire;
 
 /// Serves one connection to its end, over TLS if there is some.
@@ -37,13 +41,12 @@ pub(super) async fn serve<B: Bus>(
         hello = Some(read);
         Ok(accepted)
     };
-    let config = Some(socket::config(relay.max_frame));
     let opening = async {
         let wire = match tls {
             Some(tls) => Wire::accept(stream, tls, relay.patience.linger).await?,
             None => Wire::Plain(stream),
         };
-        accept_hdr_async_with_config(wire, callback, config).await
+        accept_hdr_async(wire, callback).await
     };
     let opened = timeout(relay.open_within, opening).await;
     let (stream, hello) = match (opened, hello) {
@@ -62,7 +65,10 @@ pub(super) async fn serve<B: Bus>(
         inside.handle(Event::Connected { connection, hello });
     });
     let link = Connection { relay: &relay, connection, held };
-    let close = pump(stream, &mut outgoing, &link, relay.patience).await;
+    // A runner says nothing before it is answered.
+    let (stream, role, read) = (stream.into_inner(), Role::Server, Bytes::new());
+    let opened = Opened { stream, role, read, max_message: relay.max_frame };
+    let close = pump(opened, &mut outgoing, &link, relay.patience).await;
     tracing::debug!(%address, connection, ?close, "a runner's connection ended");
 }
 
@@ -102,15 +108,19 @@ struct Connection<'a, B: Bus> {
 }
 
 impl<B: Bus> Link for Connection<'_, B> {
-    fn received(&self, received: Received) -> Result<(), Close> {
+    fn received(&self, arrived: &mut VecDeque<Received>) -> Result<(), Close> {
         let connection = self.connection;
-        match received {
-            Received::Binary(frame) => self.relay.driver.drive(Event::FromRunner { connection, frame }),
-            Received::Text(_) => self.relay.driver.drive(Event::TextFromRunner { connection }),
-            Received::Pong => self.relay.driver.drive(Event::Ponged { connection }),
-            // That the socket has ended is said once, when it has.
-            Received::Close(_) => {}
-        }
+        self.relay.driver.enter(|inside| {
+            for received in arrived.drain(..) {
+                match received {
+                    Received::Binary(frame) => inside.handle(Event::FromRunner { connection, frame }),
+                    Received::Text(_) => inside.handle(Event::TextFromRunner { connection }),
+                    Received::Pong => inside.handle(Event::Ponged { connection }),
+                    // That the socket has ended is said once, when it has.
+                    Received::Close(_) => {}
+                }
+            }
+        });
         Ok(())
     }
 
