@@ -250,9 +250,6 @@ where
                 self.progress = Instant::now();
                 self.unflushed = true;
             }
-            if !self.closed && self.writer.next_fragment() {
-                continue;
-            }
             if self.unflushed {
                 if ready!(Pin::new(&mut self.stream).poll_flush(context)).is_err() {
                     return Poll::Ready(());
@@ -318,9 +315,6 @@ where
                     self.closed = true;
                     break;
                 }
-            }
-            if self.writer.is_fragmented() {
-                break;
             }
         }
         self.written += gathered;

@@ -184,7 +184,8 @@ pub(super) async fn serve<B: Bus>(gateway: Arc<Shared<B>>, stream: Wire, address
     {
         let socket = Socket { stream, connection: connection.clone() };
         let serving = gateway.hyper.serve_connection_with_upgrades(TokioIo::new(socket), service);
-        let mut serving = std::pin::pin!(serving);
+        // It is large, and gone when the connection goes on as a WebSocket.
+        let mut serving = Box::pin(serving);
         let served = tokio::select! {
             served = serving.as_mut() => served,
             () = gateway.progress.draining() => {

@@ -1,5 +1,6 @@
 //! From messages to what a stream takes.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,10 +11,10 @@ use tokio::io::AsyncWrite;
 use underpass_core::http::Close;
 
 use super::Role;
-use super::header::{Header, LARGEST_CONTROL, LONGEST, Opcode};
+use super::header::{Header, LARGEST_CONTROL, Opcode};
 use super::mask::{self, Masks};
 
-/// Larger messages of a client are written in fragments of this size, so that no copy grows with them, bytes.
+/// Larger messages are written in fragments of this size: not everybody takes frames of any size, bytes.
 const FRAGMENT: usize = 128 * 1024;
 
 /// A payload of this size is written from where it is; a smaller one is copied, bytes.
@@ -21,6 +22,14 @@ const SHARED: usize = 4 * 1024;
 
 /// How many pieces are written at once.
 const PIECES: usize = 32;
+
+/// How much of what is masked only when it is written is written at once, bytes.
+const MASKED: usize = 128 * 1024;
+
+thread_local! {
+    /// Where all the sockets of a thread mask large payloads, on the way out: they may be others' too.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What a message is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,18 +43,26 @@ pub(crate) enum Kind {
 pub(crate) struct Writer {
     masks: Option<Masks>,
     /// What is to be written first.
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     /// What is to be written behind them.
     gathered: BytesMut,
-    /// Fragments that are to follow.
-    fragments: Option<Fragments>,
 }
 
-/// What is left of a message that is written in fragments.
+/// What is written from where it is.
 #[derive(Debug)]
-struct Fragments {
-    body: Bytes,
-    tail: Bytes,
+struct Piece {
+    bytes: Bytes,
+    /// With what it is still to be masked.
+    mask: Option<[u8; 4]>,
+}
+
+impl Piece {
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(mask) = &mut self.mask {
+            mask.rotate_left(count % 4);
+        }
+    }
 }
 
 impl Writer {
@@ -55,7 +72,7 @@ impl Writer {
             Role::Client => Some(Masks::default()),
             Role::Server => None,
         };
-        Writer { masks, pieces: VecDeque::new(), gathered: BytesMut::new(), fragments: None }
+        Writer { masks, pieces: VecDeque::new(), gathered: BytesMut::new() }
     }
 
     /// Whether all is written.
@@ -63,46 +80,25 @@ impl Writer {
         self.pieces.is_empty() && self.gathered.is_empty()
     }
 
-    /// Whether fragments are to follow.
-    pub(crate) fn is_fragmented(&self) -> bool {
-        self.fragments.is_some()
-    }
-
     /// Lets go of its memory, if all is written.
     pub(crate) fn rest(&mut self) {
         if self.is_empty() {
+            self.pieces = VecDeque::new();
             self.gathered = BytesMut::new();
         }
     }
 
-    /// Writes a message that is in pieces. It may be in fragments; then the [rest](Self::next_fragment) follows before
-    /// any other message.
-    pub(crate) fn message(&mut self, kind: Kind, head: &[u8], mut body: Bytes, tail: &[u8]) {
-        debug_assert!(self.fragments.is_none(), "a message within another");
-        let opcode = match kind {
+    /// Writes a message that is in pieces.
+    pub(crate) fn message(&mut self, kind: Kind, mut head: &[u8], mut body: Bytes, tail: &[u8]) {
+        let mut opcode = match kind {
             Kind::Text => Opcode::Text,
             Kind::Binary => Opcode::Binary,
         };
-        if self.masks.is_some() && body.len() > FRAGMENT {
-            let first = body.split_to(FRAGMENT);
-            self.fragments = Some(Fragments { body, tail: Bytes::copy_from_slice(tail) });
-            self.frame(false, opcode, head, first, &[]);
-        } else {
-            self.frame(true, opcode, head, body, tail);
+        while body.len() > FRAGMENT {
+            self.frame(false, opcode, head, body.split_to(FRAGMENT), &[]);
+            (opcode, head) = (Opcode::Continue, &[]);
         }
-    }
-
-    /// Goes on with a message that is written in fragments: whether there is one.
-    pub(crate) fn next_fragment(&mut self) -> bool {
-        let Some(Fragments { mut body, tail }) = self.fragments.take() else { return false };
-        if body.len() > FRAGMENT {
-            let next = body.split_to(FRAGMENT);
-            self.fragments = Some(Fragments { body, tail });
-            self.frame(false, Opcode::Continue, &[], next, &[]);
-        } else {
-            self.frame(true, Opcode::Continue, &[], body, &tail);
-        }
-        true
+        self.frame(true, opcode, head, body, tail);
     }
 
     /// Writes a ping.
@@ -131,27 +127,31 @@ impl Writer {
         let len = head.len() + body.len() + tail.len();
         let mask = self.masks.as_mut().map(Masks::next);
         let (header, end) = Header { last, opcode, mask, len: len as u64 }.write();
-        if mask.is_none() && body.len() >= SHARED {
-            self.gathered.reserve(LONGEST + head.len());
-            self.gathered.extend_from_slice(&header[..end]);
-            self.gathered.extend_from_slice(head);
-            self.pieces.push_back(self.gathered.split().freeze());
-            self.pieces.push_back(body);
-            self.gathered.extend_from_slice(tail);
-            return;
-        }
-        self.gathered.reserve(LONGEST + len);
+        let shared = body.len() >= SHARED;
+        self.gathered.reserve(end + if shared { head.len() } else { len });
         self.gathered.extend_from_slice(&header[..end]);
-        let start = self.gathered.len();
-        for piece in [head, &body, tail] {
-            self.gathered.extend_from_slice(piece);
+        self.gather(head, mask);
+        // A mask goes on where it was.
+        let mask = mask.map(|mask| rotated(mask, head.len()));
+        let behind = mask.map(|mask| rotated(mask, body.len()));
+        if shared {
+            self.pieces.push_back(Piece { bytes: self.gathered.split().freeze(), mask: None });
+            self.pieces.push_back(Piece { bytes: body, mask });
+        } else {
+            self.gather(&body, mask);
         }
+        self.gather(tail, behind);
+    }
+
+    fn gather(&mut self, bytes: &[u8], mask: Option<[u8; 4]>) {
+        let start = self.gathered.len();
+        self.gathered.extend_from_slice(bytes);
         if let Some(mask) = mask {
             mask::apply(&mut self.gathered[start..], mask);
         }
     }
 
-    /// Writes once, as much as the stream takes: whether something is left.
+    /// Writes once, as much as the stream takes.
     ///
     /// # Errors
     /// The stream broke.
@@ -163,9 +163,14 @@ impl Writer {
         let stream = Pin::new(stream);
         let mut written = if self.pieces.is_empty() {
             ready!(stream.poll_write(context, &self.gathered))?
+        } else if self.masks.is_some() {
+            ready!(SCRATCH.with_borrow_mut(|scratch| {
+                self.mask_into(scratch);
+                stream.poll_write(context, scratch)
+            }))?
         } else {
             let mut slices = [IoSlice::new(&[]); PIECES];
-            let pieces = self.pieces.iter().map(|piece| &piece[..]).chain([&self.gathered[..]]);
+            let pieces = self.pieces.iter().map(|piece| &piece.bytes[..]).chain([&self.gathered[..]]);
             let count = slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count();
             ready!(stream.poll_write_vectored(context, &slices[..count]))?
         };
@@ -173,10 +178,10 @@ impl Writer {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         while let Some(piece) = self.pieces.front_mut() {
-            let taken = written.min(piece.len());
+            let taken = written.min(piece.bytes.len());
             piece.advance(taken);
             written -= taken;
-            if !piece.is_empty() {
+            if !piece.bytes.is_empty() {
                 return Poll::Ready(Ok(()));
             }
             self.pieces.pop_front();
@@ -184,6 +189,24 @@ impl Writer {
         self.gathered.advance(written);
         Poll::Ready(Ok(()))
     }
+
+    /// What comes first, as it is to be written.
+    fn mask_into(&self, scratch: &mut Vec<u8>) {
+        scratch.clear();
+        let gathered = (&self.gathered[..], None);
+        for (bytes, mask) in self.pieces.iter().map(|piece| (&piece.bytes[..], piece.mask)).chain([gathered]) {
+            let start = scratch.len();
+            scratch.extend_from_slice(&bytes[..bytes.len().min(MASKED - start)]);
+            if let Some(mask) = mask {
+                mask::apply(&mut scratch[start..], mask);
+            }
+        }
+    }
+}
+
+fn rotated(mut mask: [u8; 4], by: usize) -> [u8; 4] {
+    mask.rotate_left(by % 4);
+    mask
 }
 
 #[cfg(test)]
@@ -223,7 +246,6 @@ mod tests {
                 writer.ping();
                 writer.message(Kind::Binary, &[1, 2], large.clone(), &[3]);
                 writer.pong(b"!");
-                while writer.next_fragment() {}
                 writer.message(Kind::Binary, &[1, 2], Bytes::from_static(&[9; 5_000]), &[]);
                 writer.message(Kind::Binary, &[], Bytes::new(), &[]);
                 writer.close(&Close::new(4001, "x".repeat(200)));
