@@ -114,7 +114,7 @@ pub enum PublishError {
 
 /// A publication that the bus gives back.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{} was not published: {reason}", .publication.to)]
+#[error("a frame to {} came back: {reason}", .publication.to)]
 pub struct Rejected {
     /// What it would not take.
     pub publication: Publication,

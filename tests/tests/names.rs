@@ -31,7 +31,7 @@ fn what_the_bus_gives_back_says_where_it_was_to_go_and_why_it_did_not() {
         frame: Frame::from(bytes::Bytes::new()),
     };
     let rejected = Rejected { publication, reason: PublishError::Full };
-    assert_eq!(rejected.to_string(), "gateway.67617465 was not published: no room left");
+    assert_eq!(rejected.to_string(), "a frame to gateway.67617465 came back: no room left");
 }
 
 #[test]

@@ -79,6 +79,11 @@ impl Link {
         &self.requests
     }
 
+    /// Whether what was sent there may not have arrived.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.probing.is_some() || self.pinging.as_ref().is_some_and(Pinging::is_silent)
+    }
+
     /// The request whose turn it is in pings.
     pub(super) fn named_in_ping(&self) -> Option<RequestKey> {
         let turn = self.pinging.as_ref()?.turn();

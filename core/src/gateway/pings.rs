@@ -31,11 +31,18 @@ pub(super) struct Pinging {
 struct Outstanding {
     ping: Ping,
     pong: Armed,
+    /// Whether it was sent more than once.
+    is_repeated: bool,
 }
 
 impl Pinging {
     pub(super) fn turn(&self) -> usize {
         self.turn
+    }
+
+    /// Whether the connection, or the way to it, lets more than an interval pass without an answer.
+    pub(super) fn is_silent(&self) -> bool {
+        self.outstanding.as_ref().is_some_and(|outstanding| outstanding.is_repeated)
     }
 }
 
@@ -90,7 +97,7 @@ impl Gateway {
     fn stop_pings(&mut self, pinging: Option<Pinging>) {
         let Some(Pinging { interval, outstanding, .. }) = pinging else { return };
         self.link_deadlines.cancel(interval);
-        if let Some(Outstanding { ping, pong }) = outstanding {
+        if let Some(Outstanding { ping, pong, .. }) = outstanding {
             self.pings.remove(&ping.request_id);
             self.link_deadlines.cancel(pong);
         }
@@ -115,12 +122,15 @@ impl Gateway {
         let connection = link.connection;
         let named = link.named_in_ping().and_then(|named| self.requests.get(named)).map(|request| request.id);
         let Some(pinging) = link.pinging.as_mut() else { return };
-        let ping = match (&pinging.outstanding, named) {
-            (Some(Outstanding { ping, .. }), _) => *ping,
+        let ping = match (&mut pinging.outstanding, named) {
+            (Some(Outstanding { ping, is_repeated, .. }), _) => {
+                *is_repeated = true;
+                *ping
+            }
             (None, Some(request_id)) => {
                 let ping = Ping { gateway_id: self.id, request_id, ts: self.wall.unix_ms(now) };
                 let pong = self.link_deadlines.arm(Deadline::Pong, key, now);
-                pinging.outstanding = Some(Outstanding { ping, pong });
+                pinging.outstanding = Some(Outstanding { ping, pong, is_repeated: false });
                 pinging.answered = None;
                 pinging.turn = pinging.turn.wrapping_add(1);
                 self.pings.insert(request_id, key);

@@ -67,7 +67,7 @@ impl Gateway {
     }
 
     /// Asks about all connections of a relay, or of all, now or after the pause.
-    fn ask_all(&mut self, relay: Option<RelayId>, now: Time) {
+    pub(super) fn ask_all(&mut self, relay: Option<RelayId>, now: Time) {
         match self.losses.asked.map(|asked| asked + self.config.probe_pause) {
             Some(due) if now < due => {
                 self.losses.left.insert(relay);

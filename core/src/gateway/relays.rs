@@ -132,22 +132,50 @@ impl Gateway {
                 // There is nobody to be told, or no telling.
                 PublishError::NoResponders | PublishError::TooLarge => {}
             },
-            to_client::Kind::RequestChunk(_) | to_client::Kind::WebSocketMessage(_) => match reason {
-                PublishError::Full | PublishError::Disconnected | PublishError::TooLarge | PublishError::Unsure => {
-                    // What is kept is sent again on the connection where it is now.
-                    let is_elsewhere = |key| self.keeps(key) && Some(publication.to) != self.place_of(key);
-                    if let Some(key) = self.by_id.get(&id).copied()
-                        && self.requests.get(key).is_some()
-                        && !is_elsewhere(key)
-                    {
-                        self.fail(key, FailureCode::BusLost, "the bus did not take a piece of the request");
-                    }
+            to_client::Kind::RequestChunk(_) | to_client::Kind::WebSocketMessage(_) => {
+                self.content_failed(id, publication.to, reason, now);
+            }
+            // It is told again with a ping. Of one that has just woken it is the first word.
+            to_client::Kind::Credit(_) => {
+                if let Some(key) = self.by_id.get(&id).copied()
+                    && self.is_kept_for(key, publication.to)
+                {
+                    self.ask_where_to_go_on(publication.to, now);
                 }
-                // All of the connection's requests are lost.
-                PublishError::NoResponders => {}
-            },
-            // It is told again with a ping.
-            to_client::Kind::Credit(_) => {}
+            }
+        }
+    }
+
+    /// A chunk or a message did not go out.
+    fn content_failed(&mut self, id: RequestId, to: Subject, reason: PublishError, now: Time) {
+        let Some(key) = self.by_id.get(&id).copied().filter(|key| self.requests.get(*key).is_some()) else { return };
+        let is_kept = self.is_kept_for(key, to);
+        // It is sent again where its WebSocket is now.
+        if self.keeps(key) && !is_kept {
+            return;
+        }
+        match reason {
+            PublishError::Full | PublishError::Disconnected | PublishError::Unsure if is_kept => {
+                self.ask_where_to_go_on(to, now);
+            }
+            PublishError::Full | PublishError::Disconnected | PublishError::TooLarge | PublishError::Unsure => {
+                self.fail(key, FailureCode::BusLost, "the bus did not take a piece of the request");
+            }
+            // All of the connection's requests are lost.
+            PublishError::NoResponders => {}
+        }
+    }
+
+    /// Whether what was published there is kept until it is acknowledged there.
+    fn is_kept_for(&self, key: RequestKey, to: Subject) -> bool {
+        self.keeps(key) && self.place_of(key) == Some(to)
+    }
+
+    /// What is kept can be sent again: the relay is asked from where on, until it answers.
+    fn ask_where_to_go_on(&mut self, to: Subject, now: Time) {
+        match to {
+            Subject::Connection(ConnectionId { relay, .. }) => self.ask_all(Some(relay), now),
+            Subject::Gateway(_) => {}
         }
     }
 

@@ -76,14 +76,7 @@ impl Gateway {
                 self.send(key, to_client::Kind::WebSocketClose(Close::abnormal().into_wire()));
                 self.end(key, End::ClientGone);
             }
-            Deadline::WebSocketAck => {
-                if let Some(hibernation) = request.hibernation.as_mut() {
-                    hibernation.ack = None;
-                }
-                timeouts.websocket_ack += 1;
-                let message = "the handler did not acknowledge the client's messages in time";
-                self.fail(key, FailureCode::WebSocketAckTimeout, message);
-            }
+            Deadline::WebSocketAck => self.not_acknowledged(key, now),
             Deadline::IdleRequestBody => {
                 request.idle_up = None;
                 timeouts.idle_request_body += 1;

@@ -321,6 +321,65 @@ fn messages_to_an_actor_are_sent_again_from_where_they_got_lost() {
 }
 
 #[test]
+fn what_the_bus_gives_back_is_asked_about_and_sent_again() {
+    for reason in [PublishError::Full, PublishError::Disconnected, PublishError::Unsure] {
+        let (mut story, asked) = hibernation::awake_with(Config { max_tries: 3, ..pinging() });
+        let said = hibernation::text_to(1, asked, 1, "a");
+        story.input(hibernation::says_text(asked, "a")).expect([said.clone()]);
+        let ask = asks(1, [(asked, 2)]);
+        story.input(give_back(said.clone(), reason)).expect([ask.clone()]);
+        // The bus does not take that either: it is asked until it is answered.
+        story.input(give_back(ask.clone(), reason)).expect([]);
+        story.passes(INTERVAL);
+        assert!(story.actions().contains(&ask));
+        let until = Counted { came: Came::Until(1), ..whole(asked, 1) };
+        story.input(probed(1, [until])).expect([said]);
+        story.hears(asked, 1, hibernation::ack(1)).actions();
+        assert_eq!((story.machine.stats().buffered, story.machine.stats().failed), (0, 0));
+    }
+}
+
+#[test]
+fn what_the_bus_gives_back_of_a_connection_where_it_was_is_of_no_matter() {
+    let (mut story, asked) = hibernation::asleep();
+    story.input(hibernation::restored(asked, 1, 4)).actions();
+    story.input(hibernation::says_text(asked, "a")).actions();
+    for reason in [PublishError::Full, PublishError::Disconnected, PublishError::Unsure, PublishError::TooLarge] {
+        story.input(give_back(hibernation::text_to(2, asked, 1, "a"), reason)).expect([]);
+    }
+    story.hears(asked, 0, hibernation::ack(1)).actions();
+    hibernation::ends(story, asked, 1);
+}
+
+#[test]
+fn a_first_word_that_the_bus_gives_back_is_said_anew() {
+    let (mut story, asked) = hibernation::asleep();
+    story.input(hibernation::restored(asked, 1, 4)).expect([hibernation::is_here(1, asked)]);
+    story.input(give_back(hibernation::is_here(1, asked), PublishError::Full)).expect([asks(1, [(asked, 1)])]);
+    let nothing = Counted { came: Came::Nothing, ..whole(asked, 0) };
+    story.input(probed(1, [nothing])).expect([hibernation::is_here(1, asked)]);
+    hibernation::ends(story, asked, 0);
+}
+
+#[test]
+fn what_is_sent_again_has_its_whole_time_to_be_acknowledged() {
+    let (mut story, asked) = hibernation::awake();
+    let ack = Config::default().websocket_ack;
+    let moment = Duration::from_micros(1);
+    story.input(hibernation::says_text(asked, "a")).actions();
+    story.passes(ack - moment).expect([]);
+    story.input(doubted([asked.id])).expect([asks(1, [(asked, 2)])]);
+    let until = Counted { came: Came::Until(1), ..whole(asked, 1) };
+    story.input(probed(1, [until])).expect([hibernation::text_to(1, asked, 1, "a")]);
+    story.passes(ack - moment);
+    let failed = |action: &Action| matches!(action, Action::Failed { .. });
+    assert!(!story.actions().iter().any(failed));
+    story.passes(moment);
+    assert!(story.actions().iter().any(failed));
+    story.input(hibernation::left(asked)).ends();
+}
+
+#[test]
 fn a_relay_that_waits_for_what_was_acknowledged_is_told_where_it_goes_on() {
     let (mut story, asked) = hibernation::awake();
     for (number, said) in [(1, "a"), (2, "b")] {

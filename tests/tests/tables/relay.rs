@@ -394,6 +394,7 @@ fn route_events() -> Vec<(&'static str, Event)> {
         ("bus: a piece came back, full", back(text(), PublishError::Full)),
         ("bus: a piece came back, too large", back(text(), PublishError::TooLarge)),
         ("bus: a piece came back, disconnected", back(text(), PublishError::Disconnected)),
+        ("bus: a piece came back, unsure", back(text(), PublishError::Unsure)),
         ("bus: a piece came back, nobody listens", back(text(), PublishError::NoResponders)),
         ("bus: an abort came back, full", back(Answer::ResponseAbort, PublishError::Full)),
         ("bus: an abort came back, nobody listens", back(Answer::ResponseAbort, PublishError::NoResponders)),

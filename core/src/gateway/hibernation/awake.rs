@@ -123,6 +123,7 @@ impl Gateway {
             self.skip_to(key, from);
         }
         self.flush_kept(key, now);
+        self.await_ack(key, Came::Some, now);
         true
     }
 
@@ -140,6 +141,20 @@ impl Gateway {
         let repeats_acks = request.abilities.dialect == Dialect::Underpass;
         let runs = hibernation.kept.backlog.awaits_ack(repeats_acks);
         keep(&mut self.deadlines, &mut hibernation.ack, (Deadline::WebSocketAck, key), runs, came, now);
+    }
+
+    /// Messages were not acknowledged in time. While nothing is heard of their connection that says nothing of the
+    /// handler: its ping decides, or the probe.
+    pub(in crate::gateway) fn not_acknowledged(&mut self, key: RequestKey, now: Time) {
+        let Some(request) = self.requests.get_mut(key) else { return };
+        let Some(hibernation) = request.hibernation.as_mut() else { return };
+        hibernation.ack = None;
+        if request.place.is_some_and(|place| self.runners.get(place.link).is_in_doubt()) {
+            return self.await_ack(key, Came::Nothing, now);
+        }
+        self.counted.timeouts.websocket_ack += 1;
+        let message = "the handler did not acknowledge the client's messages in time";
+        self.fail(key, FailureCode::WebSocketAckTimeout, message);
     }
 
     /// The actor has all messages up to this one.

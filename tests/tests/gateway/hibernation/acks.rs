@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use underpass_core::gateway::Action;
+use underpass_core::gateway::{Action, Config};
 use underpass_core::{FailureCode, Machine};
 use underpass_tests::given::gateway::closes;
 use underpass_tests::given::hibernation::{ack, awake, awake_with, ends, leaves, left, says_text, text_to, usual};
@@ -103,6 +103,23 @@ fn each_ack_that_covers_something_gives_the_rest_as_long_again_and_a_lie_does_no
     story.passes(Duration::from_micros(1));
     assert_eq!(story.actions().len(), 3, "closed at both ends, and out of the registry");
     story.input(left(asked));
+}
+
+#[test]
+fn what_a_silent_connection_does_not_acknowledge_is_kept_for_another() {
+    let interval = Duration::from_secs(3);
+    let (mut story, asked) = awake_with(Config { ping_interval: interval, pong: ACK, ..usual() });
+    story.input(says_text(asked, "a")).expect([text_to(1, asked, 1, "a")]);
+    let pings = |action: &Action| matches!(action, Action::Publish(_) | Action::Registry(_));
+    for _ in 0..10 {
+        story.passes(interval);
+        assert!(story.actions().iter().all(pings), "it is not the handler that is silent");
+    }
+    story.passes(interval);
+    story.actions();
+    let stats = story.machine.stats();
+    assert_eq!((stats.timeouts.websocket_ack, stats.timeouts.pong, stats.failed), (0, 1, 0));
+    assert_eq!((stats.hibernating, stats.buffered), (1, 64));
 }
 
 #[test]

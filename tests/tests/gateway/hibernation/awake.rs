@@ -134,11 +134,11 @@ fn what_has_no_credit_waits_and_is_bounded_with_what_is_not_acknowledged() {
 }
 
 #[test]
-fn a_piece_that_the_bus_does_not_take_fails_it() {
+fn a_piece_that_the_bus_will_never_take_fails_it() {
     let (mut story, asked) = awake();
     story.input(says_text(asked, "a")).expect([text_to(1, asked, 1, "a")]);
-    story.input(give_back(text_to(2, asked, 1, "a"), PublishError::Full)).expect([]);
-    story.input(give_back(text_to(1, asked, 1, "a"), PublishError::Full));
+    story.input(give_back(text_to(2, asked, 1, "a"), PublishError::TooLarge)).expect([]);
+    story.input(give_back(text_to(1, asked, 1, "a"), PublishError::TooLarge));
     let mut actions = story.actions();
     assert_eq!((actions.len(), actions.pop()), (3, Some(leaves(asked))));
     story.input(left(asked)).ends();

@@ -92,7 +92,6 @@ fn a_clock_that_jumps_between_two_of_a_relays_words_loses_nothing() {
     assert_eq!(actions, [tells("b")]);
 }
 
-/// The bus was away for half a minute: the gateway has its sockets sleep, and the relay closes them 1012 at their
 /// What can't be early words of a WebSocket is held, and hardly counted.
 #[test]
 fn what_comes_early_is_bounded_by_what_it_holds() {

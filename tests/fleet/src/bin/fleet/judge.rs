@@ -29,9 +29,9 @@ const ACTOR_START: Duration = Duration::from_secs(30);
 /// When NATS has come back, all is well again after this.
 const RECOVERED: Duration = Duration::from_secs(5);
 
-/// What is to be published while NATS is away goes back a little later than this. Then WebSockets end, also those that
-/// can hibernate.
-const HELD: Duration = Duration::from_secs(9);
+/// After half a minute of silence, less what an absence may be noticed late, gateways and relays take one another for gone.
+/// A WebSocket that hibernates then cannot go on with an actor that runs on.
+const TAKEN_FOR_GONE: Duration = Duration::from_secs(25);
 
 /// How long the directory's registry may take to enter a WebSocket that has opened.
 const ENTERED: Duration = Duration::from_secs(1);
@@ -107,9 +107,10 @@ impl Happened {
         // What was open for long was under several.
         let explains = |outage: &Outage| {
             let in_time = event.ended < outage.to + RECOVERED + AT_ONCE;
-            let is_long = outage.to.saturating_duration_since(outage.from) > HELD;
+            let is_long = outage.to.saturating_duration_since(outage.from) > TAKEN_FOR_GONE;
+            let is_open_sleeper = event.kind == Kind::Sleeper && was_open(what);
             // What an actor said is not said again: of a WebSocket that misses some its gateway makes an end.
-            let may_end = event.kind != Kind::Sleeper || is_long || what == "1011 message_lost";
+            let may_end = !is_open_sleeper || is_long || what == "1011 message_lost";
             is_under(outage, event) && may_end && in_time
         };
         if self.outages.iter().any(explains) {
@@ -186,6 +187,11 @@ fn is_a_failure(kind: Kind, what: &str) -> bool {
             what == "cut" || codes.contains(&code)
         }
     }
+}
+
+/// Whether it is the close of a WebSocket that was open: those have a number in front.
+fn was_open(what: &str) -> bool {
+    what.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Whether the client may as well ask again.
