@@ -175,11 +175,11 @@ pub(super) async fn serve_tls<B: Bus>(
 /// of HTTP/2, which end with it.
 pub(super) async fn serve<B: Bus>(gateway: Arc<Shared<B>>, stream: Wire, address: SocketAddr) {
     let scheme = if stream.is_secret() { "https" } else { "http" };
+    let client = Client { address: address.ip().to_string().into(), scheme };
     let connection = Connection::default();
     let service = service_fn(|request| {
         connection.0.asked.store(true, Ordering::Relaxed);
-        let client = Client { address: address.ip(), scheme };
-        request::serve(gateway.clone(), client, request, connection.clone())
+        request::serve(gateway.clone(), client.clone(), request, connection.clone())
     });
     {
         let socket = Socket { stream, connection: connection.clone() };

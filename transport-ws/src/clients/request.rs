@@ -2,12 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
@@ -25,10 +25,10 @@ use super::response::{ResponseBody, answer, failed, refused};
 use super::websocket;
 
 /// Who sends a request, as far as its connection says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
-    /// Where it is.
-    pub(super) address: IpAddr,
+    /// Where it is, in words.
+    pub(super) address: ByteString,
     /// `http` or `https`.
     pub(super) scheme: &'static str,
 }
@@ -41,8 +41,8 @@ pub(super) async fn serve<B: Bus>(
     connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Infallible> {
     let answered = match websocket::asked_for(&request) {
-        Ok(Some(key)) => websocket::serve(&gateway, client, request, key, connection).await,
-        Ok(None) => exchange(&gateway, client, request, connection).await,
+        Ok(Some(key)) => websocket::serve(&gateway, &client, request, key, connection).await,
+        Ok(None) => exchange(&gateway, &client, request, connection).await,
         Err(bad) => {
             tracing::debug!(client = %client.address, ?bad, "a WebSocket was not opened as it must be");
             Ok(bad.answer())
@@ -57,7 +57,7 @@ pub(super) async fn serve<B: Bus>(
 /// Whom a request is for, and its head as the handler shall see it.
 pub(super) fn admit<B: Bus>(
     gateway: &Shared<B>,
-    client: Client,
+    client: &Client,
     request: &Parts,
     websocket: bool,
 ) -> Result<(Target, RequestHead), Failure> {
@@ -71,7 +71,7 @@ pub(super) fn admit<B: Bus>(
         path: request.uri.path_and_query().map_or("/", |path| path.as_str()),
         scheme: client.scheme,
         host: request.uri.authority().map(|authority| authority.as_str()).or_else(host_field),
-        client: &client.address.to_string(),
+        client: &client.address,
         websocket,
     };
     let fields: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
@@ -80,7 +80,7 @@ pub(super) fn admit<B: Bus>(
 
 async fn exchange<B: Bus>(
     gateway: &Shared<B>,
-    client: Client,
+    client: &Client,
     request: Request<Incoming>,
     connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Failure> {

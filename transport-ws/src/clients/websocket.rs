@@ -85,7 +85,7 @@ fn lists(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
 /// Opens a WebSocket, and answers 101 when the handler has taken it.
 pub(super) async fn serve<B: Bus>(
     gateway: &Shared<B>,
-    client: Client,
+    client: &Client,
     mut request: Request<Incoming>,
     key: HeaderValue,
     connection: Connection,
