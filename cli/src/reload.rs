@@ -11,19 +11,17 @@ use crate::tokens::Source;
 /// How often the file with tokens is looked at. Certificates are looked at by who serves with them.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Has files read again when they change, and all of them when somebody asks (SIGHUP).
+/// Has files read again when they change, and all of them when somebody asks (SIGHUP). Who asks that of a process
+/// without files does not end it.
 ///
 /// # Errors
 /// The system does not let it.
 pub(crate) fn keep_fresh<'a>(tokens: Source, doors: impl IntoIterator<Item = &'a Door>) -> Result<(), Error> {
     let tls: Vec<ServerTls> = doors.into_iter().filter_map(|door| door.tls().cloned()).collect();
-    // Without files, SIGHUP means what it always means: the terminal has gone, and the program with it.
-    if !tokens.can_change() && tls.is_empty() {
-        return Ok(());
-    }
     let mut asked = Asked::new()?;
+    // If it changed since it was read, that is seen when it changes again, or somebody asks.
+    let mut seen = tokens.contents();
     tokio::spawn(async move {
-        let mut seen = None;
         loop {
             let (tokens, tls) = (tokens.clone(), tls.clone());
             let was = seen.take();

@@ -47,7 +47,10 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
     let for_clients = Door::open(&listen, tls::of_listener(&tls, None)?).await?;
     let (for_runners, mut tokens) = guard::open(&runners, guard, &tls).await?;
     let inside = Inside::open(&for_runners, &mut tokens).await?;
-    reload::keep_fresh(tokens.clone(), [&for_clients, &for_runners])?;
+    // Without files, SIGHUP means what it always means: the terminal has gone, and the program with it.
+    if tokens.can_change() || for_clients.tls().is_some() || for_runners.tls().is_some() {
+        reload::keep_fresh(tokens.clone(), [&for_clients, &for_runners])?;
+    }
     let health = Health::default();
     let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
     let names = [("gateway", for_clients.url("http")), ("runners", for_runners.url("ws"))].into_iter().chain(admin);

@@ -166,7 +166,7 @@ impl<'de> Deserializer<'de> for &mut Choices<'_> {
         members: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        const PRIVATE: [&str; 11] = [
+        const PRIVATE: [&str; 12] = [
             "ToClientDraining",
             "ToClientCredit",
             "ToServerCredit",
@@ -178,6 +178,7 @@ impl<'de> Deserializer<'de> for &mut Choices<'_> {
             "ToGatewayLost",
             "ToGatewayDoubted",
             "ToRunnerProbe",
+            "ToRunnerLeftBehind",
         ];
         let published = members.iter().filter(|member| !PRIVATE.contains(member)).count();
         let place = usize::from(self.byte()) % published;

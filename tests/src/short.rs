@@ -22,6 +22,7 @@ pub fn gateway(action: &gateway::Action) -> String {
                 }
                 ToRunner::Ping(_) => "→relay Ping".into(),
                 ToRunner::Probe(probe) => format!("→relay Probe {}", probe.requests.len()),
+                ToRunner::LeftBehind(_) => "→relay LeftBehind".into(),
                 other @ (ToRunner::Close | ToRunner::Commands(_) | ToRunner::AckEvents(_)) => {
                     format!("→relay {other:?}")
                 }

@@ -259,6 +259,14 @@ fn to_runner() -> impl Strategy<Value = ToRunner> {
         (gateway_id(), any::<u32>(), vec(sent, 0..9))
             .prop_map(|(gateway_id, number, requests)| to_runner::Probe { gateway_id, number, requests })
             .prop_map(ToRunner::Probe),
+        (gateway_id(), request_id(), text(), any::<u32>())
+            .prop_map(|(gateway_id, request_id, actor_id, generation)| to_runner::LeftBehind {
+                gateway_id,
+                request_id,
+                actor_id,
+                generation
+            })
+            .prop_map(ToRunner::LeftBehind),
     ]
 }
 

@@ -19,6 +19,7 @@ fn expected_from_bus(message: ToRunner) -> FromBus {
         ToRunner::Commands(commands) => FromBus::Commands(commands),
         ToRunner::AckEvents(acks) => FromBus::AckEvents(acks),
         ToRunner::Probe(probe) => FromBus::Probe(probe),
+        ToRunner::LeftBehind(left_behind) => FromBus::LeftBehind(left_behind),
         ToRunner::TunnelMessage(message) => FromBus::Tunnel(Carried {
             message_id: message.message_id,
             word: ToClientWord::from(&message.message_kind),
@@ -65,7 +66,8 @@ fn only_a_tunnel_message_is_a_piece_of_a_request() {
             | ToRunner::Close
             | ToRunner::Commands(_)
             | ToRunner::AckEvents(_)
-            | ToRunner::Probe(_) => None,
+            | ToRunner::Probe(_)
+            | ToRunner::LeftBehind(_) => None,
         };
         assert_eq!(carry::request_of(&connection, &frame), expected, "{id}");
     }

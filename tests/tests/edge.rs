@@ -376,7 +376,8 @@ fn whatever_the_bus_brings_passes_the_edge_of_every_version() {
                     | ToRunner::Close
                     | ToRunner::Commands(_)
                     | ToRunner::AckEvents(_)
-                    | ToRunner::Probe(_),
+                    | ToRunner::Probe(_)
+                    | ToRunner::LeftBehind(_),
                 ) => {}
                 (Err(EdgeError::Untranslatable(Untranslatable::ZeroGatewayId)), _) => {}
                 (other, _) => panic!("{} in {version}: {other:?}", vector.id),

@@ -68,6 +68,7 @@ pub(crate) struct Bucket {
     prefix: String,
     connected: watch::Receiver<Connected>,
     answer: Duration,
+    max_subject: usize,
 }
 
 /// How a bucket is made.
@@ -100,7 +101,7 @@ pub(crate) struct Entry {
 impl Bucket {
     /// The bucket, made if there is none. One that is there stays as it is.
     pub(crate) async fn open(nats: &Nats, kind: Kind, missed: Missed) -> Result<Self, BucketError> {
-        let StoreConfig { replicas, answer, .. } = nats.config.store;
+        let StoreConfig { replicas, answer, max_subject, .. } = nats.config.store;
         let context = nats.jetstream();
         let name = format!("{}-{}", nats.config.prefix, kind.name);
         let prefix = format!("$KV.{name}.");
@@ -119,7 +120,8 @@ impl Bucket {
             ..stream::Config::default()
         };
         let made = Made::open(context.clone(), config, missed).await?;
-        Ok(Bucket { context, stream: made.stream(), made, prefix, connected: nats.storing_connected.clone(), answer })
+        let (stream, connected) = (made.stream(), nats.storing_connected.clone());
+        Ok(Bucket { context, stream, made, prefix, connected, answer, max_subject })
     }
 
     /// Its stream.
@@ -143,7 +145,7 @@ impl Bucket {
         if value.is_none() {
             headers.insert(OPERATION, REMOVED);
         }
-        let subject = format!("{}{key}", self.prefix);
+        let subject = self.subject(key)?;
         let publishing = async {
             let stored = self.context.publish_with_headers(subject, headers, value.unwrap_or_default()).await?;
             stored.await
@@ -168,7 +170,7 @@ impl Bucket {
 
     /// A record as it is now: who has it last is asked, not one that follows.
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Entry>, Away> {
-        let subject = format!("{}{key}", self.prefix);
+        let subject = self.subject(key)?;
         match self.soon(self.stream.get_last_raw_message_by_subject(&subject)).await? {
             Ok(message) => {
                 let is_gone = is_removal(&message.headers);
@@ -185,6 +187,16 @@ impl Bucket {
                 | LastRawMessageErrorKind::Other => Err(Away),
             },
         }
+    }
+
+    /// The subject of a key, if the server can bear it.
+    fn subject(&self, key: &str) -> Result<String, Away> {
+        let subject = format!("{}{key}", self.prefix);
+        if subject.len() > self.max_subject {
+            tracing::error!("the name of a record has {} bytes, {} are allowed", subject.len(), self.max_subject);
+            return Err(Away);
+        }
+        Ok(subject)
     }
 
     /// The keys that fit a pattern.

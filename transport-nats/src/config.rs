@@ -26,7 +26,7 @@ pub struct Config {
     pub attempt: Duration,
     /// The longest pause between two attempts to connect again.
     pub again: Duration,
-    /// How often a quiet server is pinged. One that leaves three pings unanswered is taken for gone.
+    /// How often a quiet server is pinged. One that leaves two pings unanswered is taken for gone.
     pub ping: Duration,
     /// Bounds of the bus.
     pub bus: BusConfig,
@@ -117,6 +117,9 @@ pub struct StoreConfig {
     pub answer: Duration,
     /// Between two attempts to make again what a server has lost.
     pub make_again: Duration,
+    /// How long the subject of a record may be. A longer one is not asked for: the server would end the connection over
+    /// it. With all that stands besides it must be within the server's `max_control_line`, 4096 unless set.
+    pub max_subject: usize,
     /// For how long the record of a runner stays that nobody refreshes.
     pub runner_age: Duration,
     /// For how long a gateway's claim of its id stays, and what it has entered counts, if nothing is heard of it. It is
@@ -178,6 +181,7 @@ impl Default for StoreConfig {
             replicas: 1,
             answer: Duration::from_secs(5),
             make_again: Duration::from_secs(1),
+            max_subject: 3 * 1024,
             runner_age: Duration::from_secs(3600),
             gateway_age: REGISTRY_EXPIRY,
             socket_age: Duration::from_secs(3600),
@@ -194,7 +198,11 @@ impl Config {
     /// A bound is zero, or below what it must hold.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.bus.validate()?;
-        for (name, value) in [("servers", self.servers.len()), ("replicas", self.store.replicas)] {
+        for (name, value) in [
+            ("servers", self.servers.len()),
+            ("replicas", self.store.replicas),
+            ("max_subject", self.store.max_subject),
+        ] {
             if value == 0 {
                 return Err(ConfigError::Zero(name));
             }

@@ -13,7 +13,7 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use underpass_core::ConfigError;
 
 use crate::bus::NatsBus;
@@ -95,9 +95,11 @@ impl Nats {
         if config.prefix.is_empty() || !config.prefix.chars().all(of_a_word) {
             return Err(ConnectError::Prefix(config.prefix));
         }
-        let (client, bus_connected) = connect(&config, "bus").await?;
-        let (storing_client, storing_connected) = connect(&config, "store").await?;
-        let bus = NatsBus::start(config.bus.clone(), &config.prefix, client, bus_connected.clone()).await;
+        let until = tokio::time::Instant::now() + config.connect;
+        let (client, bus_connected) = connect(&config, "bus", until).await?;
+        let (storing_client, storing_connected) = connect(&config, "store", until).await?;
+        let starting = NatsBus::start(config.bus.clone(), &config.prefix, client, bus_connected.clone());
+        let bus = timeout_at(until, starting).await.map_err(|_| timed_out(&config))?;
         let bus = bus.map_err(|_| timed_out(&config))?;
         Ok(Nats { config, bus, storing_client, storing_connected, bus_connected })
     }
@@ -160,7 +162,11 @@ fn shown(config: &Config) -> String {
 }
 
 /// One connection, tried again until the time is over.
-async fn connect(config: &Config, what: &str) -> Result<(Client, watch::Receiver<Connected>), ConnectError> {
+async fn connect(
+    config: &Config,
+    what: &str,
+    until: tokio::time::Instant,
+) -> Result<(Client, watch::Receiver<Connected>), ConnectError> {
     let mut pause = FIRST_PAUSE;
     let mut last = None;
     let connecting = async {
@@ -177,7 +183,7 @@ async fn connect(config: &Config, what: &str) -> Result<(Client, watch::Receiver
             pause = (2 * pause).min(config.again);
         }
     };
-    match timeout(config.connect, connecting).await {
+    match timeout_at(until, connecting).await {
         Ok(connected) => connected,
         Err(_) => Err(last.unwrap_or_else(|| timed_out(config))),
     }

@@ -1,11 +1,13 @@
-//! The bus, the directory and the key-value store of Underpass on NATS, for gateways and relays that are processes of their own.
+//! The bus, the directory and the key-value store of Underpass on NATS, for gateways and relays that are processes of
+//! their own.
 //!
 //! [`Nats::connect`] makes a connection, which has a [`NatsBus`] on core NATS, a [`NatsDirectory`] in buckets of
-//! JetStream and a [`NatsKv`] in a stream of it. It connects again by itself; what may be lost meanwhile is told, or comes back.
+//! JetStream and a [`NatsKv`] in a stream of it. It connects again by itself; what may be lost meanwhile is told, or
+//! comes back.
 //!
 //! Subjects are `PREFIX.gateway.ID` for a gateway, `PREFIX.relay.RELAY.NUMBER` for a runner's connection, and
-//! `PREFIX.back.BUS.…` for word of what was published. A client must be allowed to publish and to subscribe to
-//! `PREFIX.>` and `_INBOX.>`, and to publish to `$JS.API.>` and to `$KV.PREFIX-….>`.
+//! `PREFIX.back.BUS.…` for word of what was published. What a client must be allowed is in `cli/docs/fleet.md`, "What
+//! each NATS user must be allowed".
 
 mod bucket;
 mod bus;

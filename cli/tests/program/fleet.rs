@@ -30,6 +30,8 @@ fn a_gateway_and_a_relay_meet_over_nats_and_drain() {
     assert_answered(&exchange(admin, "GET /healthz", ""), "200", "{\"alive\":true}");
     assert_answered(&exchange(admin, "GET /readyz", ""), "200", "{\"ready\":true}");
     for (program, machine) in [(&mut gateway, "gateway"), (&mut relay, "relay")] {
+        // There is nothing to read again, which is no reason to end.
+        program.signal("-HUP");
         for (line, what) in program.counters(2).iter().zip([machine, "bus"]) {
             assert!(line.starts_with(&format!("{{\"{what}\":{{")) && line.ends_with("}}"), "{line}");
         }

@@ -145,11 +145,12 @@ impl Gateway {
         self.runners.host(runner, self.config.max_requests_per_runner, avoid, now)
     }
 
-    /// The connection of an actor's runner, while it takes the actor's requests.
-    pub(super) fn connection_of_actor(&mut self, actor: &ActorKey, now: Time) -> Option<ConnectionId> {
-        let runner = self.actors.known.get(actor).and_then(Actor::runs_on)?;
+    /// The connection of an actor's runner, while it takes the actor's requests, and which life that is.
+    pub(super) fn life_of_actor(&mut self, actor: &ActorKey, now: Time) -> Option<(ConnectionId, u32)> {
+        let known = self.actors.known.get(actor)?;
+        let (runner, generation) = (known.runs_on()?, known.record.as_ref()?.record.generation);
         let link = self.runners.host(runner, usize::MAX, None, now).ok()?;
-        Some(self.runners.get(link).connection)
+        Some((self.runners.get(link).connection, generation))
     }
 
     /// The last life of an actor that the directory told of; zero if it told of none.

@@ -99,6 +99,7 @@ impl Gateway {
             Ok(
                 ToRunner::Ping(_)
                 | ToRunner::Probe(_)
+                | ToRunner::LeftBehind(_)
                 | ToRunner::Close
                 | ToRunner::Commands(_)
                 | ToRunner::AckEvents(_),

@@ -163,6 +163,14 @@ impl Runners {
         self.directory = Telling::Since(now);
     }
 
+    /// Whether the directory has been heard of for so long.
+    pub(super) fn was_told_for(&self, duration: Duration, now: Time) -> bool {
+        match self.directory {
+            Telling::Since(since) => now.since(since) >= duration,
+            Telling::Away => false,
+        }
+    }
+
     /// Whether a pool has actors with state; none if no runner of it is known. A pool that seems to be of both kinds
     /// counts as stateless: there a request finds its runner, or none.
     pub(super) fn has_actors(&self, pool: &Pool) -> Option<bool> {

@@ -58,6 +58,8 @@ pub struct Stats {
     pub actors_unwanted: u64,
     /// Times that a WebSocket fell asleep.
     pub slept: u64,
+    /// Times that a relay was told that an actor runs on without a WebSocket that sleeps.
+    pub left_behind: u64,
     /// Times that one woke.
     pub woken: u64,
     /// Messages of clients that were sent again, on another connection.

@@ -30,7 +30,7 @@ impl Gateway {
             self.counted.stale += 1;
             return;
         };
-        let Some(request) = self.requests.get_mut(key) else { return self.heard_asleep(key, from, message) };
+        let Some(request) = self.requests.get_mut(key) else { return self.heard_asleep(key, from, message, now) };
         // It is somewhere else by now.
         if from.is_some_and(|from| request.place.is_some_and(|place| place.connection != from)) {
             self.counted.stale += 1;

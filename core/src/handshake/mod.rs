@@ -33,6 +33,24 @@ pub struct Hello {
     pub dialect: Dialect,
 }
 
+impl Hello {
+    /// Whether its names are not too long, in bytes.
+    ///
+    /// # Errors
+    /// One is.
+    pub fn check(&self, max_name: usize) -> Result<(), BadHandshake> {
+        match self.names().into_iter().find(|(_, text)| text.len() > max_name) {
+            Some((name, _)) => Err(BadHandshake::TooLong { name, max_name }),
+            None => Ok(()),
+        }
+    }
+
+    /// What of the query becomes a part of the name of the runner's record.
+    pub(crate) fn names(&self) -> [(&'static str, &ByteString); 2] {
+        [("namespace", &self.namespace), ("runner_key", &self.runner_key)]
+    }
+}
+
 /// What a relay makes of a runner's opening. The token is still to be compared, in constant time, with the relay's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
@@ -53,6 +71,14 @@ pub enum BadHandshake {
     /// The query lacks something, or says it wrongly: 400.
     #[error("{0}")]
     Query(&'static str),
+    /// A name is longer than the relay allows: 400.
+    #[error("{name} has more than {max_name} bytes")]
+    TooLong {
+        /// Which of the query.
+        name: &'static str,
+        /// What it may have, bytes.
+        max_name: usize,
+    },
 }
 
 impl BadHandshake {
@@ -60,7 +86,7 @@ impl BadHandshake {
     pub fn http_status(self) -> u16 {
         match self {
             BadHandshake::Path => 404,
-            BadHandshake::Query(_) => 400,
+            BadHandshake::Query(_) | BadHandshake::TooLong { .. } => 400,
         }
     }
 }
@@ -169,6 +195,22 @@ mod tests {
         assert_eq!(chosen(""), None);
         assert_eq!(dialect_of(Some("underpass.1")), Dialect::Underpass);
         assert_eq!(dialect_of(Some("rivet")), Dialect::Published);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_refused() {
+        let hello = |namespace: usize, key: usize| Hello {
+            protocol_version: 7,
+            namespace: "n".repeat(namespace).into(),
+            runner_key: "k".repeat(key).into(),
+            dialect: Dialect::Published,
+        };
+        assert_eq!(hello(8, 8).check(8), Ok(()));
+        for (long, name) in [(hello(9, 8), "namespace"), (hello(8, 9), "runner_key")] {
+            let refused = long.check(8).unwrap_err();
+            assert_eq!(refused, BadHandshake::TooLong { name, max_name: 8 });
+            assert_eq!(refused.http_status(), 400);
+        }
     }
 
     #[test]

@@ -120,6 +120,9 @@ pub enum FromBus {
     /// `ToRunnerProbe`, private: to be answered with a `ToGatewayProbed`.
     #[serde(skip)]
     Probe(to_runner::Probe),
+    /// `ToRunnerLeftBehind`, private.
+    #[serde(skip)]
+    LeftBehind(to_runner::LeftBehind),
 }
 
 /// What a runner's WebSocket brought: [`ToServer`], its tunnel messages unread.
@@ -158,6 +161,11 @@ pub fn from_bus(frame: Frame, dialect: Dialect) -> Result<FromBus, PeerError> {
         let probe = front::read(&mut reader)?;
         reader.end()?;
         return Ok(FromBus::Probe(probe));
+    }
+    if dialect == Dialect::Underpass && reader.is_tag(to_runner::LEFT_BEHIND) {
+        let left_behind = front::read(&mut reader)?;
+        reader.end()?;
+        return Ok(FromBus::LeftBehind(left_behind));
     }
     if !reader.is_tag(to_runner::TUNNEL_MESSAGE) {
         let message = front::read(&mut reader)?;

@@ -222,6 +222,7 @@ impl NamesGateways for FromBus {
             FromBus::Commands(commands) => commands.names_zero(),
             FromBus::Tunnel(carried) => carried.message_id.gateway_id == GatewayId::ZERO,
             FromBus::Probe(probe) => probe.gateway_id == GatewayId::ZERO,
+            FromBus::LeftBehind(left_behind) => left_behind.gateway_id == GatewayId::ZERO,
             FromBus::Close | FromBus::AckEvents(_) => false,
         }
     }

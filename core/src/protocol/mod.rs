@@ -77,6 +77,7 @@
 //! | [`ToGateway::Lost`] | 7 of `ToGateway` |
 //! | [`ToGateway::Doubted`] | 8 of `ToGateway` |
 //! | [`ToRunner::Probe`] | 5 of `ToRunner` |
+//! | [`ToRunner::LeftBehind`] | 6 of `ToRunner` |
 //!
 //! Those of `ToGateway` and `ToRunner` are between relays and gateways alone, whatever a runner's connection chose.
 

@@ -1,5 +1,6 @@
 //! `ToRunner`: what gateways and relays send on the bus to the relay of a runner's connection.
 
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use super::bare::{self, Reader, front};
@@ -32,6 +33,9 @@ pub enum ToRunner {
     /// `ToRunnerProbe`, private: did what a gateway has sent for these requests come?
     #[serde(rename = "ToRunnerProbe")]
     Probe(Probe),
+    /// `ToRunnerLeftBehind`, private: an actor runs without a WebSocket of its.
+    #[serde(rename = "ToRunnerLeftBehind")]
+    LeftBehind(LeftBehind),
 }
 
 /// The tag of `ToClientTunnelMessage`.
@@ -39,6 +43,9 @@ pub(super) const TUNNEL_MESSAGE: u8 = 4;
 
 /// The tag of the private `ToRunnerProbe`.
 pub(super) const PROBE: u8 = 5;
+
+/// The tag of the private `ToRunnerLeftBehind`.
+pub(super) const LEFT_BEHIND: u8 = 6;
 
 impl ToRunner {
     /// Reads the value alone, without the bus's version. Version 7.
@@ -78,7 +85,7 @@ impl ToRunner {
     }
 
     fn read<'f>(reader: &mut Reader<'f>, dialect: Dialect) -> Result<ToRunner, PeerError> {
-        if dialect == Dialect::Published && reader.is_tag(PROBE) {
+        if dialect == Dialect::Published && (reader.is_tag(PROBE) || reader.is_tag(LEFT_BEHIND)) {
             return Err(reader.malformed(Malformed::BadTag, reader.offset(), "a word of the published protocol"));
         }
         let message = if reader.is_tag(TUNNEL_MESSAGE) {
@@ -115,6 +122,22 @@ pub struct Probe {
     pub number: u32,
     /// Requests of its on that connection.
     pub requests: Vec<Sent>,
+}
+
+/// `ToRunnerLeftBehind`. Private. A WebSocket sleeps at its gateway and has something to deliver, and this life of its actor
+/// runs on without it, as after a long silence between gateway and relay. A WebSocket is handed over at the beginning of a
+/// life only, so the relay has the actor sleep as if it had wished so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftBehind {
+    /// Whose it is.
+    pub gateway_id: GatewayId,
+    /// Which.
+    pub request_id: RequestId,
+    /// Its actor.
+    pub actor_id: ByteString,
+    /// The life that the directory tells of.
+    pub generation: u32,
 }
 
 /// What a gateway has sent for a request. Private.

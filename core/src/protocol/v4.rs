@@ -258,6 +258,7 @@ impl Translate<ToRunner> for v5::ToRunner {
             Newer::AckEvents(acks) => ToRunner::AckEvents(acks.into()),
             Newer::TunnelMessage(message) => ToRunner::TunnelMessage(message),
             Newer::Probe(_) => return Err(Untranslatable::Private { message: "ToRunnerProbe" }),
+            Newer::LeftBehind(_) => return Err(Untranslatable::Private { message: "ToRunnerLeftBehind" }),
         })
     }
 }

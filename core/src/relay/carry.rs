@@ -38,6 +38,7 @@ impl Relay {
             Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
             Ok(FromBus::Ping(ping)) => self.gateway_pings(number, ping, now),
             Ok(FromBus::Probe(probe)) => self.gateway_probes(number, probe, now),
+            Ok(FromBus::LeftBehind(left_behind)) => self.left_behind(number, left_behind, now),
             Ok(FromBus::Close) => self.take_over(number),
             // A relay's own supervisor commands its runners, and nobody else.
             Ok(FromBus::Commands(_) | FromBus::AckEvents(_)) => self.counted.unrouted += 1,
@@ -58,7 +59,12 @@ impl Relay {
                 return self.tell_connection_ended(number, probe.gateway_id);
             }
             Ok(
-                FromBus::Probe(_) | FromBus::Ping(_) | FromBus::Close | FromBus::Commands(_) | FromBus::AckEvents(_),
+                FromBus::Probe(_)
+                | FromBus::Ping(_)
+                | FromBus::LeftBehind(_)
+                | FromBus::Close
+                | FromBus::Commands(_)
+                | FromBus::AckEvents(_),
             )
             | Err(_) => return,
         };

@@ -15,6 +15,9 @@ pub struct Config {
     pub max_routes_per_connection: usize,
     /// The largest frame, to and from a runner.
     pub max_frame: usize,
+    /// What a runner's namespace, its name and its key may have each; one that says more is not let in. They stand
+    /// together in what its record is called, which a directory may write three times as long.
+    pub max_name: usize,
     /// What an adapter's outbox of one connection may hold. It says that it is blocked while another frame of any
     /// size would not fit.
     pub outbox: usize,
@@ -82,6 +85,7 @@ impl Default for Config {
             max_connections: 10_000,
             max_routes_per_connection: 20_000,
             max_frame: 33 * 1024 * 1024,
+            max_name: 256,
             outbox: 34 * 1024 * 1024,
             max_buffered: 33 * 1024 * 1024,
             max_backlog: 128 * 1024 * 1024,
@@ -118,6 +122,7 @@ impl Config {
             ("max_connections", self.max_connections),
             ("max_routes_per_connection", self.max_routes_per_connection),
             ("max_frame", self.max_frame),
+            ("max_name", self.max_name),
             ("max_kv_calls", self.max_kv_calls),
         ] {
             if value == 0 {

@@ -210,7 +210,9 @@ impl Relay {
                 }
                 self.abort_at_runner(id, Cause::BusLost, now);
                 if !self.endings.contains(id) {
-                    self.tell_end(id, Word::Abort);
+                    // What can't be carried can't be carried elsewhere either.
+                    let is_final = *reason == PublishError::TooLarge || message_kind == to_server::Kind::ResponseAbort;
+                    self.tell_end(id, if is_final { Word::Abort } else { Word::Lost });
                 }
             }
             Ok(ToGateway::Refused(Refused { gateway_id, request_id, reason })) => {

@@ -21,8 +21,10 @@ use crate::directory::ActorKey;
 use crate::machine::deadline::Deadlines;
 use crate::protocol::carry::{Carried, ToServerWord};
 use crate::protocol::to_client::HibernatingRequest;
+use crate::protocol::to_runner::LeftBehind;
 use crate::protocol::tunnel::{ToServerTunnelMessage, to_server};
 use crate::protocol::{GatewayId, MessageId, RequestId, ToGateway, to_gateway};
+use crate::supervisor;
 use crate::time::Time;
 
 /// The wait until a gateway is told again what the bus gave back.
@@ -186,6 +188,22 @@ impl Relay {
         let is_early = !is_first_word && self.routes.restored(id).is_some();
         self.counted.late += u64::from(is_early);
         is_early
+    }
+
+    /// A WebSocket sleeps at its gateway while its actor runs on without it, as when they did not hear of one another for
+    /// too long: the actor sleeps too, so that its next life can be given it.
+    pub(super) fn left_behind(&mut self, number: u64, left_behind: LeftBehind, now: Time) {
+        let LeftBehind { gateway_id, request_id, actor_id, generation } = left_behind;
+        let id = RouteId { connection: number, gateway_id, request_id };
+        match self.routes.standing(id) {
+            Standing::Open => return self.tell_of_route(id),
+            Standing::Closed | Standing::Unknown => {}
+        }
+        // It may be among those that are about to be restored.
+        if !self.supervisor.is_restoring(number) {
+            self.counted.left_behind += 1;
+            self.pass_on(number, supervisor::Event::LeftBehind { connection: number, actor_id, generation }, now);
+        }
     }
 
     /// The bus gave the word of a restored route back: it is said again a little later.

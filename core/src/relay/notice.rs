@@ -50,6 +50,16 @@ pub enum Notice {
     /// It acknowledges what it is sent. Nobody waits for that, and nothing more is said of it.
     #[error("the runner acknowledges tunnel messages, which is ignored")]
     AcknowledgementIgnored,
+    /// One of its names is longer than may be.
+    #[error("the {name} of the runner has {bytes} bytes, {max_bytes} are allowed")]
+    NameTooLong {
+        /// Which of them.
+        name: &'static str,
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        max_bytes: usize,
+    },
     /// Its pool has runners of the other kind.
     #[error("the actors of this runner are {mine}, those of its pool are {theirs}")]
     OtherKind {

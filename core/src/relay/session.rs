@@ -137,6 +137,13 @@ impl Relay {
         };
         self.deadlines.cancel(deadline);
         let hello = &connection.hello;
+        let max_bytes = self.config.max_name;
+        let [namespace, key] = hello.names();
+        let too_long = [namespace, ("name", &init.name), key].into_iter().find(|(_, text)| text.len() > max_bytes);
+        if let Some((name, text)) = too_long {
+            let notice = Notice::NameTooLong { name, bytes: text.len(), max_bytes };
+            return self.give_up(number, notice, Close::new(1008, format!("relay.name_too_long: {name}")));
+        }
         let abilities = abilities::read(init.metadata.as_deref(), hello.dialect);
         let pool = Pool { namespace: hello.namespace.clone(), name: init.name };
         let key = RunnerKey { pool, key: hello.runner_key.clone() };

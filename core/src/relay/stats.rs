@@ -42,6 +42,8 @@ pub struct Stats {
     pub not_restored: u64,
     /// How often a gateway was told again of a WebSocket that is awake, since the bus had refused to.
     pub restored_retried: u64,
+    /// Times that a gateway told of a WebSocket that sleeps while its actor runs on without it.
+    pub left_behind: u64,
     /// Frames carried to runners.
     pub to_runners: u64,
     /// Frames carried to gateways.

@@ -1,5 +1,7 @@
 //! What can happen to a supervisor, and what it can want done.
 
+use bytestring::ByteString;
+
 use crate::directory::{
     ActorChange, ActorKey, ActorRecord, ActorSeen, ChangeOutcome, DirectoryUnavailable, Revision, RunnerId, RunnerKey,
     RunnerSeen,
@@ -57,6 +59,15 @@ pub enum Event {
         connection: u64,
         /// What happened to actors, in order.
         events: Vec<EventWrapper>,
+    },
+    /// A client's WebSocket sleeps while this life of its actor runs on without it: the actor is to sleep as well.
+    LeftBehind {
+        /// On which connection its runner is.
+        connection: u64,
+        /// Which actor.
+        actor_id: ByteString,
+        /// Its life.
+        generation: u32,
     },
     /// `ToServerAckCommands` came.
     AckCommands {

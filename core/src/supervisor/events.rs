@@ -150,6 +150,27 @@ impl Supervisor {
         }
     }
 
+    /// A WebSocket sleeps which this life of its actor does not have: that is for the next one.
+    pub(super) fn left_behind(
+        &mut self,
+        connection: u64,
+        actor_id: ByteString,
+        generation: u32,
+        now: Time,
+    ) -> Result<(), ApiMisuse> {
+        self.must_be_open(connection)?;
+        let Some((id, _)) = self.hosts.here(connection) else { return Ok(()) };
+        let Some(pool) = self.hosts.get(id).and_then(|host| host.key.as_ref()).map(|key| key.pool.clone()) else {
+            return Ok(());
+        };
+        let Whose::Hosted(slot) = self.whose(id, &ActorKey { pool, actor_id }, generation) else { return Ok(()) };
+        let life = self.actors.get(slot).and_then(|actor| actor.life());
+        if life.is_some_and(|life| life.stage == Stage::Running) {
+            self.wishes(slot, ActorIntent::Sleep, now);
+        }
+        Ok(())
+    }
+
     /// A runner announced an actor that nobody gave it. The directory may tell of it yet.
     fn stray(&mut self, id: RunnerId, actor_id: ByteString, generation: u32, ended: bool, now: Time) {
         let most = self.config.max_actors_per_runner as usize;

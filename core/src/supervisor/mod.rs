@@ -304,6 +304,9 @@ impl Machine for Supervisor {
             Event::Stopping { connection } => self.stopping(connection, now)?,
             Event::Disconnected { connection } => self.disconnected(connection, now)?,
             Event::Events { connection, events } => self.said(connection, events, now)?,
+            Event::LeftBehind { connection, actor_id, generation } => {
+                self.left_behind(connection, actor_id, generation, now)?;
+            }
             Event::AckCommands { connection, acknowledged } => self.commands_taken(connection, acknowledged)?,
             Event::RoutesEnded { actor, generation } => self.routes_ended(&actor, generation, now),
             Event::Runner(seen) => self.runner_seen(seen, now),

@@ -26,6 +26,10 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long those that are open at the end have to end, more than any of them needs.
 const END: Duration = Duration::from_secs(30);
 
+/// What each of the gateway, the relay and the server may hold, MiB: several times what they do, and less than what
+/// heaps up in a minute if something is never let go.
+const MEMORY: u64 = 512;
+
 /// What became of a load.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -43,12 +47,15 @@ pub(crate) struct Outcome {
     bus: Stats,
     /// What the gateway, the relay and the server used of a processor.
     used: [f64; 3],
+    /// What they hold at the end, MiB.
+    resident: [u64; 3],
 }
 
 impl Outcome {
     /// Whether a promise was broken.
     pub(crate) fn is_wrong(&self) -> bool {
-        self.wrong > 0 || self.open > 0 || self.failed.contains_key("response_start_timeout")
+        let heaps_up = self.resident.iter().any(|held| *held > MEMORY);
+        heaps_up || self.wrong > 0 || self.open > 0 || self.failed.contains_key("response_start_timeout")
     }
 
     pub(crate) fn verdict(&self) -> ExitCode {
@@ -56,12 +63,12 @@ impl Outcome {
             return ExitCode::SUCCESS;
         }
         self.print();
-        println!("wrong answers, requests without an end, or losses that nobody told of");
+        println!("wrong answers, requests without an end, losses that nobody told of, or more than {MEMORY} MiB held");
         ExitCode::FAILURE
     }
 
     pub(crate) fn print(&self) {
-        let Outcome { offered, answered, wrong, failed, open, lost, times, bus, used } = self;
+        let Outcome { offered, answered, wrong, failed, open, lost, times, bus, used, resident } = self;
         println!("offered {offered}, answered {answered}, wrong {wrong}, without an end {open}, failed {failed:?}");
         let at = |share| times.at(share).as_secs_f64() * 1e3;
         println!(
@@ -72,6 +79,7 @@ impl Outcome {
             at(1.0)
         );
         println!("processor: gateway {:.1} s, relay {:.1} s, nats-server {:.1} s", used[0], used[1], used[2]);
+        println!("memory: gateway {} MiB, relay {} MiB, nats-server {} MiB", resident[0], resident[1], resident[2]);
         println!("gateway: {lost} words of losses, {bus:?}");
     }
 }
@@ -116,8 +124,9 @@ pub(crate) async fn offer(nats: &Nats, load: Load, others: [u32; 2], tells: bool
             break;
         }
     }
-    let after = processes.map(used);
+    let (after, held) = (processes.map(used), processes.map(resident));
     let mut outcome = clients.end();
+    outcome.resident = held;
     outcome.used = [0, 1, 2].map(|at| after[at] - before[at]);
     outcome
 }
@@ -150,7 +159,9 @@ struct Clients {
 impl Clients {
     fn new(bus: NatsBus, load: Load) -> Self {
         let start = Instant::now();
-        let config = Config { response_start: ANSWER, ..Config::default() };
+        // What a relay says to a probe must fit into the inbox, or it is lost again.
+        let max_probed = load.shape.room.map_or(Config::default().max_probed, |room| (room / 4).max(1));
+        let config = Config { response_start: ANSWER, max_probed, ..Config::default() };
         let gateway = Gateway::new(config, GATEWAY, 1, time(start)).expect("the configuration works");
         let mut clients = Clients {
             load,
@@ -223,7 +234,10 @@ impl Clients {
             Delivery::NoResponders { to } => {
                 self.events.extend(to.connection().map(|to| Event::NoResponders { to }));
             }
-            Delivery::Lost { .. } => self.lost += 1,
+            Delivery::Lost { from } => {
+                self.lost += 1;
+                self.events.push_back(Event::Lost { from });
+            }
         }
         self.settle();
     }
@@ -298,6 +312,7 @@ impl Clients {
             times: self.times,
             bus: self.bus.stats(),
             used: [0.0; 3],
+            resident: [0; 3],
         }
     }
 }

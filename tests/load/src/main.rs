@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Requests come as they are due, whether those before have been answered or not, and how long one took counts from
-//! when it was due. It exits with 1 if an answer was wrong, a request did not end, or one was lost and nobody said so.
+//! when it was due. It exits with 1 if an answer was wrong, a request did not end, one was lost and nobody said so,
+//! or a process holds more memory than it may.
 
 mod clients;
 mod measure;

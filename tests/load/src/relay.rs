@@ -130,7 +130,10 @@ impl Around {
             }
             Delivery::Rejected(rejected) => self.events.push_back(Event::PublishFailed(rejected)),
             Delivery::NoResponders { .. } => {}
-            Delivery::Lost { .. } => self.lost += 1,
+            Delivery::Lost { from } => {
+                self.lost += 1;
+                self.events.push_back(Event::Lost { from });
+            }
         }
         // As soon as it is there, so that little is held.
         self.settle();

@@ -103,6 +103,17 @@ impl Hosting {
     }
 }
 
+impl Hosting {
+    /// A gateway tells that a WebSocket of the actor `default` sleeps while this life of it runs on.
+    #[track_caller]
+    pub fn leaves_behind(&mut self, number: u64, id: MessageId, generation: u32) -> &mut Self {
+        let MessageId { gateway_id, request_id, .. } = id;
+        let left_behind = to_runner::LeftBehind { gateway_id, request_id, actor_id: "default".into(), generation };
+        let frame = ToRunner::LeftBehind(left_behind).encode_framed();
+        self.input(Event::FromBus { connection: number, frame })
+    }
+}
+
 /// The first word of a gateway over a route that was restored: it knows. It bears the number of the message that follows.
 pub fn knows() -> to_client::Kind {
     to_client::Kind::Credit(super::gateway::credit(0))

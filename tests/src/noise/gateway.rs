@@ -348,6 +348,7 @@ impl Clients {
                 let Subject::Connection(connection) = publication.to else { panic!("a probe for {}", publication.to) };
                 return self.probes.push_back((connection, probe));
             }
+            ToRunner::LeftBehind(_) => return,
             other => panic!("{other:?}"),
         };
         let opens = matches!(message.message_kind, Kind::RequestStart(_) | Kind::WebSocketOpen(_));

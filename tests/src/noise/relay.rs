@@ -178,6 +178,17 @@ impl Connections {
                 let probe = to_runner::Probe { gateway_id: self.id().gateway_id, number: 1, requests };
                 self.brings(ToRunner::Probe(probe).encode_framed())
             }
+            18 if self.noise.once_in(4) => {
+                let id = self.id();
+                let (actor_id, generation) = (self.noise.pick(&["a".into(), "b".into()]), self.noise.below(4) as u32);
+                let left_behind = to_runner::LeftBehind {
+                    gateway_id: id.gateway_id,
+                    request_id: id.request_id,
+                    actor_id,
+                    generation,
+                };
+                self.brings(ToRunner::LeftBehind(left_behind).encode_framed())
+            }
             18 if self.noise.once_in(200) => Event::NoResponders { gateway: self.noise.pick(&[GATEWAY, OTHER]) },
             18 => {
                 let id = self.id();

@@ -162,6 +162,11 @@ impl World {
             12 if self.noise.once_in(20) => Event::DirectoryAway,
             12..14 => Event::DirectoryBack,
             14 => Event::WallClock { unix_ms: NOON + self.now.as_micros() as i64 / 1_000 },
+            15 if self.noise.once_in(4) => {
+                let actor_id = self.noise.pick(&ACTORS);
+                let (connection, generation) = (self.connection(), self.generation(actor_id));
+                Event::LeftBehind { connection, actor_id: actor_id.into(), generation }
+            }
             15 => {
                 let actor_id = self.noise.pick(&ACTORS);
                 let (connection, generation) = (self.connection(), self.generation(actor_id));

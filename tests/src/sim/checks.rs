@@ -51,7 +51,12 @@ impl Wire {
         let (message_id, opens) = match carry::from_bus(frame.clone(), Dialect::Underpass) {
             Ok(FromBus::Tunnel(Carried { message_id, word, .. })) => (message_id, opens(&word)),
             Ok(
-                FromBus::Ping(_) | FromBus::Probe(_) | FromBus::Close | FromBus::Commands(_) | FromBus::AckEvents(_),
+                FromBus::Ping(_)
+                | FromBus::Probe(_)
+                | FromBus::LeftBehind(_)
+                | FromBus::Close
+                | FromBus::Commands(_)
+                | FromBus::AckEvents(_),
             ) => {
                 return (About::Nobody, Ok(()));
             }

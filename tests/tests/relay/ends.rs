@@ -12,8 +12,8 @@ use underpass_core::relay::{Action, Config, Event};
 use underpass_core::{Machine, Relay};
 use underpass_tests::given::gateway::credit;
 use underpass_tests::given::relay::{
-    answers_ping, calm, names, of_another_gateway, of_request, publishes, refuses, relay, relay_with, sends_piece,
-    start, tells_of_end, websocket_open,
+    answers_ping, calm, loses, names, of_another_gateway, of_request, publishes, refuses, relay, relay_with,
+    sends_piece, start, tells_of_end, websocket_open,
 };
 use underpass_tests::story::Story;
 use underpass_tests::wire::{message, message_id, response_chunk, response_start};
@@ -31,6 +31,16 @@ fn abort() -> Action {
     publishes(1, of_request(0), Answer::ResponseAbort)
 }
 
+/// What a gateway is told when the bus has refused a piece for it: that something is lost, or that it will never come.
+fn told(reason: PublishError) -> Action {
+    match reason {
+        PublishError::TooLarge => abort(),
+        PublishError::Full | PublishError::Disconnected | PublishError::Unsure | PublishError::NoResponders => {
+            loses(1, of_request(0))
+        }
+    }
+}
+
 /// A relay with a route of which the bus refused a piece, and then the abort.
 fn ending() -> Story<Relay> {
     let mut story = relay_with(patient());
@@ -38,7 +48,7 @@ fn ending() -> Story<Relay> {
     story.opens_route(of_request(0), start(None));
     let piece = response_start(200, None, true);
     story.answers(1, of_request(0), piece.clone()).actions();
-    story.bus_refuses(publishes(1, of_request(0), piece), PublishError::Full);
+    story.bus_refuses(publishes(1, of_request(0), piece), PublishError::TooLarge);
     story.expect([sends_piece(1, of_request(1), Piece::RequestAbort), abort()]);
     story.bus_refuses(abort(), PublishError::Full).expect([]);
     story
@@ -52,14 +62,14 @@ fn counted(story: &Story<Relay>) -> (usize, usize, u64, u64) {
 }
 
 #[test]
-fn a_piece_that_the_bus_refuses_aborts_its_request_at_both_ends() {
+fn a_piece_that_the_bus_refuses_ends_its_request_at_both_ends() {
     for reason in REFUSALS {
         let mut story = relay();
         story.opens_route(of_request(0), start(None));
         let piece = response_start(200, None, true);
         story.answers(1, of_request(0), piece.clone()).actions();
         story.bus_refuses(publishes(1, of_request(0), piece), reason);
-        story.expect([sends_piece(1, of_request(1), Piece::RequestAbort), abort()]);
+        story.expect([sends_piece(1, of_request(1), Piece::RequestAbort), told(reason)]);
         let stats = story.machine.stats();
         assert_eq!((stats.publish_failed, stats.routes, stats.ends.bus_lost), (1, 0, 1));
         story.leaves_and_ends();
@@ -186,13 +196,14 @@ fn an_end_is_told_also_when_its_connection_has_ended_meanwhile() {
 }
 
 #[test]
-fn a_refused_piece_of_a_connection_that_has_ended_aborts_at_the_gateway_alone() {
+fn a_refused_piece_of_a_connection_that_has_ended_is_lost_to_the_gateway_alone() {
     let mut story = relay();
     story.opens_route(of_request(0), start(None));
     let piece = response_start(200, None, true);
     story.answers(1, of_request(0), piece.clone()).actions();
     story.leaves(1);
-    story.bus_refuses(publishes(1, of_request(0), piece), PublishError::Full).expect([abort()]).ends();
+    story.bus_refuses(publishes(1, of_request(0), piece), PublishError::Full);
+    story.expect([told(PublishError::Full)]).ends();
 }
 
 #[test]
@@ -258,7 +269,7 @@ fn a_refused_piece_that_waits_behind_a_blocked_outbox_ends_there_in_order() {
     story.opens_route(of_request(0), start(None));
     story.input(Event::PeerBlocked { connection: 1 }).expect([]);
     let piece = publishes(1, of_request(0), response_start(200, None, true));
-    story.bus_refuses(piece, PublishError::Disconnected).expect([abort()]);
+    story.bus_refuses(piece, PublishError::Disconnected).expect([told(PublishError::Disconnected)]);
     story.input(Event::PeerWritable { connection: 1 });
     story.expect([sends_piece(1, of_request(1), Piece::RequestAbort)]);
     story.leaves_and_ends();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use underpass_core::Machine;
 use underpass_core::bus::{PublishError, Rejected};
+use underpass_core::directory::ActorState;
 use underpass_core::http::Close;
 use underpass_core::protocol::to_server::StopCode;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
@@ -403,4 +404,50 @@ fn what_an_actor_acknowledges_before_it_has_stopped_reaches_its_gateway() {
     hosting.answers(1, of_socket(1, 0), ack.clone());
     let late = hosting.story.machine.stats().late;
     assert_eq!(published(&mut hosting), [publishes(1, of_socket(1, 0), ack)], "{late} late");
+}
+
+#[test]
+fn an_actor_that_runs_on_without_a_socket_sleeps_so_that_its_next_life_is_given_it() {
+    let mut hosting = awake(&[1]);
+    hosting.asks(1, of_socket(1, 1), knows()).passes(SILENT);
+    assert_eq!(hosting.heard(1), [close_at_runner(1, 1, 1012, "gateway_lost")]);
+    hosting.saw();
+    hosting.gateway_pings(1, of_socket(1, 0), 7);
+    assert_eq!(
+        hosting.saw(),
+        [answers_ping(1, of_socket(1, 0), 7), publishes(1, of_socket(1, 0), Answer::ResponseAbort)]
+    );
+    for life in [0, 2, 1, 1] {
+        hosting.leaves_behind(1, of_socket(1, 0), life);
+        assert_eq!(hosting.heard(1).len(), usize::from(life == 1 && hosting.story.machine.stats().left_behind == 3));
+    }
+    hosting.tells(1, says("default", 1, stopped(StopCode::Ok)));
+    assert_eq!(hosting.actor("default").0, ActorState::Sleeping);
+    hosting.wants("default");
+    assert_eq!(starts(&hosting.heard(1)), [("default".into(), 2, vec![socket(1)])]);
+    hosting.saw();
+    hosting.tells(1, vec![event("default", 2, 0, running())]);
+    assert_eq!(hosting.saw(), [wakes(1, of_socket(1, 0), 2)]);
+    hosting.ends();
+}
+
+#[test]
+fn an_actor_that_has_a_socket_does_not_sleep_for_it() {
+    let mut hosting = awake(&[1]);
+    hosting.leaves_behind(1, of_socket(1, 0), 1);
+    assert_eq!((hosting.heard(1), hosting.saw()), (vec![], vec![wakes(1, of_socket(1, 0), 1)]));
+    hosting.asks(1, of_socket(1, 1), knows()).leaves_behind(1, of_socket(1, 0), 1);
+    assert_eq!((hosting.heard(1), hosting.saw()), (vec![], vec![names(1, of_socket(1, 0))]));
+    hosting.ends();
+}
+
+#[test]
+fn what_an_actor_that_starts_is_about_to_be_given_is_not_left_behind() {
+    let mut hosting = told_to_start(patient(), &[1]);
+    hosting.heard(1);
+    hosting.leaves_behind(1, of_socket(1, 0), 1);
+    assert_eq!((hosting.heard(1), hosting.saw()), (vec![], vec![]));
+    hosting.tells(1, says("default", 0, running()));
+    assert_eq!(hosting.saw(), [wakes(1, of_socket(1, 0), 1)]);
+    hosting.ends();
 }

@@ -7,7 +7,7 @@ use underpass_core::ApiMisuse::{ConnectionInUse, NoSuchConnection};
 use underpass_core::directory::{Abilities, ChangeOutcome, Revision, RunnerState};
 use underpass_core::handshake::Hello;
 use underpass_core::protocol::kv::{KvRequest, KvRequestData, KvResponse, KvResponseData};
-use underpass_core::protocol::to_server::AckCommands;
+use underpass_core::protocol::to_server::{AckCommands, Init};
 use underpass_core::protocol::tunnel::to_client;
 use underpass_core::protocol::tunnel::to_server::Kind;
 use underpass_core::protocol::{Dialect, ToClient, ToServer};
@@ -183,6 +183,28 @@ fn versions_that_the_relay_does_not_speak_are_closed_with_a_reason_that_names_bo
         assert!(reason.len() <= 123, "a close frame holds no more");
         let notice = Notice::UnsupportedVersion { runner: version, oldest: 1, newest: 7 };
         story.expect([closes(1, 1008, reason), tells(1, notice)]).expect_timeout(None);
+        story.input(Event::Disconnected { connection: 1 }).expect([]).ends();
+    }
+}
+
+#[test]
+fn a_runner_with_a_name_that_is_too_long_is_not_taken_in() {
+    let max_bytes = Config::default().max_name;
+    let long = "n".repeat(max_bytes + 1);
+    let of = |name: &str| {
+        let given = |of: &str, or: &'static str| if name == of { long.as_str().into() } else { or.into() };
+        let (namespace, runner_key) = (given("namespace", "default"), given("runner_key", "a"));
+        let hello = Hello { namespace, runner_key, ..hello("a", Dialect::Underpass) };
+        let ToServer::Init(init) = init(Some(METADATA)) else { unreachable!("it is one") };
+        (hello, ToServer::Init(Init { name: given("name", "default"), ..init }))
+    };
+    for name in ["namespace", "runner_key", "name"] {
+        let mut story = relay_with(Config::default());
+        let (hello, init) = of(name);
+        story.input(Event::Connected { connection: 1, hello }).expect([]);
+        story.says(1, init);
+        let notice = Notice::NameTooLong { name, bytes: max_bytes + 1, max_bytes };
+        story.expect([tells(1, notice), closes(1, 1008, format!("relay.name_too_long: {name}"))]);
         story.input(Event::Disconnected { connection: 1 }).expect([]).ends();
     }
 }

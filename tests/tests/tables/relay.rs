@@ -162,6 +162,12 @@ fn probes(sent: &[u16]) -> ToRunner {
     ToRunner::Probe(to_runner::Probe { gateway_id: GATEWAY, number: 1, requests })
 }
 
+/// The request sleeps at its gateway while its actor runs.
+fn left_behind() -> ToRunner {
+    let (gateway_id, request_id) = (GATEWAY, REQUEST);
+    ToRunner::LeftBehind(to_runner::LeftBehind { gateway_id, request_id, actor_id: "a".into(), generation: 1 })
+}
+
 fn answers(kind: Answer) -> Event {
     says(&ToServer::TunnelMessage(ToServerTunnelMessage { message_id: of_request(0), message_kind: kind }))
 }
@@ -198,6 +204,7 @@ fn session_events() -> Vec<(&'static str, Event)> {
         ("bus: RequestAbort without a route", asks(1, Piece::RequestAbort)),
         ("bus: Ping", brings(&ToRunner::Ping(ping))),
         ("bus: Probe", brings(&probes(&[1]))),
+        ("bus: LeftBehind", brings(&left_behind())),
         ("bus: it lost frames of a gateway", Event::Lost { from: Some(Address::Gateway(GATEWAY)) }),
         ("bus: Close", brings(&ToRunner::Close)),
         ("bus: Commands", brings(&ToRunner::Commands(Vec::new()))),
@@ -371,6 +378,7 @@ fn route_events() -> Vec<(&'static str, Event)> {
         ("gateway: Probe, all came", brings(&probes(&[1]))),
         ("gateway: Probe, not all came", brings(&probes(&[2]))),
         ("gateway: Probe of no request", brings(&probes(&[]))),
+        ("gateway: LeftBehind", brings(&left_behind())),
         ("bus: it lost frames of the gateway", Event::Lost { from: Some(Address::Gateway(GATEWAY)) }),
         ("bus: it lost frames of anybody", Event::Lost { from: None }),
         ("bus: it lost frames of another gateway", Event::Lost { from: Some(Address::Gateway(GatewayId([1; 4]))) }),

@@ -159,6 +159,7 @@ fn events() -> Vec<(&'static str, Event)> {
         events: vec![event("a", generation, 20, inner)],
     };
     let again = Event::Events { connection: 1, events: vec![event("a", 1, 0, running())] };
+    let left_behind = |generation| Event::LeftBehind { connection: 1, actor_id: "a".into(), generation };
     let changed = |outcome| Event::Changed { actor: actor("a"), outcome };
     let conflict = |record| changed(ChangeOutcome::Conflict(Some(Versioned { revision: Revision(20), record })));
     let at = |number| of(ActorState::Running(runner_id(number)));
@@ -179,6 +180,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("connection: answered", Event::Answered { connection: 1 }),
         ("connection: stopping", Event::Stopping { connection: 1 }),
         ("connection: disconnected", Event::Disconnected { connection: 1 }),
+        ("gateway: a WebSocket was left behind", left_behind(1)),
+        ("gateway: a WebSocket was left behind by an older life", left_behind(0)),
         ("relay: routes ended", Event::RoutesEnded { actor: actor("a"), generation: 1 }),
         ("relay: drain", Event::Drain),
         ("directory: stored", changed(ChangeOutcome::Stored(Revision(20)))),

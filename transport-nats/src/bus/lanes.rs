@@ -33,8 +33,8 @@ pub(crate) struct Lane {
     next: u64,
     /// The large frame that is under way.
     pub(crate) transfer: Option<Transfer>,
-    /// What waits for it.
-    pub(crate) held: VecDeque<Publication>,
+    /// What waits for it, and since when.
+    pub(crate) held: VecDeque<(Instant, Publication)>,
 }
 
 /// A large frame under way.
@@ -42,6 +42,8 @@ pub(crate) struct Lane {
 pub(crate) struct Transfer {
     pub(crate) id: u64,
     pub(crate) publication: Publication,
+    /// It was said that it comes.
+    pub(crate) announced: bool,
     /// Bytes that have been sent.
     pub(crate) sent: usize,
     /// Bytes that may have been sent.
@@ -53,6 +55,10 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
+    pub(crate) fn new(id: u64, publication: Publication, due: Instant) -> Self {
+        Transfer { id, publication, announced: false, sent: 0, granted: 0, unsure: false, due }
+    }
+
     /// Word of what was sent is not to be expected any more.
     pub(crate) fn lose_sight(&mut self) {
         self.unsure |= self.sent == self.publication.frame.len();
@@ -79,7 +85,7 @@ impl Lane {
         let Some(transfer) = &self.transfer else { return false };
         let Some(request) = request_of(&publication.to, &publication.frame) else { return true };
         let of = |held: &Publication| request_of(&held.to, &held.frame) == Some(request);
-        of(&transfer.publication) || self.held.iter().any(of)
+        of(&transfer.publication) || self.held.iter().any(|(_, held)| of(held))
     }
 
     /// Takes out those that wait and are of the same request.
@@ -89,9 +95,9 @@ impl Lane {
             return Vec::new();
         }
         let (same, others): (VecDeque<_>, _) =
-            self.held.drain(..).partition(|held| request_of(&held.to, &held.frame) == request);
+            self.held.drain(..).partition(|(_, held)| request_of(&held.to, &held.frame) == request);
         self.held = others;
-        same.into()
+        same.into_iter().map(|(_, held)| held).collect()
     }
 
     fn is_idle(&self) -> bool {

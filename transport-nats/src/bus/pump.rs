@@ -42,7 +42,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut back: Subscriber) {
                 let _ = client.flush().await;
             }));
         }
-        let due = lock(&shared.outgoing).due();
+        let due = lock(&shared.outgoing).arm();
         tokio::select! {
             () = poll_fn(|context| lock(&shared.outgoing).poll(context, Instant::now())) => {}
             message = back.next() => match message {

@@ -35,8 +35,8 @@ pub use watching::NatsWatch;
 /// `PREFIX-gateways` and `PREFIX-sockets`. Clones are the same directory.
 ///
 /// Keys are the names of what they are about, values are JSON. What a gateway has claimed and entered is kept alive as
-/// long as this lives, and written anew if a server has lost it; what nobody keeps alive goes by itself, a gateway's claim after
-/// [`gateway_age`](crate::StoreConfig::gateway_age).
+/// long as this lives, and written anew if a server has lost it; what nobody keeps alive goes by itself, a gateway's
+/// claim after [`gateway_age`](crate::StoreConfig::gateway_age).
 #[derive(Clone)]
 pub struct NatsDirectory {
     runners: Bucket,

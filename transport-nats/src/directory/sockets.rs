@@ -1,7 +1,7 @@
 //! The registry of WebSockets that can hibernate.
 //!
-//! Each gateway has one record for each actor: `GATEWAY.NAMESPACE.POOL.ACTOR`, a list of request ids. Nobody else writes
-//! it, so nobody else need be asked what is in it.
+//! Each gateway has one record for each actor: `GATEWAY.NAMESPACE.POOL.ACTOR`, a list of request ids. Nobody else
+//! writes it, so nobody else need be asked what is in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -109,8 +109,9 @@ impl Contents {
         self.entries.get(key).map_or(0, |place| (key.len() + place.length) as u64)
     }
 
-    /// Forgets messages that nobody needs any more, in an order in which they can be taken away one by one: those of which no key has its value, and word of removals when
-    /// nothing older is left. The last stays: it is what others are appended behind.
+    /// Forgets messages that nobody needs any more, in an order in which they can be taken away one by one: those of
+    /// which no key has its value, and word of removals when nothing older is left. The last stays: it is what others
+    /// are appended behind.
     pub(super) fn take_dead(&mut self) -> Vec<u64> {
         let mut dead = Vec::new();
         for sequence in mem::take(&mut self.suspects) {

@@ -38,6 +38,8 @@ pub(super) struct Logs {
     pub(super) missed: Missed,
     pub(super) connected: watch::Receiver<Connected>,
     pub(super) answer: Duration,
+    /// How long a subject may be.
+    pub(super) max_subject: usize,
 }
 
 /// One log.
@@ -215,6 +217,12 @@ impl Log {
     /// Waits for it, but not for long, and not at all while NATS is away.
     async fn soon<F: Future>(&self, asked: F) -> Result<F::Output, Away> {
         if !self.logs.connected.borrow().there {
+            return Err(Away);
+        }
+        // The server would end the connection over it.
+        let (bytes, max_bytes) = (self.subject.len(), self.logs.max_subject);
+        if bytes > max_bytes {
+            tracing::error!("the name of an actor's store has {bytes} bytes, {max_bytes} are allowed");
             return Err(Away);
         }
         timeout(self.logs.answer, asked).await.map_err(|_| Away)

@@ -32,13 +32,13 @@ use crate::task::Task;
 /// What a call that waits takes besides what it carries, bytes.
 const CALL_OVERHEAD: usize = 256;
 
-/// The key-value stores of actors on NATS, in the stream `PREFIX-kv`, which has the subject `PREFIX.kv.NAMESPACE.POOL.ACTOR`
-/// for each. Clones are the same store.
+/// The key-value stores of actors on NATS, in the stream `PREFIX-kv`, which has the subject
+/// `PREFIX.kv.NAMESPACE.POOL.ACTOR` for each. Clones are the same store.
 ///
 /// A put is one message, so it must fit into one, with its keys in base64: into the server's `max_payload`, which is
-/// 1 MiB unless set. One that does not is answered [`TooLarge`](StoreError::TooLarge). All
-/// processes may use the store of an actor; what one does is behind what it has seen of the others', or is done again.
-/// A process remembers the keys of the stores that it uses, until they were quiet for a while.
+/// 1 MiB unless set. One that does not is answered [`TooLarge`](StoreError::TooLarge). All processes may use the store
+/// of an actor; what one does is behind what it has seen of the others', or is done again. A process remembers the keys
+/// of the stores that it uses, until they were quiet for a while.
 #[derive(Clone)]
 pub struct NatsKv {
     shared: Arc<Shared>,
@@ -87,7 +87,7 @@ impl Nats {
     /// # Errors
     /// JetStream is not there, or the client may not make streams.
     pub async fn kv(&self) -> Result<NatsKv, BucketError> {
-        let StoreConfig { replicas, answer, make_again, kv_idle, kv_queued, .. } = self.config.store;
+        let StoreConfig { replicas, answer, max_subject, make_again, kv_idle, kv_queued, .. } = self.config.store;
         let context = self.jetstream();
         let (name, prefix) = (format!("{}-kv", self.config.prefix), format!("{}.kv.", self.config.prefix));
         let config = stream::Config {
@@ -104,7 +104,7 @@ impl Nats {
         let stream = made.stream();
         let upkeep = Upkeep::new(vec![made], missed.clone(), connected.clone(), answer);
         let keeper = Task::spawn(upkeep.run(make_again));
-        let logs = Arc::new(Logs { context, stream, missed, connected, answer });
+        let logs = Arc::new(Logs { context, stream, missed, connected, answer, max_subject });
         let room = Arc::new(Semaphore::new(kv_queued.min(Semaphore::MAX_PERMITS)));
         let (runtime, stores) = (Handle::current(), Arc::default());
         let shared = Shared { runtime, logs, prefix, idle: kv_idle, room, stores, _keeper: keeper };

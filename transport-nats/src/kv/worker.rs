@@ -30,6 +30,8 @@ pub(super) struct Worker {
     contents: Option<Contents>,
     /// How often NATS was away when it was read.
     times_away: u64,
+    /// The server said last that something else was appended.
+    overtaken: bool,
 }
 
 /// Why a call is not done.
@@ -57,7 +59,7 @@ impl From<Away> for Trouble {
 
 impl Worker {
     pub(super) fn new(log: Log) -> Self {
-        Worker { log, contents: None, times_away: 0 }
+        Worker { log, contents: None, times_away: 0, overtaken: false }
     }
 
     pub(super) async fn read(&mut self, generation: u32, read: &Read) -> Result<KvEntries, StoreError> {
@@ -67,7 +69,7 @@ impl Worker {
                 return done;
             }
         }
-        Err(StoreError::Busy)
+        self.busy()
     }
 
     pub(super) async fn write(&mut self, generation: u32, write: &Write) -> Result<(), StoreError> {
@@ -77,7 +79,7 @@ impl Worker {
                 return done;
             }
         }
-        Err(StoreError::Busy)
+        self.busy()
     }
 
     /// Takes away what of the log is not needed any more, after the caller has its answer.
@@ -92,12 +94,21 @@ impl Worker {
         }
     }
 
+    /// Others don't let it through. The next call looks at everything again.
+    fn busy<T>(&mut self) -> Result<T, StoreError> {
+        self.contents = None;
+        Err(StoreError::Busy)
+    }
+
     /// None: it is to be tried again.
     fn settle<T>(&mut self, outcome: Result<T, Trouble>) -> Option<Result<T, StoreError>> {
         match outcome {
             Ok(done) => Some(Ok(done)),
             Err(Trouble::Refused(error)) => Some(Err(error)),
-            Err(Trouble::Behind) => None,
+            Err(Trouble::Behind) => {
+                self.overtaken = true;
+                None
+            }
             Err(Trouble::Gone) => {
                 self.contents = None;
                 None
@@ -205,8 +216,10 @@ impl Worker {
         if self.times_away != times_away {
             (self.times_away, self.contents) = (times_away, None);
         }
+        let overtaken = core::mem::take(&mut self.overtaken);
         let contents = match &mut self.contents {
             Some(contents) => {
+                let last = contents.last;
                 // Another process may have used the store.
                 while let Some(logged) = self.log.behind(contents.last).await? {
                     // One that nobody needs any more may be gone, but whoever has not seen it may need it.
@@ -215,6 +228,10 @@ impl Worker {
                     } else {
                         *contents = read(&self.log).await?;
                     }
+                }
+                // Something else is last, and nothing is behind what was: the stream was made anew.
+                if overtaken && contents.last == last {
+                    *contents = read(&self.log).await?;
                 }
                 contents
             }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use underpass_core::bus::{Bus, Delivery, PublishError};
+use tokio::time::{Instant, timeout};
+use underpass_core::bus::{Bus, Delivery, Publication, PublishError};
 use underpass_nats_server::NatsServer;
 use underpass_transport_nats::{BusConfig, Config};
 
-use crate::given::{Holder, answer, bus, chunk, config, connect, delivery, pattern, rejected, tell};
+use crate::given::{Holder, answer, bus, chunk, config, connect, delivery, pattern, ping, rejected, tell};
 
 #[test]
 fn what_is_published_meanwhile_arrives_when_it_is_back_and_both_sides_know_that_something_may_be_lost() {
@@ -45,11 +46,18 @@ fn what_waits_for_a_server_that_comes_back_with_less_room_keeps_its_order() {
             for length in lengths {
                 gateway.publish(chunk(request, pattern(request, length)));
             }
+            gateway.publish(ping(request));
         }
         server.start_again_with("max_payload: 64KB");
-        let mut came = [Vec::new(), Vec::new()];
-        while came.iter().any(|came| came.len() < lengths.len()) {
+        let (mut came, mut pings) = ([Vec::new(), Vec::new()], 0);
+        while came.iter().any(|came| came.len() < lengths.len()) || pings < 2 {
             let next = relay.next_but_losses().await;
+            // Nothing was published behind the first that it could overtake, nor before the second.
+            if next == delivery(ping(pings + 1)) {
+                assert!(came[..=usize::from(pings)].iter().all(|came| came.len() == lengths.len()), "{came:?}");
+                pings += 1;
+                continue;
+            }
             let is_next = |request: usize| {
                 let length = lengths.get(came[request].len())?;
                 let seed = request as u8 + 1;
@@ -75,11 +83,53 @@ fn what_waits_for_it_too_long_comes_back() {
         for publication in [&large, &behind, &small] {
             gateway.publish(publication.clone());
         }
-        for publication in [small, large, behind] {
-            assert_eq!(gateway.next().await, rejected(publication, PublishError::Disconnected));
+        let mut waiting = vec![small, large, behind];
+        while !waiting.is_empty() {
+            let back = gateway.next().await;
+            let is_back = |waiting: &Publication| back == rejected(waiting.clone(), PublishError::Disconnected);
+            let place = waiting.iter().position(is_back).expect("one that waits");
+            waiting.remove(place);
         }
         let stats = gateway.bus.stats();
         assert_eq!((stats.outgoing, stats.outgoing_bytes, stats.rejected), (0, 0, 3));
+    });
+}
+
+#[test]
+fn one_small_frame_behind_which_nothing_comes_comes_back_as_well() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let bus = BusConfig { publish: Duration::from_millis(200), ..bus() };
+        let mut gateway = Holder::gateway(connect(Config { bus, ..config(&server) }).await).await;
+        server.kill();
+        gateway.until(false).await;
+        // Nothing is under way, and so nobody looks when to come back.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        gateway.publish(chunk(1, pattern(1, 10)));
+        let back = timeout(Duration::from_secs(2), gateway.next()).await.expect("it comes back in time");
+        assert_eq!(back, rejected(chunk(1, pattern(1, 10)), PublishError::Disconnected));
+    });
+}
+
+#[test]
+fn large_frames_that_wait_for_each_other_come_back_when_each_has_waited_too_long() {
+    tell(async {
+        let mut server = NatsServer::start();
+        let bus = BusConfig { publish: Duration::from_secs(1), receipt: Duration::from_secs(3), ..bus() };
+        let mut gateway = Holder::gateway(connect(Config { bus, ..config(&server) }).await).await;
+        server.kill();
+        gateway.until(false).await;
+        let large = [1, 2, 3, 4].map(|request| chunk(request, pattern(request, 3_000_000)));
+        for publication in &large {
+            gateway.publish(publication.clone());
+        }
+        let start = Instant::now();
+        for _ in &large {
+            assert!(matches!(gateway.next().await, Delivery::Rejected(_)));
+        }
+        let took = start.elapsed();
+        assert!(took > Duration::from_millis(800) && took < Duration::from_millis(1900), "{took:?}");
+        assert_eq!((gateway.bus.stats().outgoing, gateway.bus.stats().outgoing_bytes), (0, 0));
     });
 }
 

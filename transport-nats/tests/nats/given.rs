@@ -12,7 +12,7 @@ use underpass_core::bus::{
 };
 use underpass_core::protocol::tunnel::ToClientTunnelMessage;
 use underpass_core::protocol::tunnel::to_client::{self, RequestChunk};
-use underpass_core::protocol::{GatewayId, MessageId, RequestId, ToRunner};
+use underpass_core::protocol::{GatewayId, MessageId, RequestId, ToRunner, to_runner};
 use underpass_nats_server::NatsServer;
 use underpass_transport_nats::{BusConfig, Config, Nats, NatsBus, NatsInbox};
 use uuid::Uuid;
@@ -63,6 +63,12 @@ pub(crate) fn chunk(request: u8, body: Bytes) -> Publication {
     let message_kind = to_client::Kind::RequestChunk(RequestChunk { body, finish: false });
     let message = ToRunner::TunnelMessage(ToClientTunnelMessage { message_id, message_kind });
     Publication { to: connection(1), reply_to: Some(gateway()), frame: message.encode_framed() }
+}
+
+/// A frame of no request, from the gateway to a connection.
+pub(crate) fn ping(request: u8) -> Publication {
+    let ping = to_runner::Ping { gateway_id: GATEWAY, request_id: RequestId([request; 4]), ts: 0 };
+    Publication { to: connection(1), reply_to: Some(gateway()), frame: ToRunner::Ping(ping).encode_framed() }
 }
 
 /// Bytes that differ from place to place, and from seed to seed.

@@ -163,3 +163,44 @@ fn a_store_that_the_server_has_lost_is_made_again_and_empty() {
         assert_eq!(get(&store, 1, "b").await, Ok(Some("2".into())));
     });
 }
+
+#[test]
+fn a_store_whose_stream_somebody_deletes_goes_on_empty_though_the_server_was_never_away() {
+    tell(async {
+        let server = NatsServer::start();
+        let store = StoreConfig { make_again: Duration::from_millis(100), ..StoreConfig::default() };
+        let store = connect(Config { store, ..config(&server) }).await.kv().await.unwrap();
+        let other = Owner { store: ActorStore { actor_id: "b".into(), ..owner(1).store }, generation: 1 };
+        let put_other = || {
+            let entries = [("a".into(), "1".into())].into();
+            store.write(other.clone(), Write::Put { entries, update_ts: 7, max_stored: u64::MAX })
+        };
+        put(&store, "a", "1").await.unwrap();
+        put_other().await.unwrap();
+        let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+        context.delete_stream("underpass-kv").await.unwrap();
+        // It is missed by one of them, and the other hears nothing of that.
+        while put_other().await == Err(StoreError::Unavailable) {
+            tokio::task::yield_now().await;
+        }
+        put(&store, "b", "2").await.unwrap();
+        assert_eq!(get(&store, 1, "a").await, Ok(None));
+        assert_eq!(get(&store, 1, "b").await, Ok(Some("2".into())));
+    });
+}
+
+#[test]
+fn a_store_with_a_name_that_the_server_cannot_bear_is_refused_and_disturbs_no_other() {
+    tell(async {
+        let server = NatsServer::start();
+        let nats = connect(config(&server)).await;
+        let store = nats.kv().await.unwrap();
+        let actor_id = "\u{e4}".repeat(1400).into();
+        let long = Owner { store: ActorStore { actor_id, ..owner(1).store }, generation: 1 };
+        let entries = [("a".into(), "1".into())].into();
+        let write = Write::Put { entries, update_ts: 7, max_stored: u64::MAX };
+        assert_eq!(store.write(long, write).await, Err(StoreError::Unavailable));
+        put(&store, "a", "1").await.unwrap();
+        assert_eq!(nats.storing().borrow().times_away, 0);
+    });
+}

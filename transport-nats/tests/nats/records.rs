@@ -200,3 +200,19 @@ fn a_bucket_that_somebody_deletes_is_made_again_when_it_is_missed() {
         }
     });
 }
+
+#[test]
+fn a_record_with_a_name_that_the_server_cannot_bear_is_not_asked_for_and_disturbs_no_other() {
+    tell(async {
+        let server = NatsServer::start();
+        let nats = connect(config(&server)).await;
+        let directory = nats.directory().await.unwrap();
+        for actor_id in ["a".repeat(4096), "\u{e4}".repeat(1400)] {
+            let key = ActorKey { actor_id: actor_id.into(), ..actor("a") };
+            let change = ActorChange { key, ..wanted("a") };
+            assert_eq!(directory.change_actor(change).await, ChangeOutcome::Unavailable);
+        }
+        assert!(matches!(directory.change_actor(wanted("b")).await, ChangeOutcome::Stored(_)));
+        assert_eq!(nats.storing().borrow().times_away, 0);
+    });
+}

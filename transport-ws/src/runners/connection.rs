@@ -37,7 +37,7 @@ pub(super) async fn serve<B: Bus>(
     // Its errors are answers, as tungstenite has them.
     #[allow(clippy::result_large_err)]
     let callback = |request: &Request, accepted: Accepted| {
-        let (read, accepted) = open(&relay.tokens, request, accepted)?;
+        let (read, accepted) = open(&relay.tokens, relay.max_name, request, accepted)?;
         hello = Some(read);
         Ok(accepted)
     };
@@ -74,10 +74,16 @@ pub(super) async fn serve<B: Bus>(
 
 /// Reads a runner's opening, and answers it.
 #[allow(clippy::result_large_err)]
-fn open(tokens: &Tokens, request: &Request, mut accepted: Accepted) -> Result<(Hello, Accepted), ErrorResponse> {
+fn open(
+    tokens: &Tokens,
+    max_name: usize,
+    request: &Request,
+    mut accepted: Accepted,
+) -> Result<(Hello, Accepted), ErrorResponse> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
     let handshake = Handshake::read(path, offered.into_iter().filter_map(|offer| offer.to_str().ok()))
+        .and_then(|handshake| handshake.hello.check(max_name).map(|()| handshake))
         .map_err(|bad| refusal(bad.http_status(), &bad.to_string()))?;
     if !tokens.admit(handshake.token.as_deref()) {
         return Err(refusal(401, "the runner's token is none of this relay's"));

@@ -95,6 +95,7 @@ struct Shared<B: Bus> {
     connections: AtomicU64,
     tokens: Tokens,
     max_frame: usize,
+    max_name: usize,
     outbox: usize,
     open_within: Duration,
     patience: Patience,
@@ -146,7 +147,7 @@ impl<B: Bus, D: Directory> Runners<B, D> {
         let Config { mut relay, tokens, open_within, close_within, linger } = config;
         let patience = Patience { close_within, linger };
         relay.bus_largest_message = bus.largest_message();
-        let (max_frame, outbox) = (relay.max_frame, relay.outbox);
+        let (max_frame, max_name, outbox) = (relay.max_frame, relay.max_name, relay.outbox);
         let id = RelayId(Uuid::new_v4());
         let machine = Relay::new(relay, id, Uuid::new_v4().as_u64_pair().1, Time::ZERO)?;
         let address = Address::Relay(id);
@@ -164,7 +165,8 @@ impl<B: Bus, D: Directory> Runners<B, D> {
         tasks.spawn(changes::make(driver.clone(), directory.clone(), receiver));
         tasks.spawn(directory::watch(driver.clone(), directory));
         let connections = AtomicU64::new(1);
-        let shared = Shared { driver, progress, connections, tokens, max_frame, outbox, open_within, patience };
+        let shared =
+            Shared { driver, progress, connections, tokens, max_frame, max_name, outbox, open_within, patience };
         let inner = Inner { id, shared: Arc::new(shared), _tasks: tasks };
         Ok(Runners { inner: Arc::new(inner), directory: PhantomData })
     }

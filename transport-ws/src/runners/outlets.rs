@@ -133,6 +133,7 @@ fn log(connection: u64, notice: &Notice) {
         | Notice::Malformed(_)
         | Notice::FrameTooLarge { .. }
         | Notice::Text
+        | Notice::NameTooLong { .. }
         | Notice::OtherKind { .. }
         | Notice::OutOfTurn(_)
         | Notice::Unrouted(_)

@@ -8,6 +8,7 @@ use axum::routing::get;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::Message as WireMessage;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -138,6 +139,19 @@ async fn a_runner_of_another_version_is_closed_1008_and_told_both_versions() {
         assert!(within(socket.next()).await.is_none());
     }
     eventually("they are gone", || tunnel.relay.stats().connections == 1).await;
+    tunnel.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_with_a_name_that_is_too_long_is_answered_400() {
+    let tunnel = Tunnel::start(Router::new(), NoWebSockets).await;
+    let long = "k".repeat(257);
+    for query in [format!("runner_key={long}"), format!("runner_key=k&namespace={long}")] {
+        let url = format!("ws://{}/runners/connect?protocol_version=7&{query}", tunnel.relay_address);
+        let refused = within(connect_async(url)).await.expect_err("it is refused");
+        let WireError::Http(answer) = refused else { panic!("{refused}") };
+        assert_eq!(answer.status(), 400);
+    }
     tunnel.end().await;
 }
 

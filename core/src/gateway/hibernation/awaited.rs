@@ -4,12 +4,13 @@ use core::ops::Bound;
 use std::collections::BTreeSet;
 
 use super::actors::GroupKey;
-use crate::bus::{Publication, Subject};
+use super::sleeper::Sleeper;
+use crate::bus::{ConnectionId, Publication, Subject};
 use crate::gateway::{Action, Gateway, request};
 use crate::machine::RequestKey;
 use crate::machine::deadline::Armed;
 use crate::protocol::ToRunner;
-use crate::protocol::to_runner::Ping;
+use crate::protocol::to_runner::{LeftBehind, Ping};
 use crate::time::Time;
 
 /// An actor that is wanted, once for all of them.
@@ -71,13 +72,17 @@ impl Gateway {
     pub(in crate::gateway) fn sleeper_due(&mut self, deadline: request::Deadline, key: RequestKey, now: Time) {
         use request::Deadline;
 
+        // While nothing was heard of the directory no actor could start. A client that has gone is not kept for that.
+        let is_closing = self.requests.asleep(key).is_some_and(Sleeper::is_closing);
+        let had_its_time = is_closing || self.runners.was_told_for(self.config.actor_start, now);
         // The deadline that it held has just been taken.
         let Some(kept) = self.requests.asleep_mut(key).map(|sleeper| sleeper.kept_mut()) else { return };
         match deadline {
-            Deadline::ActorStart => {
+            Deadline::ActorStart if had_its_time => {
                 kept.start = None;
                 self.not_started(key);
             }
+            Deadline::ActorStart => kept.start = Some(self.deadlines.arm(Deadline::ActorStart, key, now)),
             Deadline::WakeAgain => match kept.again.take() {
                 Some((_, waits)) if waits > 1 => {
                     kept.again = Some((self.deadlines.arm(Deadline::WakeAgain, key, now), waits - 1));
@@ -145,11 +150,30 @@ impl Gateway {
         }
     }
 
+    /// A relay has no route for a WebSocket that sleeps. If its actor runs there, and is wanted for it, it runs on
+    /// without it: the relay is told, and has it sleep.
+    pub(super) fn has_no_route(&mut self, key: RequestKey, from: Option<ConnectionId>, now: Time) {
+        self.counted.stale += 1;
+        let Some(sleeper) = self.requests.asleep(key).filter(|sleeper| sleeper.has_to_deliver()) else { return };
+        let (gateway_id, request_id, actor) = (self.id, sleeper.id, self.groups.actor(sleeper.group));
+        let Some((connection, generation)) = self.life_of_actor(&actor, now) else { return };
+        if from.is_some_and(|from| from != connection) {
+            return;
+        }
+        self.counted.left_behind += 1;
+        let left_behind = LeftBehind { gateway_id, request_id, actor_id: actor.actor_id, generation };
+        self.actions.push_back(Action::Publish(Publication {
+            to: Subject::Connection(connection),
+            reply_to: None,
+            frame: ToRunner::LeftBehind(left_behind).encode_framed(),
+        }));
+    }
+
     /// The word that would wake a WebSocket may have got lost: if its actor runs, the ping makes the relay say it again.
     fn ask_for_the_word(&mut self, key: RequestKey, group: GroupKey, now: Time) {
         let actor = self.groups.actor(group);
         let Some(request_id) = self.requests.id(key) else { return };
-        let Some(connection) = self.connection_of_actor(&actor, now) else { return };
+        let Some((connection, _)) = self.life_of_actor(&actor, now) else { return };
         let ping = Ping { gateway_id: self.id, request_id, ts: self.wall.unix_ms(now) };
         self.actions.push_back(Action::Publish(Publication {
             to: Subject::Connection(connection),

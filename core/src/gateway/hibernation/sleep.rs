@@ -146,6 +146,7 @@ impl Gateway {
         key: RequestKey,
         from: Option<ConnectionId>,
         message: ToServerTunnelMessage,
+        now: Time,
     ) {
         let most = self.config.max_buffered;
         let Some(sleeper) = self.requests.asleep_mut(key) else { return };
@@ -162,9 +163,8 @@ impl Gateway {
                 self.end(key, End::Answered);
             }
             // The actor that lives next has it, whatever became of the last.
-            Kind::ResponseAbort | Kind::WebSocketClose(WebSocketClose { hibernate: true, .. }) => {
-                self.counted.stale += 1;
-            }
+            Kind::WebSocketClose(WebSocketClose { hibernate: true, .. }) => self.counted.stale += 1,
+            Kind::ResponseAbort => self.has_no_route(key, from, now),
             Kind::ResponseStart(_)
             | Kind::ResponseChunk(_)
             | Kind::WebSocketOpen(_)

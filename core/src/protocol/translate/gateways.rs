@@ -85,6 +85,7 @@ impl NamesGateways for ToRunner {
             ToRunner::Commands(commands) => commands.names_zero(),
             ToRunner::TunnelMessage(message) => message.names_zero(),
             ToRunner::Probe(probe) => probe.gateway_id == GatewayId::ZERO,
+            ToRunner::LeftBehind(left_behind) => left_behind.gateway_id == GatewayId::ZERO,
             ToRunner::Close | ToRunner::AckEvents(_) => false,
         }
     }

@@ -8,6 +8,7 @@ use underpass_core::gateway::{Action, Config, Event};
 use underpass_core::http::Body;
 use underpass_core::protocol::ToRunner;
 use underpass_core::protocol::to_gateway::Pong;
+use underpass_core::protocol::tunnel::to_server;
 use underpass_core::protocol::{ToGateway, to_runner};
 use underpass_core::{FailureCode, Machine};
 use underpass_tests::given::actors::{changed, get, running, says, shows, stored, takes_back, wants, wants_first};
@@ -15,7 +16,7 @@ use underpass_tests::given::hibernation::{
     ack, asleep, asleep_with, client_closes, ends, entered, is_here, is_wanted, leaves, left, opens, restored,
     says_text, sleeps, text_to, usual,
 };
-use underpass_tests::wire::{GATEWAY, connection, open};
+use underpass_tests::wire::{GATEWAY, connection, message_id, open, to_gateway};
 
 const ACTOR_START: Duration = Duration::from_secs(30);
 
@@ -221,4 +222,53 @@ fn while_it_runs_and_no_relay_has_said_so_the_relay_is_asked_again_and_again() {
     story.input(restored(asked, 2, 4)).expect([is_here(2, asked), text_to(2, asked, 1, "a")]);
     story.hears(asked, 0, ack(1)).expect([]);
     ends(story, asked, 1);
+}
+
+#[test]
+fn a_relay_without_a_route_for_it_is_told_that_its_actor_runs_on_without_it() {
+    let (mut story, asked) = asleep();
+    let abort = to_server::Kind::ResponseAbort;
+    story.hears(asked, 0, abort.clone()).expect([]);
+    story.input(says_text(asked, "a"));
+    is_wanted(&mut story);
+    story.input(shows(4, running(2))).expect([]);
+    let left_behind = to_runner::LeftBehind {
+        gateway_id: GATEWAY,
+        request_id: asked.id,
+        actor_id: "default".into(),
+        generation: says(4, running(2)).record.generation,
+    };
+    let elsewhere = message_id(asked.id, 0);
+    story.input(Event::Received { from: Some(connection(1)), frame: to_gateway(elsewhere, abort.clone()) }).expect([]);
+    for _ in 0..2 {
+        story.hears(asked, 0, abort.clone()).expect([Action::Publish(Publication {
+            to: Subject::Connection(connection(2)),
+            reply_to: None,
+            frame: ToRunner::LeftBehind(left_behind.clone()).encode_framed(),
+        })]);
+    }
+    assert_eq!((story.machine.stats().left_behind, story.machine.stats().stale), (2, 4));
+    story.input(restored(asked, 2, 4)).expect([is_here(2, asked), text_to(2, asked, 1, "a")]);
+    story.hears(asked, 0, ack(1)).expect([]);
+    ends(story, asked, 1);
+}
+
+#[test]
+fn it_has_its_time_anew_when_the_directory_was_away() {
+    let (mut story, asked) = asleep();
+    let second = Duration::from_secs(1);
+    let fails = |action: &Action| matches!(action, Action::Failed { .. });
+    story.input(says_text(asked, "a"));
+    is_wanted(&mut story);
+    story.passes(ACTOR_START - second).input(Event::DirectoryAway).expect([]);
+    for back in [false, true] {
+        story.passes(ACTOR_START - second);
+        assert!(!story.actions().iter().any(fails));
+        if !back {
+            story.input(Event::DirectoryBack);
+        }
+    }
+    story.passes(ACTOR_START);
+    assert!(story.actions().iter().any(fails));
+    assert_eq!(story.machine.stats().timeouts.actor_start, 1);
 }

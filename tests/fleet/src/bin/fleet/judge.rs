@@ -27,11 +27,14 @@ const GRACE: Duration = Duration::from_secs(5);
 const ACTOR_START: Duration = Duration::from_secs(30);
 
 /// When NATS has come back, all is well again after this.
-const RECOVERED: Duration = Duration::from_secs(5);
+pub(crate) const RECOVERED: Duration = Duration::from_secs(5);
 
-/// After half a minute of silence, less what an absence may be noticed late, gateways and relays take one another for gone.
-/// A WebSocket that hibernates then cannot go on with an actor that runs on.
+/// After half a minute of silence, less what an absence may be noticed late, gateways and relays take one another for
+/// gone. A WebSocket that hibernates then cannot go on with an actor that runs on.
 const TAKEN_FOR_GONE: Duration = Duration::from_secs(25);
+
+/// The longest deadline by which a loss is told: of pings that stay without a pong.
+const PONG: Duration = Duration::from_secs(30);
 
 /// How long the directory's registry may take to enter a WebSocket that has opened.
 const ENTERED: Duration = Duration::from_secs(1);
@@ -126,7 +129,8 @@ impl Happened {
 
     /// What was slow: whether something happened then.
     fn while_it_lasted(&self, event: &Event) -> Option<Explanation> {
-        if self.lossy {
+        let took = event.ended.saturating_duration_since(event.begun);
+        if self.lossy && took < PING + PONG + longest_wait(event.kind) + SLOW {
             return Some(Explanation::FramesLost);
         }
         let in_time = |outage: &Outage| is_under(outage, event) && event.ended < outage.to + RECOVERED + SLOW;

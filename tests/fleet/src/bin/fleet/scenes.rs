@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::Failure;
 use crate::clients::{Clients, Traffic, World};
 use crate::fleet::{Away, Fleet, Setting};
-use crate::judge::Happened;
+use crate::judge::{Happened, RECOVERED};
 use crate::member::{How, Member, Plan};
 use crate::notes::Notes;
 use crate::table;
@@ -20,6 +20,9 @@ const CALM: Duration = Duration::from_secs(2);
 
 /// How long the clients are at work where nothing happens at a certain time.
 const WHILE: Duration = Duration::from_secs(8);
+
+/// How much later it may be seen that the fleet is whole, which is asked over and over, of one process after the other.
+const LOOKED: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scene {
@@ -158,9 +161,13 @@ async fn nats(full: bool) -> Result<Stage, Failure> {
         let outage = stage.fleet.without_nats(*away, *time).await;
         stage.happened.outages.push(outage);
         stage.complaints.extend(stage.fleet.until_whole().await?);
-        println!("  {away:?} for {time:?}; whole again after {:.1?}", outage.to.elapsed());
+        let took = outage.to.elapsed();
+        println!("  {away:?} for {time:?}; whole again after {took:.1?}");
+        if took > RECOVERED + LOOKED {
+            stage.complaints.push(format!("{away:?} for {time:?}: whole again only after {took:.1?}"));
+        }
         // What begins from five seconds on must go well.
-        sleep(Duration::from_secs(5).saturating_sub(outage.to.elapsed())).await;
+        sleep(RECOVERED.saturating_sub(outage.to.elapsed())).await;
         stage.world.ledger.begin_round("behind it");
         sleep(2 * CALM).await;
     }

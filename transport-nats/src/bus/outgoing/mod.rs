@@ -1,20 +1,20 @@
 //! What is published, in the order in which it came: packed in a turn of the pump, which comes at once.
 
+mod transfers;
+
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use std::collections::{BTreeSet, VecDeque};
 use std::task::{Context, Poll, Waker};
 
 use async_nats::{Client, Subject as Name};
-use bytes::BytesMut;
 use futures_util::Sink;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
-use underpass_core::bus::{Publication, PublishError, Rejected, Subject};
-use underpass_core::protocol::carry::request_of;
+use underpass_core::bus::{Publication, PublishError, Rejected};
 
-use super::label::{self, Kind, Label, Receipt, Word};
-use super::lanes::{LaneKey, Lanes, Transfer, Way, copy};
+use super::label::{self, Kind, Label, Receipt};
+use super::lanes::{LaneKey, Lanes, Way};
 use super::names::Names;
 use super::pack::{self, Closed, Packs};
 use crate::config::BusConfig;
@@ -49,8 +49,8 @@ pub(crate) struct Outgoing {
     unsent: usize,
     /// What it was given before that and has perhaps not sent yet.
     sending: usize,
-    /// Somebody must look when to come back.
-    changed: bool,
+    /// When the pump comes back, if nobody wakes it.
+    armed: Option<Instant>,
     /// Somebody waits until nothing waits here.
     flushing: bool,
     pump: Option<Waker>,
@@ -95,7 +95,7 @@ impl Outgoing {
             messages: 0,
             unsent: 0,
             sending: 0,
-            changed: false,
+            armed: None,
             flushing: false,
             pump: None,
             counted: Counted::default(),
@@ -122,15 +122,15 @@ impl Outgoing {
         let key = LaneKey::of(&publication);
         let is_large = self.is_large(&publication);
         if self.large.contains(&key) && (is_large || self.lanes.lane(key).holds_back(&publication)) {
-            self.lanes.lane(key).held.push_back(publication);
+            self.lanes.lane(key).held.push_back((now, publication));
         } else if is_large {
             self.begin(key, publication, now);
         } else {
-            self.ready.push_back((now, Out::Frame(publication)));
+            self.queue(now, Out::Frame(publication));
         }
         if self.packs.len() == 0 && (self.ready.len() >= BURST || size >= LARGE) {
             self.turn(&mut Context::from_waker(Waker::noop()), now);
-            if !self.is_waiting() && !self.changed && !self.wants_flush() && !self.flushing {
+            if !self.is_waiting() && !self.is_due_sooner() && !self.wants_flush() && !self.flushing {
                 return Ok(None);
             }
         }
@@ -139,7 +139,7 @@ impl Outgoing {
 
     /// Tells the publisher of a large frame how it stands.
     pub(crate) fn receipt(&mut self, back: Name, receipt: Receipt, now: Instant) {
-        self.ready.push_back((now, Out::Receipt(back, receipt)));
+        self.queue(now, Out::Receipt(back, receipt));
     }
 
     /// A number that nothing else has.
@@ -156,7 +156,7 @@ impl Outgoing {
     pub(crate) fn poll(&mut self, context: &Context<'_>, now: Instant) -> Poll<()> {
         self.pump = Some(context.waker().clone());
         let goes_on = self.turn(&mut Context::from_waker(context.waker()), now);
-        if goes_on || core::mem::take(&mut self.changed) || self.wants_flush() || self.is_flushed() {
+        if goes_on || self.is_due_sooner() || self.wants_flush() || self.is_flushed() {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -192,8 +192,8 @@ impl Outgoing {
             if !self.is_clear() {
                 break;
             }
-            let Some((_, out)) = self.ready.pop_front() else { break };
-            self.send(out, now);
+            let Some((since, out)) = self.ready.pop_front() else { break };
+            self.send(out, since, now);
         }
         while let Some(closed) = self.packs.close_any() {
             self.pass(closed);
@@ -250,10 +250,27 @@ impl Outgoing {
     }
 
     /// When to come back.
-    pub(crate) fn due(&mut self) -> Option<Instant> {
+    pub(crate) fn arm(&mut self) -> Option<Instant> {
+        self.armed = self.due();
+        self.armed
+    }
+
+    /// Whether that would be too late.
+    fn is_due_sooner(&mut self) -> bool {
+        self.due().is_some_and(|due| self.armed.is_none_or(|armed| due < armed))
+    }
+
+    fn due(&mut self) -> Option<Instant> {
         let ready = self.ready.front().map(|(since, _)| *since + self.config.publish);
-        let large = self.large.iter().filter_map(|key| Some(self.lanes.transfer(key)?.due)).min();
-        [ready, large, self.lanes.owed_at(), self.settling].into_iter().flatten().min()
+        let mut due = [ready, self.lanes.owed_at(), self.settling].into_iter().flatten().min();
+        for key in &self.large {
+            let Some(lane) = self.lanes.get(key) else { continue };
+            let transfer = lane.transfer.as_ref().map(|transfer| transfer.due);
+            // As long as the server is there, what is held waits for the large one alone.
+            let held = lane.held.front().filter(|_| !self.connected).map(|(since, _)| *since + self.config.publish);
+            due = [due, transfer, held].into_iter().flatten().min();
+        }
+        due
     }
 
     /// Gives back what waited too long, and asks what is to be asked.
@@ -268,57 +285,12 @@ impl Outgoing {
                 Some((_, Out::Announce(..) | Out::Ask(_) | Out::Receipt(..))) | None => {}
             }
         }
+        if !self.connected {
+            self.expire_held(now, returned);
+        }
         self.fail_those(|transfer| transfer.due <= now, PublishError::Disconnected, now, returned);
         while let Some(way) = self.lanes.owed(now) {
-            self.ready.push_back((now, Out::Ask(way)));
-        }
-    }
-
-    /// Word of a large frame came.
-    pub(crate) fn told(&mut self, key: LaneKey, receipt: Receipt, now: Instant, returned: &mut Returned) {
-        let Some(transfer) = self.lanes.transfer(&key).filter(|transfer| transfer.id == receipt.id) else { return };
-        match receipt.word {
-            Word::Granted(granted) => {
-                let had = transfer.granted;
-                transfer.granted = had.max(granted as usize).min(transfer.publication.frame.len());
-                transfer.due = now + self.config.receipt;
-                if transfer.sent == had && transfer.granted > had && !self.sendable.contains(&key) {
-                    self.sendable.push_back(key);
-                }
-            }
-            Word::Joined => {
-                if let Some(Transfer { publication, .. }) = self.lanes.lane(key).transfer.take() {
-                    self.counted.large += 1;
-                    self.release(&publication);
-                    self.go_on(key, now);
-                }
-            }
-            Word::Missing => self.fail(key, PublishError::Disconnected, now, returned),
-            Word::Full => self.fail(key, PublishError::Full, now, returned),
-            Word::TooLarge => self.fail(key, PublishError::TooLarge, now, returned),
-        }
-    }
-
-    /// Nobody listens there.
-    pub(crate) fn nobody(&mut self, to: Subject, now: Instant, returned: &mut Returned) {
-        self.fail_those(|transfer| transfer.publication.to == to, PublishError::NoResponders, now, returned);
-    }
-
-    /// Large frames do not arrive, or nobody says so.
-    fn fail_those(
-        &mut self,
-        which: impl Fn(&Transfer) -> bool,
-        reason: PublishError,
-        now: Instant,
-        returned: &mut Returned,
-    ) {
-        let of = |key: &&LaneKey| self.lanes.transfer(key).is_some_and(|transfer| which(transfer));
-        let keys: Vec<_> = self.large.iter().filter(of).copied().collect();
-        for key in keys {
-            if let Some(transfer) = self.lanes.transfer(&key) {
-                transfer.lose_sight();
-            }
-            self.fail(key, reason, now, returned);
+            self.queue(now, Out::Ask(way));
         }
     }
 
@@ -348,12 +320,12 @@ impl Outgoing {
         Pin::new(&mut asking).poll(context).is_ready()
     }
 
-    fn send(&mut self, out: Out, now: Instant) {
+    fn send(&mut self, out: Out, since: Instant, now: Instant) {
         match out {
             Out::Frame(publication) => {
                 let key = LaneKey::of(&publication);
                 if self.is_large(&publication) {
-                    return self.outgrown(key, publication, now);
+                    return self.outgrown(key, publication, since, now);
                 }
                 self.release(&publication);
                 self.pack(key, &publication, now);
@@ -363,7 +335,8 @@ impl Outgoing {
                     self.pass(closed);
                 }
                 let lane = self.lanes.lane(key);
-                let Some(transfer) = lane.transfer.as_ref().filter(|transfer| transfer.id == id) else { return };
+                let Some(transfer) = lane.transfer.as_mut().filter(|transfer| transfer.id == id) else { return };
+                transfer.announced = true;
                 let Publication { to, reply_to, ref frame } = transfer.publication;
                 // Frames are shorter than 4 GiB: config says so.
                 let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
@@ -391,9 +364,7 @@ impl Outgoing {
         if last == Some((*reply_to, *to)) {
             return self.packs.add(key, publication);
         }
-        let owed = self.lanes.owed_at();
         let way = self.lanes.way(key.from, *to, now);
-        self.changed |= self.lanes.owed_at() != owed;
         if last.is_some() && way.back.is_none() {
             return self.packs.add(key, publication);
         }
@@ -413,29 +384,6 @@ impl Outgoing {
         }
     }
 
-    /// Sends a piece of the large frame whose turn it is.
-    fn send_piece(&mut self) {
-        let most = self.most();
-        let Some(key) = self.sendable.pop_front() else { return };
-        let Some(transfer) = self.lanes.transfer(&key) else { return };
-        let Transfer { id, publication: Publication { to, frame, .. }, sent, granted, .. } = transfer;
-        let length = most.min(*granted - *sent);
-        let mut bytes = BytesMut::with_capacity(label::LONGEST + length);
-        // Frames are shorter than 4 GiB: config says so.
-        let offset = u32::try_from(*sent).unwrap_or(u32::MAX);
-        Label { from: None, kind: Kind::Piece { id: *id, offset } }.write(&mut bytes);
-        copy(frame, *sent, length, &mut bytes);
-        *sent += length;
-        let goes_on = *sent < *granted;
-        let to = *to;
-        let way = self.lanes.way_back(key.from, to);
-        // The joiner misses one that is lost.
-        self.packs.push(way, bytes.freeze());
-        if goes_on {
-            self.sendable.push_back(key);
-        }
-    }
-
     /// Gives the client a message. It has room.
     fn give(&mut self) {
         let Some((message, size)) = self.packs.pop() else { return };
@@ -445,64 +393,13 @@ impl Outgoing {
         let _ = Pin::new(&mut self.client).start_send(message);
     }
 
-    /// A large frame has its turn.
-    fn begin(&mut self, key: LaneKey, publication: Publication, now: Instant) {
-        let id = self.lanes.id();
-        let due = now + self.config.receipt;
-        self.lanes.lane(key).transfer = Some(Transfer { id, publication, sent: 0, granted: 0, unsure: false, due });
-        self.large.insert(key);
-        self.ready.push_back((now, Out::Announce(key, id)));
-        self.changed = true;
-    }
-
-    /// A frame that waited is a large one: the server has come back with less room. Its place among those of its request
-    /// stays as it was.
-    fn outgrown(&mut self, key: LaneKey, publication: Publication, now: Instant) {
-        let request = request_of(&publication.to, &publication.frame);
-        let is_same = |other: &Publication| request_of(&other.to, &other.frame) == request;
-        let mut those = vec![publication];
-        self.ready.retain(|(_, out)| match out {
-            Out::Frame(behind) if LaneKey::of(behind) == key && is_same(behind) => {
-                those.push(behind.clone());
-                false
-            }
-            Out::Frame(_) | Out::Announce(..) | Out::Ask(_) | Out::Receipt(..) => true,
-        });
-        let lane = self.lanes.lane(key);
-        // What was large before and is of that request stands behind, and has not been announced.
-        if let Some(behind) = lane.transfer.take_if(|transfer| is_same(&transfer.publication)) {
-            lane.held.push_front(behind.publication);
-        }
-        let place = lane.held.iter().position(is_same).unwrap_or(lane.held.len());
-        let after = lane.held.split_off(place);
-        lane.held.extend(those.into_iter().chain(after));
-        if lane.transfer.is_none() {
-            self.go_on(key, now);
-        }
-    }
-
-    /// The large frame of a lane is out of the way.
-    fn go_on(&mut self, key: LaneKey, now: Instant) {
-        self.large.remove(&key);
-        self.sendable.retain(|sendable| *sendable != key);
-        while let Some(publication) = self.lanes.get(&key).and_then(|lane| lane.held.pop_front()) {
-            if self.is_large(&publication) {
-                return self.begin(key, publication, now);
-            }
-            self.ready.push_back((now, Out::Frame(publication)));
-        }
-    }
-
-    /// A large frame does not arrive, and what its request has behind it is not published either.
-    fn fail(&mut self, key: LaneKey, reason: PublishError, now: Instant, returned: &mut Returned) {
-        let Some(lane) = self.lanes.get(&key) else { return };
-        let Some(Transfer { publication, unsure, .. }) = lane.transfer.take() else { return };
-        let behind = lane.take_held(&publication);
-        self.give_back(publication, if unsure { PublishError::Unsure } else { reason }, returned);
-        for publication in behind {
-            self.give_back(publication, reason, returned);
-        }
-        self.go_on(key, now);
+    /// Has something wait for the client, behind what waits for as long.
+    fn queue(&mut self, since: Instant, out: Out) {
+        let place = match self.ready.back() {
+            Some((last, _)) if *last > since => self.ready.partition_point(|(other, _)| *other <= since),
+            Some(_) | None => self.ready.len(),
+        };
+        self.ready.insert(place, (since, out));
     }
 
     fn give_back(&mut self, publication: Publication, reason: PublishError, returned: &mut Returned) {
