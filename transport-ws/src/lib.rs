@@ -26,5 +26,4 @@ mod pump;
 mod queue;
 mod socket;
 mod token;
-mod websocket;
 mod wire;

@@ -1,25 +1,39 @@
 //! The pump of a WebSocket: one task, which reads and writes in turns.
 //!
 //! What a wake-up finds is handed in under one lock, and what there is to say is written together and flushed once.
-//! Memory is bounded: what waits to be written is the machine's to bound, a batch of it is shared and not copied where
-//! it is large, and what is read is limited by the configuration and handed on at once.
+//! Memory is bounded: what waits to be written is the machine's to bound, the write buffer is no larger than one
+//! fragment and a bit, and what is read is limited by the configuration and handed on at once.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use bytestring::ByteString;
+use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error as WireError;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame as WireFrame};
+use tokio_tungstenite::tungstenite::protocol::{Message as WireMessage, WebSocketConfig};
 use underpass_core::http::{Close, Message};
 
 use crate::gate::Gate;
 use crate::queue;
 use crate::socket::{Link, Outgoing, OutgoingReceiver, Patience, Received};
-use crate::websocket::{Incoming, Kind, Reader, Role, Writer};
+
+/// Larger messages are written in fragments of this size, so that no write buffer grows with them, bytes.
+const FRAGMENT: usize = 128 * 1024;
+
+/// What is gathered before it is written, bytes (and one fragment).
+const WRITE: usize = 16 * 1024;
 
 /// Between two flushes at most, bytes (and one message).
 const BATCH: usize = 256 * 1024;
@@ -27,22 +41,29 @@ const BATCH: usize = 256 * 1024;
 /// How many messages are written before the socket is flushed, at most.
 const BATCH_ITEMS: usize = 1_024;
 
+/// How many bytes are handed in at once, at most (and one message).
+const HANDED_IN: usize = 64 * 1024;
+
 /// How many messages are handed in at once, at most.
-const HANDED_IN: usize = 64;
+const HANDED_IN_ITEMS: usize = 128;
 
-/// How often a socket is read before others have their turn.
-const READS: usize = 32;
+/// How often something is handed in before there is a turn to write.
+const TURNS: usize = 16;
 
-/// A WebSocket whose handshake is done.
-pub(crate) struct Opened<S> {
-    /// Its stream.
-    pub(crate) stream: S,
-    /// Which end of it this is.
-    pub(crate) role: Role,
-    /// What was read of it behind the handshake.
-    pub(crate) read: Bytes,
-    /// The largest message that may come, bytes.
-    pub(crate) max_message: usize,
+/// How much is read of a client's WebSocket at once, bytes. Each of them keeps so much even when nothing comes.
+pub(crate) const READ_OF_CLIENT: usize = 4 * 1024;
+
+/// How much is read at once between runner and relay, bytes. There are few of these connections.
+pub(crate) const READ_OF_PEER: usize = 16 * 1024;
+
+/// The settings of a WebSocket that takes messages of up to so many bytes, and reads so many at once.
+pub(crate) fn config(max_message: usize, read: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(read)
+        .write_buffer_size(WRITE)
+        .max_write_buffer_size(2 * FRAGMENT + WRITE)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message))
 }
 
 /// Why a pump ended.
@@ -55,7 +76,7 @@ enum End {
 
 /// Pumps until the socket has ended: what its peer's close frame said, if one came.
 pub(crate) async fn pump<S>(
-    opened: Opened<S>,
+    socket: WebSocketStream<S>,
     outgoing: &mut OutgoingReceiver,
     link: &impl Link,
     patience: Patience,
@@ -63,71 +84,97 @@ pub(crate) async fn pump<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Opened { stream, role, read, max_message } = opened;
     let mut pump = Pump {
-        stream,
-        role,
+        socket,
         link,
-        patience,
-        reader: Reader::new(role, max_message, &read),
         arrived: VecDeque::new(),
-        refused: None,
+        last: None,
         peers_close: None,
-        writer: Writer::new(role),
         outgoing: &mut outgoing.queue,
         waiting: VecDeque::new(),
-        answers: Answers::default(),
-        written: 0,
-        unflushed: false,
+        rest: None,
+        batch: Batch::default(),
         closed: false,
         closing: outgoing.closing.clone(),
-        progress: Instant::now(),
+        close_within: patience.close_within,
         cut: None,
     };
-    drop(read);
     let end = poll_fn(|context| pump.poll(context)).await;
     if let End::Refused(close) = end {
-        // As soon as a socket with something unread is closed, its peer may lose what was sent to it.
-        timeout(patience.linger, pump.part(&close)).await.ok();
+        // As soon as a socket with something unread is closed, its peer may lose what was sent to it. Seldom, so it has
+        // its memory only then.
+        timeout(patience.linger, Box::pin(part(&mut pump.socket, &close))).await.ok();
     }
     pump.peers_close
 }
 
+/// Closes the socket of a peer that broke a rule, and waits until it has seen that.
+async fn part<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, close: &Close) {
+    socket.send(WireMessage::Close(close_frame(close))).await.ok();
+    let stream = socket.get_mut();
+    stream.shutdown().await.ok();
+    let mut discarded = [0; 1024];
+    while stream.read(&mut discarded).await.is_ok_and(|bytes| bytes > 0) {}
+}
+
 struct Pump<'a, S, L> {
-    stream: S,
-    role: Role,
+    socket: WebSocketStream<S>,
     link: &'a L,
-    patience: Patience,
-    reader: Reader,
     /// What came and is not handed in.
     arrived: VecDeque<Received>,
-    /// How the socket is to be closed behind what came, since what came next breaks a rule.
-    refused: Option<Close>,
+    /// What follows what came, if nothing more can come.
+    last: Option<End>,
     peers_close: Option<Close>,
-    writer: Writer,
     outgoing: &'a mut queue::Receiver<Outgoing>,
     /// What is to be said and was taken out of the queue.
     waiting: VecDeque<Outgoing>,
-    answers: Answers,
-    /// So many bytes of messages are in the writer, or not flushed.
-    written: usize,
-    unflushed: bool,
-    /// Whether a close was put into the writer: nothing can be said behind it.
+    /// What is left of a message whose beginning was said.
+    rest: Option<Rest>,
+    batch: Batch,
+    /// Whether a close was said, by either end: nothing can be said behind it.
     closed: bool,
     closing: Arc<Gate>,
-    /// When something could last be written.
-    progress: Instant,
-    /// Until when a socket that is to close may make no progress.
-    cut: Option<Pin<Box<Sleep>>>,
+    close_within: Duration,
+    /// Once the socket is to close.
+    cut: Option<Cut>,
 }
 
-/// What is to be said to a peer because of what it said.
+/// A message, or what is left of one.
+struct Rest {
+    kind: Data,
+    data: Bytes,
+}
+
+/// What was written since the last flush.
 #[derive(Default)]
-struct Answers {
-    /// To its last ping.
-    pong: Option<Bytes>,
-    /// To its close.
-    close: Option<Close>,
+struct Batch {
+    /// Of messages.
+    bytes: usize,
+    items: usize,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        // Empty messages alone would never fill a batch.
+        self.bytes >= BATCH || self.items >= BATCH_ITEMS
+    }
+}
+
+/// What a socket was fed.
+enum Fed {
+    /// A batch: there may be more.
+    Batch,
+    /// All that there is to say.
+    All,
+    /// All that there will ever be.
+    Last,
+}
+
+/// When a socket is cut that is to close.
+struct Cut {
+    sleep: Pin<Box<Sleep>>,
+    /// When something could last be written.
+    progress: Instant,
 }
 
 impl<S, L> Pump<'_, S, L>
@@ -142,7 +189,7 @@ where
         if let Poll::Ready(end) = self.poll_read(context) {
             return Poll::Ready(end);
         }
-        // A close that came calls for an answer, and a deadline.
+        // A close that came calls for a deadline.
         if self.poll_write(context).is_ready() || self.poll_cut(context).is_ready() {
             return Poll::Ready(End::Over);
         }
@@ -151,202 +198,217 @@ where
 
     /// A peer that reads slowly gets what was sent before the close; one that does not read is cut.
     fn poll_cut(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let close_within = self.patience.close_within;
         let cut = match &mut self.cut {
             Some(cut) => cut,
             None => {
                 ready!(self.closing.poll_pass(context));
-                self.cut.insert(Box::pin(sleep_until(Instant::now() + close_within)))
+                let now = Instant::now();
+                self.cut.insert(Cut { sleep: Box::pin(sleep_until(now + self.close_within)), progress: now })
             }
         };
         loop {
-            ready!(cut.as_mut().poll(context));
-            let cut_at = self.progress + close_within;
+            ready!(cut.sleep.as_mut().poll(context));
+            let cut_at = cut.progress + self.close_within;
             if cut_at <= Instant::now() {
                 return Poll::Ready(());
             }
-            cut.as_mut().reset(cut_at);
+            cut.sleep.as_mut().reset(cut_at);
+        }
+    }
+
+    /// Something could be written.
+    fn made_progress(&mut self) {
+        if let Some(cut) = &mut self.cut {
+            cut.progress = Instant::now();
         }
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        let mut reads = 0;
-        loop {
+        for _ in 0..TURNS {
             ready!(self.link.poll_may_read(context));
+            if self.arrived.is_empty() {
+                self.gather(context);
+            }
             if !self.arrived.is_empty() {
                 if let Err(close) = self.link.received(&mut self.arrived) {
                     return Poll::Ready(End::Refused(close));
                 }
-                continue;
-            }
-            if let Some(close) = self.refused.take() {
-                return Poll::Ready(End::Refused(close));
-            }
-            if self.peers_close.is_none() {
-                self.parse();
-                if !self.arrived.is_empty() {
-                    continue;
-                }
-            }
-            self.arrived = VecDeque::new();
-            if reads == READS {
-                context.waker().wake_by_ref();
+            } else if let Some(end) = self.last.take() {
+                return Poll::Ready(end);
+            } else {
+                self.arrived = VecDeque::new();
                 return Poll::Pending;
             }
-            reads += 1;
-            match ready!(self.fill(context)) {
-                Ok(0) => return Poll::Ready(End::Over),
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!("a WebSocket broke: {error}");
-                    return Poll::Ready(End::Over);
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes what came out of the socket, a batch of it.
+    fn gather(&mut self, context: &mut Context<'_>) {
+        let mut bytes = 0;
+        while bytes < HANDED_IN && self.arrived.len() < HANDED_IN_ITEMS && self.last.is_none() {
+            let Poll::Ready(next) = self.socket.poll_next_unpin(context) else { return };
+            match next {
+                Some(Ok(WireMessage::Binary(data))) => {
+                    bytes += data.len();
+                    self.arrived.push_back(Received::Binary(data));
                 }
-            }
-        }
-    }
-
-    fn fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.peers_close.is_none() {
-            return self.reader.poll_fill(&mut self.stream, context);
-        }
-        // Nothing of what comes behind a close is for anybody.
-        let mut discarded = [0; 1024];
-        std::pin::pin!(self.stream.read(&mut discarded)).poll(context)
-    }
-
-    /// Takes what came apart, a batch of it.
-    fn parse(&mut self) {
-        while self.arrived.len() < HANDED_IN {
-            match self.reader.next() {
-                Ok(Some(Incoming::Text(text))) => self.arrived.push_back(Received::Text(text)),
-                Ok(Some(Incoming::Binary(data))) => self.arrived.push_back(Received::Binary(data)),
-                Ok(Some(Incoming::Ping(payload))) => self.answers.pong = Some(payload),
-                Ok(Some(Incoming::Pong)) => self.arrived.push_back(Received::Pong),
-                Ok(Some(Incoming::Close(close))) => {
-                    self.peers_close = Some(close.clone());
-                    self.answers.close = Some(close.clone());
-                    if let Some(waker) = self.closing.open() {
-                        waker.wake();
+                Some(Ok(WireMessage::Text(text))) => {
+                    bytes += text.len();
+                    match ByteString::try_from(Bytes::from(text)) {
+                        Ok(text) => self.arrived.push_back(Received::Text(text)),
+                        Err(_) => self.refuse(Close::new(1007, "not UTF-8")),
                     }
-                    return self.arrived.push_back(Received::Close(close));
                 }
-                Ok(None) => return,
-                Err(close) => {
-                    self.refused = Some(close.clone());
-                    return self.arrived.push_back(Received::Close(close));
-                }
+                // tungstenite answers pings; whatever else there is does not concern us.
+                Some(Ok(WireMessage::Ping(_) | WireMessage::Frame(_))) => {}
+                Some(Ok(WireMessage::Pong(_))) => self.arrived.push_back(Received::Pong),
+                Some(Ok(WireMessage::Close(frame))) => self.peer_closes(frame),
+                Some(Err(error)) => match what_rule_was_broken(&error) {
+                    // Nothing of what comes behind a close is for anybody.
+                    Some(close) if self.peers_close.is_none() => self.refuse(close),
+                    Some(_) | None => {
+                        tracing::debug!("a WebSocket broke: {error}");
+                        self.last = Some(End::Over);
+                    }
+                },
+                None => self.last = Some(End::Over),
             }
         }
     }
 
-    /// Comes back when nothing can be said any more, nor will the peer say anything.
+    fn refuse(&mut self, close: Close) {
+        self.arrived.push_back(Received::Close(close.clone()));
+        self.last = Some(End::Refused(close));
+    }
+
+    /// tungstenite answers it, behind what was written.
+    fn peer_closes(&mut self, frame: Option<CloseFrame>) {
+        let close = frame.map_or_else(Close::default, |frame| Close {
+            code: Some(frame.code.into()),
+            reason: Some(ByteString::from(frame.reason.as_str())),
+        });
+        self.closed = true;
+        self.peers_close = Some(close.clone());
+        if let Some(waker) = self.closing.open() {
+            waker.wake();
+        }
+        self.arrived.push_back(Received::Close(close));
+    }
+
+    /// Comes back when the socket broke, or there is nobody who could say more. Whether both have closed is seen where
+    /// it is read.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.poll_batches(context)) {
+            Ok(()) => Poll::Ready(()),
+            // The reader waits for the peer's answer, or has the peer's close already.
+            Err(WireError::Protocol(_) | WireError::ConnectionClosed | WireError::AlreadyClosed) => {
+                self.closed = true;
+                Poll::Pending
+            }
+            Err(error) => {
+                tracing::debug!("a WebSocket broke: {error}");
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Comes back when nobody could say more, who has not closed the socket.
+    fn poll_batches(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
         loop {
-            while !self.writer.is_empty() {
-                if let Err(error) = ready!(self.writer.poll_write(&mut self.stream, context)) {
-                    tracing::debug!("a WebSocket broke: {error}");
-                    return Poll::Ready(());
-                }
-                self.progress = Instant::now();
-                self.unflushed = true;
-            }
-            if self.unflushed {
-                if ready!(Pin::new(&mut self.stream).poll_flush(context)).is_err() {
-                    return Poll::Ready(());
-                }
-                self.unflushed = false;
-                self.progress = Instant::now();
-                let written = std::mem::take(&mut self.written);
-                if written > 0 && !self.closed {
-                    self.link.written(written);
+            let fed = ready!(self.poll_feed(context))?;
+            if self.batch.items > 0 {
+                ready!(self.socket.poll_flush_unpin(context))?;
+                self.made_progress();
+                let batch = std::mem::take(&mut self.batch);
+                if batch.bytes > 0 && !self.closed {
+                    self.link.written(batch.bytes);
                 }
             }
-            if self.closed {
-                // Whoever was dialled ends the connection.
-                let over = self.peers_close.is_some() && self.role == Role::Server;
-                return if over { Poll::Ready(()) } else { Poll::Pending };
-            }
-            self.gather_answers();
-            if !self.closed && !ready!(self.poll_gather(context)) && self.writer.is_empty() {
-                // Whoever could say more is gone, and has not closed the socket.
-                return Poll::Ready(());
+            match fed {
+                Fed::Batch => {}
+                Fed::All => return Poll::Pending,
+                Fed::Last => return Poll::Ready(Ok(())),
             }
         }
     }
 
-    fn gather_answers(&mut self) {
-        if let Some(close) = self.answers.close.take() {
-            self.writer.close(&close);
-            self.closed = true;
-        } else if let Some(payload) = self.answers.pong.take() {
-            self.writer.pong(&payload);
-        }
-    }
-
-    /// Puts a batch of what is to be said into the writer: whether there may be more.
-    fn poll_gather(&mut self, context: &mut Context<'_>) -> Poll<bool> {
-        let (mut gathered, mut items) = (0, 0);
-        // Empty messages alone would never fill a batch.
-        while gathered < BATCH && items < BATCH_ITEMS {
-            let Some(item) = self.waiting.pop_front() else {
-                match self.outgoing.poll_take(&mut self.waiting, context) {
-                    Poll::Ready(true) => continue,
-                    Poll::Ready(false) => return Poll::Ready(false),
-                    Poll::Pending if self.writer.is_empty() => {
-                        self.writer.rest();
-                        return Poll::Pending;
-                    }
-                    Poll::Pending => break,
-                }
+    /// Feeds the socket a batch of whole messages. It comes back unless the socket takes no more.
+    fn poll_feed(&mut self, context: &mut Context<'_>) -> Poll<Result<Fed, WireError>> {
+        while !self.closed {
+            if self.rest.is_none() && self.batch.is_full() {
+                return Poll::Ready(Ok(Fed::Batch));
+            }
+            ready!(self.socket.poll_ready_unpin(context))?;
+            let message = match self.poll_next(context) {
+                Poll::Ready(Some(message)) => message,
+                Poll::Ready(None) => return Poll::Ready(Ok(Fed::Last)),
+                Poll::Pending => break,
             };
-            items += 1;
-            gathered += item.len();
-            match item {
-                Outgoing::Frame(frame) => {
-                    self.writer.message(Kind::Binary, frame.head(), frame.body().clone(), frame.tail());
-                }
-                Outgoing::Message(Message::Binary(data)) => self.writer.message(Kind::Binary, &[], data, &[]),
-                Outgoing::Message(Message::Text(text)) => {
-                    self.writer.message(Kind::Text, &[], text.into_bytes(), &[]);
-                }
-                Outgoing::Ping => self.writer.ping(),
-                Outgoing::Close(close) => {
-                    self.writer.close(&close);
-                    self.closed = true;
-                    break;
-                }
-            }
+            self.socket.start_send_unpin(message)?;
+            self.made_progress();
         }
-        self.written += gathered;
-        Poll::Ready(true)
+        Poll::Ready(Ok(Fed::All))
     }
 
-    /// Closes the socket of a peer that broke a rule, and waits until it has seen that.
-    async fn part(&mut self, close: &Close) {
-        if !self.closed {
-            self.writer.close(close);
+    /// What is to be said next, a fragment at a time; none when nobody could say more.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<WireMessage>> {
+        if let Some(rest) = self.rest.take() {
+            return Poll::Ready(Some(self.fragment(rest)));
         }
-        while !self.writer.is_empty() {
-            if poll_fn(|context| self.writer.poll_write(&mut self.stream, context)).await.is_err() {
-                return;
+        let item = loop {
+            match self.waiting.pop_front() {
+                Some(item) => break item,
+                None if ready!(self.outgoing.poll_take(&mut self.waiting, context)) => {}
+                None => return Poll::Ready(None),
             }
-        }
-        self.stream.flush().await.ok();
-        self.stream.shutdown().await.ok();
-        let mut discarded = [0; 1024];
-        while self.stream.read(&mut discarded).await.is_ok_and(|bytes| bytes > 0) {}
+        };
+        self.batch.items += 1;
+        self.batch.bytes += item.len();
+        Poll::Ready(Some(match item {
+            Outgoing::Frame(frame) => self.fragment(Rest { kind: Data::Binary, data: frame.into_bytes() }),
+            Outgoing::Message(Message::Binary(data)) => self.fragment(Rest { kind: Data::Binary, data }),
+            Outgoing::Message(Message::Text(text)) => self.fragment(Rest { kind: Data::Text, data: text.into_bytes() }),
+            Outgoing::Ping => WireMessage::Ping(Bytes::new()),
+            Outgoing::Close(close) => {
+                self.closed = true;
+                WireMessage::Close(close_frame(&close))
+            }
+        }))
     }
+
+    fn fragment(&mut self, message: Rest) -> WireMessage {
+        let Rest { kind, mut data } = message;
+        let is_last = data.len() <= FRAGMENT;
+        if !is_last {
+            self.rest = Some(Rest { kind: Data::Continue, data: data.split_off(FRAGMENT) });
+        }
+        WireMessage::Frame(WireFrame::message(data, OpCode::Data(kind), is_last))
+    }
+}
+
+fn what_rule_was_broken(error: &WireError) -> Option<Close> {
+    match error {
+        WireError::Capacity(_) => Some(Close::new(1009, "the message is too large")),
+        WireError::Utf8(_) => Some(Close::new(1007, "not UTF-8")),
+        WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        WireError::Protocol(error) => Some(Close::new(1002, error.to_string())),
+        _ => None,
+    }
+}
+
+fn close_frame(close: &Close) -> Option<CloseFrame> {
+    let (code, reason) = close.on_the_socket()?;
+    Some(CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from(reason) })
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::time::Duration;
 
-    use futures_util::{SinkExt, StreamExt};
     use tokio::io::DuplexStream;
-    use tokio_tungstenite::WebSocketStream;
-    use tokio_tungstenite::tungstenite::protocol::{Message as WireMessage, Role as WireRole};
+    use tokio_tungstenite::tungstenite::protocol::Role;
     use underpass_core::Frame;
 
     use super::*;
@@ -361,18 +423,22 @@ mod tests {
     #[derive(Default)]
     struct Notes {
         received: Mutex<Vec<Received>>,
-        written: Mutex<usize>,
+        /// How many messages came each time.
+        handed_in: Mutex<Vec<usize>>,
+        /// How many bytes were written each time.
+        written: Mutex<Vec<usize>>,
     }
 
     impl Link for Notes {
         fn received(&self, arrived: &mut VecDeque<Received>) -> Result<(), Close> {
             let refused = arrived.iter().any(|received| *received == Received::Text("refuse me".into()));
+            self.handed_in.lock().unwrap().push(arrived.len());
             self.received.lock().unwrap().extend(arrived.drain(..));
             if refused { Err(Close::new(1003, "no")) } else { Ok(()) }
         }
 
         fn written(&self, bytes: usize) {
-            *self.written.lock().unwrap() += bytes;
+            self.written.lock().unwrap().push(bytes);
         }
 
         fn poll_may_read(&self, _: &mut Context<'_>) -> Poll<()> {
@@ -380,10 +446,10 @@ mod tests {
         }
     }
 
-    async fn ends(max_message: usize) -> (Opened<DuplexStream>, WebSocketStream<DuplexStream>) {
+    async fn ends(max_message: usize) -> (WebSocketStream<DuplexStream>, WebSocketStream<DuplexStream>) {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        let far = WebSocketStream::from_raw_socket(far, WireRole::Client, None).await;
-        (Opened { stream: near, role: Role::Server, read: Bytes::new(), max_message }, far)
+        let far = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
+        (WebSocketStream::from_raw_socket(near, Role::Server, Some(config(max_message, READ_OF_CLIENT))).await, far)
     }
 
     #[tokio::test]
@@ -405,7 +471,23 @@ mod tests {
         };
         let (close, ()) = tokio::join!(pump(near, &mut receiver, &notes, Patience::default()), there);
         assert_eq!(close.unwrap().code, Some(4000), "the answer to it");
-        assert_eq!(*notes.written.lock().unwrap(), 1_000_004, "what goes with the close is not counted");
+        assert_eq!(*notes.written.lock().unwrap(), [1_000_004], "what goes with the close is not counted");
+    }
+
+    #[tokio::test]
+    async fn what_came_together_is_handed_in_together_and_what_is_said_together_is_flushed_once() {
+        let (near, mut far) = ends(1_000).await;
+        let (sender, mut receiver) = outgoing();
+        for _ in 0..100 {
+            far.feed(WireMessage::binary(vec![7; 64])).await.unwrap();
+            sender.send(Outgoing::Message(Message::Binary(Bytes::from_static(&[7; 64]))));
+        }
+        far.flush().await.unwrap();
+        drop(sender);
+        let notes = Notes::default();
+        assert_eq!(pump(near, &mut receiver, &notes, Patience::default()).await, None);
+        assert_eq!(*notes.handed_in.lock().unwrap(), [100]);
+        assert_eq!(*notes.written.lock().unwrap(), [6_400]);
     }
 
     #[tokio::test]

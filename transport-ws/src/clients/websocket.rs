@@ -7,7 +7,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use underpass_core::bus::Bus;
 use underpass_core::gateway::{Event, Open, OpenKind};
 use underpass_core::http::{Close, Message, select_subprotocol};
@@ -19,9 +21,8 @@ use super::exchange::{Exchange, Source};
 use super::outlets::Delivery;
 use super::request::{Client, admit};
 use super::response::{ResponseBody, refused};
-use crate::pump::{Opened, pump};
+use crate::pump::{READ_OF_CLIENT, config, pump};
 use crate::socket::{Link, Received};
-use crate::websocket::Role;
 
 /// Why a request that asks for a WebSocket cannot open one.
 #[derive(Debug, PartialEq, Eq)]
@@ -107,14 +108,14 @@ pub(super) async fn serve<B: Bus>(
             return Err(Failure { code: FailureCode::RunnerFailed, message, request: None });
         }
     }
-    let (max_message, patience) = (gateway.max_message, gateway.patience);
+    let (config, patience) = (config(gateway.max_message, READ_OF_CLIENT), gateway.patience);
     connection.upgrade(async move {
         match upgraded.await {
             Ok(upgraded) => {
                 let parts = downcast::<TokioIo<Socket>>(upgraded).unwrap_or_else(|_| unreachable!("it is served so"));
-                let (stream, read) = (parts.io.into_inner(), parts.read_buf);
-                let opened = Opened { stream, role: Role::Server, read, max_message };
-                pump(opened, &mut outgoing, &exchange.source(), patience).await;
+                let (stream, read) = (parts.io.into_inner(), parts.read_buf.into());
+                let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
+                pump(socket, &mut outgoing, &exchange.source(), patience).await;
             }
             Err(error) => tracing::debug!("a WebSocket's client went away: {error}"),
         }

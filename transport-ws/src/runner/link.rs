@@ -10,10 +10,10 @@ use http::{HeaderValue, Response, Uri};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use underpass_core::Machine;
 use underpass_core::handshake::{Hello, connect_path, dialect_of, offered_subprotocols};
 use underpass_core::http::Close;
@@ -24,12 +24,11 @@ use super::outlets::{Dial, Line, Outlets};
 use super::{Config, StartError};
 use crate::driver::Driver;
 use crate::outbox::{Held, outbox};
-use crate::pump::{Opened, pump};
+use crate::pump::{READ_OF_PEER, config, pump};
 use crate::queue::Receiver;
 use crate::socket::{Link, OutgoingReceiver, Patience, Received};
 use crate::tls::{Dialler, explain};
 use crate::token::fits;
-use crate::websocket::{Answered, Role};
 use crate::wire::Wire;
 
 /// The most of a refusal's body that is told to people, bytes.
@@ -81,7 +80,7 @@ impl Relays {
         &self.all[turn as usize]
     }
 
-    async fn dial(&self, relay: &Relay, hello: &Hello) -> Result<(Opened<Wire>, Dialect), WireError> {
+    async fn dial(&self, relay: &Relay, hello: &Hello) -> Result<(WebSocketStream<Wire>, Dialect), WireError> {
         let mut request = format!("{}{}", relay.url, connect_path(hello)).into_client_request()?;
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, self.subprotocols.clone());
         let stream = TcpStream::connect((&*relay.host, relay.port)).await?;
@@ -90,11 +89,10 @@ impl Relays {
             (Some(name), Some(tls)) => Wire::connect(stream, tls.config().await, name.clone()).await?,
             (None, _) | (_, None) => Wire::Plain(stream),
         };
-        let (stream, response) = client_async(request, Answered::new(wire)).await?;
-        let (stream, read) = stream.into_inner().into_parts();
-        let opened = Opened { stream, role: Role::Client, read, max_message: self.largest_in };
+        let config = config(self.largest_in, READ_OF_PEER);
+        let (socket, response) = client_async_with_config(request, wire, Some(config)).await?;
         let chosen = response.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|chosen| chosen.to_str().ok());
-        Ok((opened, dialect_of(chosen)))
+        Ok((socket, dialect_of(chosen)))
     }
 }
 
@@ -161,10 +159,10 @@ async fn connect(driver: Arc<Driver<Outlets>>, dial: Dial, relays: Arc<Relays>) 
         }
     };
     match dialled {
-        Ok((stream, dialect)) => {
+        Ok((socket, dialect)) => {
             let opened = Connection::new(&driver, connection, &mut given_up, &relays, dialect);
             let Some((mut outgoing, mut link)) = opened else { return };
-            let close = pump(stream, &mut outgoing, &link, relays.patience).await;
+            let close = pump(socket, &mut outgoing, &link, relays.patience).await;
             tracing::info!(relay = relay.url, ?close, "the connection to the relay ended");
             link.close = close;
         }

@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response as Accepted};
 use underpass_core::bus::Bus;
@@ -20,10 +19,9 @@ use underpass_core::relay::Event;
 
 use super::{Shared, Tokens};
 use crate::outbox::{Held, outbox};
-use crate::pump::{Opened, pump};
+use crate::pump::{READ_OF_PEER, config, pump};
 use crate::socket::{Link, Received};
 use crate::tls::explain;
-use crate::websocket::Role;
 use crate::wire::Wire;
 
 /// Serves one connection to its end, over TLS if there is some.
@@ -46,11 +44,12 @@ pub(super) async fn serve<B: Bus>(
             Some(tls) => Wire::accept(stream, tls, relay.patience.linger).await?,
             None => Wire::Plain(stream),
         };
-        accept_hdr_async(wire, callback).await
+        let config = config(relay.max_frame, READ_OF_PEER);
+        accept_hdr_async_with_config(wire, callback, Some(config)).await
     };
     let opened = timeout(relay.open_within, opening).await;
-    let (stream, hello) = match (opened, hello) {
-        (Ok(Ok(stream)), Some(hello)) => (stream, hello),
+    let (socket, hello) = match (opened, hello) {
+        (Ok(Ok(socket)), Some(hello)) => (socket, hello),
         (Ok(Err(WireError::Io(error))), _) => {
             return tracing::warn!(%address, "a runner was not let in: {}", explain(&error));
         }
@@ -65,10 +64,7 @@ pub(super) async fn serve<B: Bus>(
         inside.handle(Event::Connected { connection, hello });
     });
     let link = Connection { relay: &relay, connection, held };
-    // A runner says nothing before it is answered.
-    let (stream, role, read) = (stream.into_inner(), Role::Server, Bytes::new());
-    let opened = Opened { stream, role, read, max_message: relay.max_frame };
-    let close = pump(opened, &mut outgoing, &link, relay.patience).await;
+    let close = pump(socket, &mut outgoing, &link, relay.patience).await;
     tracing::debug!(%address, connection, ?close, "a runner's connection ended");
 }
 
