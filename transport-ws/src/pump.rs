@@ -41,8 +41,9 @@ const BATCH: usize = 256 * 1024;
 /// How many messages are written before the socket is flushed, at most.
 const BATCH_ITEMS: usize = 1_024;
 
-/// How many bytes are handed in at once, at most (and one message).
-const HANDED_IN: usize = 64 * 1024;
+/// How many bytes are handed in at once, at most (and one message). Usual messages are less: the socket lets go of the
+/// memory of one when it is read once more while the message is still there.
+const HANDED_IN: usize = 256 * 1024;
 
 /// How many messages are handed in at once, at most.
 const HANDED_IN_ITEMS: usize = 128;

@@ -113,7 +113,10 @@ pub(super) async fn serve<B: Bus>(
         match upgraded.await {
             Ok(upgraded) => {
                 let parts = downcast::<TokioIo<Socket>>(upgraded).unwrap_or_else(|_| unreachable!("it is served so"));
-                let (stream, read) = (parts.io.into_inner(), parts.read_buf.into());
+                let stream = parts.io.into_inner();
+                // The room that it begins with is what tungstenite makes anew for later messages.
+                let mut read = Vec::with_capacity(READ_OF_CLIENT);
+                read.extend_from_slice(&parts.read_buf);
                 let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
                 pump(socket, &mut outgoing, &exchange.source(), patience).await;
             }

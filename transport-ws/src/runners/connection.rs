@@ -9,9 +9,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response as Accepted};
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use underpass_core::bus::Bus;
 use underpass_core::handshake::{Handshake, Hello};
 use underpass_core::http::Close;
@@ -44,8 +45,7 @@ pub(super) async fn serve<B: Bus>(
             Some(tls) => Wire::accept(stream, tls, relay.patience.linger).await?,
             None => Wire::Plain(stream),
         };
-        let config = config(relay.max_frame, READ_OF_PEER);
-        accept_hdr_async_with_config(wire, callback, Some(config)).await
+        accept_hdr_async(wire, callback).await
     };
     let opened = timeout(relay.open_within, opening).await;
     let (socket, hello) = match (opened, hello) {
@@ -64,6 +64,9 @@ pub(super) async fn serve<B: Bus>(
         inside.handle(Event::Connected { connection, hello });
     });
     let link = Connection { relay: &relay, connection, held };
+    // A runner says nothing before it is answered. Only a socket made so reads as much again at once as at first.
+    let config = config(relay.max_frame, READ_OF_PEER);
+    let socket = WebSocketStream::from_raw_socket(socket.into_inner(), Role::Server, Some(config)).await;
     let close = pump(socket, &mut outgoing, &link, relay.patience).await;
     tracing::debug!(%address, connection, ?close, "a runner's connection ended");
 }
