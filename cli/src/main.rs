@@ -13,6 +13,7 @@ mod guard;
 mod inspect;
 mod listen;
 mod log;
+mod memory;
 mod nats;
 mod options;
 mod proxy;
@@ -26,11 +27,14 @@ mod up;
 mod url;
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use clap::Parser;
 use error::Error;
 use options::{Command, Options};
+use tokio::runtime::Builder;
 
 /// How a command came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,25 +64,41 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result<Ended, Error> {
+    memory::keep_some();
     log::start(&options.log)?;
     match options.command {
-        Command::Up(options) => serve(up::run(options)),
-        Command::Gateway(options) => serve(gateway::run(options)),
-        Command::Relay(options) => serve(relay::run(options)),
-        Command::Runner(options) => serve(runner::run(options)),
+        Command::Up(options) => serve(options.process.threads, up::run(options)),
+        Command::Gateway(options) => serve(options.process.threads, gateway::run(options)),
+        Command::Relay(options) => serve(options.process.threads, relay::run(options)),
+        Command::Runner(options) => serve(options.process.threads, runner::run(options)),
         Command::Decode(options) => inspect::decode(options),
         Command::Encode(options) => inspect::encode(options),
         Command::Translate(options) => inspect::translate(options),
     }
 }
 
-/// Runs what waits for others.
-fn serve(work: impl Future<Output = Result<Ended, Error>>) -> Result<Ended, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+/// Runs what waits for others, on so many threads.
+fn serve(threads: Option<NonZeroUsize>, work: impl Future<Output = Result<Ended, Error>>) -> Result<Ended, Error> {
+    // The other half of the cores is for the network below and for whoever is at the other ends. What is done here is
+    // done in steps so short that a thread without enough to do costs more than it brings.
+    let threads = threads.map_or_else(|| cores() / 2, NonZeroUsize::get);
+    let mut runtime = match threads {
+        0 | 1 => Builder::new_current_thread(),
+        threads => {
+            let mut runtime = Builder::new_multi_thread();
+            runtime.worker_threads(threads);
+            runtime
+        }
+    };
+    let runtime = runtime.enable_all().build().map_err(Error::Runtime)?;
     let ended = runtime.block_on(work);
     // Nothing that is still under way may hold up the end.
     runtime.shutdown_background();
     ended
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// Says on standard output that all is ready, and what it is called. Who waits for it reads one line.

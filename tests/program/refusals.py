@@ -139,6 +139,7 @@ async def certificates_that_do_not_do_are_told():
 async def what_else_a_process_is_told_may_be_wrong():
     nowhere = ("gateway", *ANYWHERE, "--bus", NOWHERE)
     await refused(*nowhere, "--drain-limit", "0", because="it must be more than 0")
+    await refused(*nowhere, "--threads", "0", because="number would be zero")
     await refused(*nowhere, "--admin", "nonsense", because="cannot listen on nonsense")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

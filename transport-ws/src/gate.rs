@@ -25,13 +25,18 @@ impl Gate {
         self.waker.take()
     }
 
+    /// Whether one may pass now.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.shut.load(Ordering::Acquire)
+    }
+
     /// Whether one may pass. One task at a time can wait.
     pub(crate) fn poll_pass(&self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.shut.load(Ordering::Acquire) {
+        if self.is_open() {
             return Poll::Ready(());
         }
         self.waker.register(context.waker());
-        if self.shut.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
+        if self.is_open() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Waits until one may pass.

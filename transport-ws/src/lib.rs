@@ -22,6 +22,7 @@ mod driver;
 mod gate;
 mod listen;
 mod outbox;
+mod pump;
 mod queue;
 mod socket;
 mod token;

@@ -8,6 +8,9 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+/// How many things an empty queue keeps room for.
+const KEPT: usize = 4;
+
 /// Makes a queue.
 pub(crate) fn queue<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Mutex::new(Shared { items: VecDeque::new(), waker: None, sender: true, receiver: true }));
@@ -29,6 +32,14 @@ struct Shared<T> {
     waker: Option<Waker>,
     sender: bool,
     receiver: bool,
+}
+
+impl<T> Shared<T> {
+    fn wait(&mut self, context: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            self.waker = Some(context.waker().clone());
+        }
+    }
 }
 
 fn lock<T>(shared: &Mutex<Shared<T>>) -> MutexGuard<'_, Shared<T>> {
@@ -70,9 +81,7 @@ impl<T> Receiver<T> {
             Some(item) => Poll::Ready(Some(item)),
             None if !shared.sender => Poll::Ready(None),
             None => {
-                if !shared.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-                    shared.waker = Some(context.waker().clone());
-                }
+                shared.wait(context);
                 Poll::Pending
             }
         }
@@ -81,6 +90,26 @@ impl<T> Receiver<T> {
     /// What comes next; none at the end. Cancelling it loses nothing.
     pub(crate) async fn next(&mut self) -> Option<T> {
         poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// Takes everything that is there, into what is empty: whether there may be more, or else the end. The two change
+    /// places; one that has grown is let go of while nothing is there.
+    pub(crate) fn poll_take(&mut self, taken: &mut VecDeque<T>, context: &mut Context<'_>) -> Poll<bool> {
+        let mut shared = lock(&self.shared);
+        if !shared.items.is_empty() {
+            std::mem::swap(taken, &mut shared.items);
+            return Poll::Ready(true);
+        }
+        if !shared.sender {
+            return Poll::Ready(false);
+        }
+        for room in [taken, &mut shared.items] {
+            if room.capacity() > KEPT {
+                *room = VecDeque::new();
+            }
+        }
+        shared.wait(context);
+        Poll::Pending
     }
 
     /// What is there now.

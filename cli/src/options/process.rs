@@ -1,6 +1,7 @@
 //! How a process is looked after.
 
 use std::convert::Infallible;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,6 +14,9 @@ pub(crate) struct Process {
     /// Where /healthz and /readyz are answered: PORT of this host alone, or ADDRESS:PORT
     #[arg(long, env = "UNDERPASS_ADMIN", value_name = "ADDRESS", value_parser = admin)]
     pub(crate) admin: Option<String>,
+    /// How many threads do its work, at least 1 [default: one for every two cores]
+    #[arg(long, env = "UNDERPASS_THREADS", value_name = "NUMBER")]
+    pub(crate) threads: Option<NonZeroUsize>,
     /// How long what is open may take when the program shall end, in seconds; without it, as long as it takes
     #[arg(long, env = "UNDERPASS_DRAIN_LIMIT", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) drain_limit: Option<Duration>,

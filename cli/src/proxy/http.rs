@@ -79,7 +79,7 @@ where
         let answer = self.client.request(request);
         Box::pin(async move {
             let mut answer = answer.await.map_err(|source| ProxyError::Target { target, source })?;
-            *answer.headers_mut() = end_to_end(answer.headers());
+            *answer.headers_mut() = end_to_end(std::mem::take(answer.headers_mut()));
             Ok(answer)
         })
     }
@@ -90,7 +90,7 @@ where
 fn onward<B>(target: &Target, request: Request<B>) -> Result<Request<B>, http::Error> {
     let (head, body) = request.into_parts();
     let uri = target.uri(head.uri.path_and_query().map_or("/", |path| path.as_str()))?;
-    let mut headers = end_to_end(&head.headers);
+    let mut headers = end_to_end(head.headers);
     headers.remove(header::HOST);
     name_actor(&mut headers, &head.extensions);
     let mut onward = Request::new(body);

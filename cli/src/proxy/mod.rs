@@ -51,14 +51,15 @@ fn name_actor(headers: &mut HeaderMap, extensions: &Extensions) {
 }
 
 /// Takes the fields off that concern one hop only.
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+fn end_to_end(headers: HeaderMap) -> HeaderMap {
     let fields: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let kept = || underpass_core::http::end_to_end(fields.iter().copied());
+    // Mostly there is none of them.
+    if kept().count() == headers.len() {
+        return headers;
+    }
     let parsed = |(name, value): (&str, &[u8])| {
         Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
     };
-    let mut kept = HeaderMap::with_capacity(headers.len());
-    for (name, value) in underpass_core::http::end_to_end(fields.iter().copied()).filter_map(parsed) {
-        kept.append(name, value);
-    }
-    kept
+    kept().filter_map(parsed).collect()
 }

@@ -101,7 +101,7 @@ fn onward(
     key: &str,
     subprotocol: Option<&HeaderValue>,
 ) -> Result<Request<Empty<Bytes>>, http::Error> {
-    let mut headers = end_to_end(request.headers());
+    let mut headers = end_to_end(request.headers().clone());
     for made_anew in [
         header::HOST,
         header::SEC_WEBSOCKET_EXTENSIONS,

@@ -77,7 +77,7 @@ impl Connection {
 }
 
 /// A connection's socket.
-struct Socket {
+pub(super) struct Socket {
     stream: Wire,
     connection: Connection,
 }
@@ -175,16 +175,17 @@ pub(super) async fn serve_tls<B: Bus>(
 /// of HTTP/2, which end with it.
 pub(super) async fn serve<B: Bus>(gateway: Arc<Shared<B>>, stream: Wire, address: SocketAddr) {
     let scheme = if stream.is_secret() { "https" } else { "http" };
+    let client = Client { address: address.ip().to_string().into(), scheme };
     let connection = Connection::default();
     let service = service_fn(|request| {
         connection.0.asked.store(true, Ordering::Relaxed);
-        let client = Client { address: address.ip(), scheme };
-        request::serve(gateway.clone(), client, request, connection.clone())
+        request::serve(gateway.clone(), client.clone(), request, connection.clone())
     });
     {
         let socket = Socket { stream, connection: connection.clone() };
         let serving = gateway.hyper.serve_connection_with_upgrades(TokioIo::new(socket), service);
-        let mut serving = std::pin::pin!(serving);
+        // It is large, and gone when the connection goes on as a WebSocket.
+        let mut serving = Box::pin(serving);
         let served = tokio::select! {
             served = serving.as_mut() => served,
             () = gateway.progress.draining() => {

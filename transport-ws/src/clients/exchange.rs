@@ -119,6 +119,11 @@ impl<B: Bus> Source<B> {
         client_gone(&self.driver, self.key);
     }
 
+    /// Tells the gateway, one after another.
+    pub(super) fn tell_all(&self, events: impl Iterator<Item = Option<Event>>) {
+        self.driver.enter(|inside| events.flatten().for_each(|event| inside.handle(event)));
+    }
+
     /// Tells the gateway.
     pub(super) fn tell(&self, event: Event) {
         self.driver.drive(event);

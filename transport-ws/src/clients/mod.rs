@@ -11,12 +11,12 @@ mod request;
 mod response;
 mod websocket;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hashbrown::HashMap;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto::Builder;
 use thiserror::Error;

@@ -1,9 +1,9 @@
 //! What is around a gateway: the bus, and a queue for each request.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use underpass_core::bus::{Bus, Delivery as BusDelivery, Subject};
 use underpass_core::directory::{ActorChange, RegistryChange};
 use underpass_core::gateway::{Action, Event};

@@ -2,12 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
@@ -25,10 +25,10 @@ use super::response::{ResponseBody, answer, failed, refused};
 use super::websocket;
 
 /// Who sends a request, as far as its connection says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
-    /// Where it is.
-    pub(super) address: IpAddr,
+    /// Where it is, in words.
+    pub(super) address: ByteString,
     /// `http` or `https`.
     pub(super) scheme: &'static str,
 }
@@ -41,8 +41,8 @@ pub(super) async fn serve<B: Bus>(
     connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Infallible> {
     let answered = match websocket::asked_for(&request) {
-        Ok(Some(key)) => websocket::serve(&gateway, client, request, key, connection).await,
-        Ok(None) => exchange(&gateway, client, request, connection).await,
+        Ok(Some(key)) => websocket::serve(&gateway, &client, request, key, connection).await,
+        Ok(None) => exchange(&gateway, &client, request, connection).await,
         Err(bad) => {
             tracing::debug!(client = %client.address, ?bad, "a WebSocket was not opened as it must be");
             Ok(bad.answer())
@@ -57,7 +57,7 @@ pub(super) async fn serve<B: Bus>(
 /// Whom a request is for, and its head as the handler shall see it.
 pub(super) fn admit<B: Bus>(
     gateway: &Shared<B>,
-    client: Client,
+    client: &Client,
     request: &Parts,
     websocket: bool,
 ) -> Result<(Target, RequestHead), Failure> {
@@ -71,7 +71,7 @@ pub(super) fn admit<B: Bus>(
         path: request.uri.path_and_query().map_or("/", |path| path.as_str()),
         scheme: client.scheme,
         host: request.uri.authority().map(|authority| authority.as_str()).or_else(host_field),
-        client: &client.address.to_string(),
+        client: &client.address,
         websocket,
     };
     let fields: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
@@ -80,7 +80,7 @@ pub(super) fn admit<B: Bus>(
 
 async fn exchange<B: Bus>(
     gateway: &Shared<B>,
-    client: Client,
+    client: &Client,
     request: Request<Incoming>,
     connection: Connection,
 ) -> Result<Response<ResponseBody<B>>, Failure> {
@@ -128,7 +128,7 @@ fn broken_off<B: Bus>() -> Response<ResponseBody<B>> {
 /// A request's body broke off.
 struct BrokenOff;
 
-/// How a request's body travels: not at all if there is none, whole if it is small and here already, and else as it
+/// How a request's body travels: not at all if there is none, whole if it is small and comes at once, and else as it
 /// comes, with the bytes that were read to find out.
 ///
 /// The body of a request that expects `100 Continue` is not touched: hyper sends that when it is first read.
@@ -145,13 +145,49 @@ async fn classify(
     }
     let small = incoming.size_hint().exact().filter(|length| *length <= max_chunk as u64);
     let Some(length) = small.filter(|_| !expects) else { return Ok((Body::Stream, None)) };
-    match here(incoming).await? {
-        Here::Data(data) if data.len() as u64 == length => Ok((Body::Whole(data), None)),
-        Here::Data(data) => Ok((Body::Stream, Some(data))),
-        Here::NotYet => Ok((Body::Stream, None)),
-        // It has a length, and ends without it.
-        Here::Ended => Err(BrokenOff),
+    let mut gathered: Option<Bytes> = None;
+    loop {
+        let data = match here(incoming).await? {
+            Here::Data(data) => data,
+            Here::NotYet => return Ok((Body::Stream, gathered)),
+            // It has a length, and ends without it.
+            Here::Ended => return Err(BrokenOff),
+        };
+        let all = match gathered.take() {
+            None => data,
+            Some(before) => join(before, &data, length),
+        };
+        if all.len() as u64 == length {
+            return Ok((Body::Whole(all), None));
+        }
+        gathered = Some(all);
+        // Hyper reads on when it has been told that this piece was taken.
+        yield_now().await;
     }
+}
+
+/// Two pieces of a body that has this length.
+fn join(before: Bytes, more: &[u8], length: u64) -> Bytes {
+    let mut joined = before.try_into_mut().unwrap_or_else(|before| {
+        let mut joined = BytesMut::with_capacity(length as usize);
+        joined.extend_from_slice(&before);
+        joined
+    });
+    joined.extend_from_slice(more);
+    joined.freeze()
+}
+
+/// Gives the task that this is in another turn.
+async fn yield_now() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What is here of a body.

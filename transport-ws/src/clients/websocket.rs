@@ -1,10 +1,12 @@
 //! WebSockets of clients.
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -14,12 +16,13 @@ use underpass_core::http::{Close, Message, select_subprotocol};
 use underpass_core::{Failure, FailureCode};
 
 use super::Shared;
-use super::connection::Connection;
+use super::connection::{Connection, Socket};
 use super::exchange::{Exchange, Source};
 use super::outlets::Delivery;
 use super::request::{Client, admit};
 use super::response::{ResponseBody, refused};
-use crate::socket::{self, Link, Received, pump};
+use crate::pump::{READ_OF_CLIENT, config, pump};
+use crate::socket::{Link, Received};
 
 /// Why a request that asks for a WebSocket cannot open one.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,7 +86,7 @@ fn lists(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
 /// Opens a WebSocket, and answers 101 when the handler has taken it.
 pub(super) async fn serve<B: Bus>(
     gateway: &Shared<B>,
-    client: Client,
+    client: &Client,
     mut request: Request<Incoming>,
     key: HeaderValue,
     connection: Connection,
@@ -105,13 +108,17 @@ pub(super) async fn serve<B: Bus>(
             return Err(Failure { code: FailureCode::RunnerFailed, message, request: None });
         }
     }
-    let (config, patience) = (socket::config(gateway.max_message), gateway.patience);
+    let (config, patience) = (config(gateway.max_message, READ_OF_CLIENT), gateway.patience);
     connection.upgrade(async move {
         match upgraded.await {
             Ok(upgraded) => {
-                let stream = TokioIo::new(upgraded);
-                let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-                pump(stream, &mut outgoing, &exchange.source(), patience).await;
+                let parts = downcast::<TokioIo<Socket>>(upgraded).unwrap_or_else(|_| unreachable!("it is served so"));
+                let stream = parts.io.into_inner();
+                // The room that it begins with is what tungstenite makes anew for later messages.
+                let mut read = Vec::with_capacity(READ_OF_CLIENT);
+                read.extend_from_slice(&parts.read_buf);
+                let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
+                pump(socket, &mut outgoing, &exchange.source(), patience).await;
             }
             Err(error) => tracing::debug!("a WebSocket's client went away: {error}"),
         }
@@ -132,14 +139,17 @@ pub(super) async fn serve<B: Bus>(
 }
 
 impl<B: Bus> Link for Source<B> {
-    fn received(&self, received: Received) -> Result<(), Close> {
+    fn received(&self, arrived: &mut VecDeque<Received>) -> Result<(), Close> {
         let key = self.key();
-        self.tell(match received {
-            Received::Text(text) => Event::WebSocketMessage { key, message: Message::Text(text) },
-            Received::Binary(data) => Event::WebSocketMessage { key, message: Message::Binary(data) },
-            Received::Pong => return Ok(()),
-            Received::Close(close) => Event::WebSocketClose { key, close },
-        });
+        let mut may_come = || if self.gate().is_open() { arrived.pop_front() } else { None };
+        self.tell_all(std::iter::from_fn(|| {
+            Some(match may_come()? {
+                Received::Text(text) => Some(Event::WebSocketMessage { key, message: Message::Text(text) }),
+                Received::Binary(data) => Some(Event::WebSocketMessage { key, message: Message::Binary(data) }),
+                Received::Pong => None,
+                Received::Close(close) => Some(Event::WebSocketClose { key, close }),
+            })
+        }));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The links to relays: dialling them, and pumping them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -23,8 +24,9 @@ use super::outlets::{Dial, Line, Outlets};
 use super::{Config, StartError};
 use crate::driver::Driver;
 use crate::outbox::{Held, outbox};
+use crate::pump::{READ_OF_PEER, config, pump};
 use crate::queue::Receiver;
-use crate::socket::{self, Link, OutgoingReceiver, Patience, Received, pump};
+use crate::socket::{Link, OutgoingReceiver, Patience, Received};
 use crate::tls::{Dialler, explain};
 use crate::token::fits;
 use crate::wire::Wire;
@@ -78,23 +80,21 @@ impl Relays {
         &self.all[turn as usize]
     }
 
-    async fn dial(&self, relay: &Relay, hello: &Hello) -> Result<(Stream, Dialect), WireError> {
+    async fn dial(&self, relay: &Relay, hello: &Hello) -> Result<(WebSocketStream<Wire>, Dialect), WireError> {
         let mut request = format!("{}{}", relay.url, connect_path(hello)).into_client_request()?;
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, self.subprotocols.clone());
-        let config = socket::config(self.largest_in);
         let stream = TcpStream::connect((&*relay.host, relay.port)).await?;
         stream.set_nodelay(true)?;
         let wire = match (&relay.secret, &self.tls) {
             (Some(name), Some(tls)) => Wire::connect(stream, tls.config().await, name.clone()).await?,
             (None, _) | (_, None) => Wire::Plain(stream),
         };
-        let (stream, response) = client_async_with_config(request, wire, Some(config)).await?;
+        let config = config(self.largest_in, READ_OF_PEER);
+        let (socket, response) = client_async_with_config(request, wire, Some(config)).await?;
         let chosen = response.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|chosen| chosen.to_str().ok());
-        Ok((stream, dialect_of(chosen)))
+        Ok((socket, dialect_of(chosen)))
     }
 }
-
-type Stream = WebSocketStream<Wire>;
 
 /// Where a relay listens.
 #[derive(Debug)]
@@ -159,10 +159,10 @@ async fn connect(driver: Arc<Driver<Outlets>>, dial: Dial, relays: Arc<Relays>) 
         }
     };
     match dialled {
-        Ok((stream, dialect)) => {
+        Ok((socket, dialect)) => {
             let opened = Connection::new(&driver, connection, &mut given_up, &relays, dialect);
             let Some((mut outgoing, mut link)) = opened else { return };
-            let close = pump(stream, &mut outgoing, &link, relays.patience).await;
+            let close = pump(socket, &mut outgoing, &link, relays.patience).await;
             tracing::info!(relay = relay.url, ?close, "the connection to the relay ended");
             link.close = close;
         }
@@ -250,16 +250,20 @@ impl Connection {
 }
 
 impl Link for Connection {
-    fn received(&self, received: Received) -> Result<(), Close> {
+    fn received(&self, arrived: &mut VecDeque<Received>) -> Result<(), Close> {
         let connection = self.connection;
-        match received {
-            Received::Binary(frame) => self.driver.drive(Event::Received { connection, frame: frame.into() }),
-            Received::Text(_) => return Err(Close::new(1003, "the runner protocol has no text messages")),
-            Received::Pong => {}
-            // That the socket has ended is said once, when it has.
-            Received::Close(_) => {}
-        }
-        Ok(())
+        self.driver.enter(|inside| {
+            for received in arrived.drain(..) {
+                match received {
+                    Received::Binary(frame) => inside.handle(Event::Received { connection, frame: frame.into() }),
+                    Received::Text(_) => return Err(Close::new(1003, "the runner protocol has no text messages")),
+                    Received::Pong => {}
+                    // That the socket has ended is said once, when it has.
+                    Received::Close(_) => {}
+                }
+            }
+            Ok(())
+        })
     }
 
     fn written(&self, bytes: usize) {

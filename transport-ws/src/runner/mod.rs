@@ -16,12 +16,12 @@ mod service;
 mod socket;
 mod websocket;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use hashbrown::HashMap;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service;

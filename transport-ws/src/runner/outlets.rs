@@ -1,11 +1,11 @@
 //! What is around a runner: its link to the relay, and a queue for each request.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use hashbrown::HashMap;
 use tokio::sync::watch;
 use underpass_core::http::Body as WireBody;
 use underpass_core::runner::{Action, ActorLife, Event, Sleeping, StopReason};

@@ -1,7 +1,7 @@
 //! A client's WebSocket, as its handler sees it.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,6 +14,9 @@ use super::hibernating::{HibernatingReceiver, HibernatingWebSocket};
 use super::request::{self, Arrival};
 use super::socket::Socket;
 use crate::queue::Receiver;
+
+/// The runner hears of so many bytes together that a handler took, bytes; of fewer when the handler waits for more.
+const CONSUMED: usize = 16 * 1024;
 
 /// Takes WebSockets.
 pub trait WebSocketHandler: Clone + Send + Sync + 'static {
@@ -178,12 +181,14 @@ impl WebSocketSender {
 pub struct WebSocketReceiver {
     socket: Arc<Socket>,
     messages: Receiver<Delivery>,
+    /// So many bytes were handed out, and the runner has not heard of it.
+    consumed: usize,
     ended: bool,
 }
 
 impl WebSocketReceiver {
     fn new(socket: Arc<Socket>, messages: Receiver<Delivery>) -> Self {
-        WebSocketReceiver { socket, messages, ended: false }
+        WebSocketReceiver { socket, messages, consumed: 0, ended: false }
     }
 
     /// What comes next; none once the socket has ended. Cancelling it loses nothing.
@@ -191,10 +196,17 @@ impl WebSocketReceiver {
         if self.ended {
             return None;
         }
-        let delivery = self.messages.next().await;
-        match delivery {
+        let delivery = poll_fn(|context| {
+            let next = self.messages.poll_next(context);
+            // At the latest when there is nothing to hand out: then the client may be waiting for it.
+            if next.is_pending() || self.consumed >= CONSUMED {
+                self.socket.consumed(std::mem::take(&mut self.consumed));
+            }
+            next
+        });
+        match delivery.await {
             Some(Delivery::Message { message, .. }) => {
-                self.socket.consumed(message.len());
+                self.consumed += message.len();
                 Some(Incoming::Message(message))
             }
             Some(Delivery::Close(close)) => {
@@ -214,7 +226,7 @@ impl Drop for WebSocketReceiver {
     fn drop(&mut self) {
         // What comes from now on is consumed where it would be put in.
         let left = self.messages.close();
-        self.socket.consumed(left.iter().map(Delivery::len).sum());
+        self.socket.consumed(self.consumed + left.iter().map(Delivery::len).sum::<usize>());
     }
 }
 

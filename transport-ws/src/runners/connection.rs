@@ -1,5 +1,6 @@
 //! One connection of a runner.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,9 +9,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::Error as WireError;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response as Accepted};
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use underpass_core::bus::Bus;
 use underpass_core::handshake::{Handshake, Hello};
 use underpass_core::http::Close;
@@ -18,7 +20,8 @@ use underpass_core::relay::Event;
 
 use super::{Shared, Tokens};
 use crate::outbox::{Held, outbox};
-use crate::socket::{self, Link, Received, pump};
+use crate::pump::{READ_OF_PEER, config, pump};
+use crate::socket::{Link, Received};
 use crate::tls::explain;
 use crate::wire::Wire;
 
@@ -37,17 +40,16 @@ pub(super) async fn serve<B: Bus>(
         hello = Some(read);
         Ok(accepted)
     };
-    let config = Some(socket::config(relay.max_frame));
     let opening = async {
         let wire = match tls {
             Some(tls) => Wire::accept(stream, tls, relay.patience.linger).await?,
             None => Wire::Plain(stream),
         };
-        accept_hdr_async_with_config(wire, callback, config).await
+        accept_hdr_async(wire, callback).await
     };
     let opened = timeout(relay.open_within, opening).await;
-    let (stream, hello) = match (opened, hello) {
-        (Ok(Ok(stream)), Some(hello)) => (stream, hello),
+    let (socket, hello) = match (opened, hello) {
+        (Ok(Ok(socket)), Some(hello)) => (socket, hello),
         (Ok(Err(WireError::Io(error))), _) => {
             return tracing::warn!(%address, "a runner was not let in: {}", explain(&error));
         }
@@ -62,7 +64,10 @@ pub(super) async fn serve<B: Bus>(
         inside.handle(Event::Connected { connection, hello });
     });
     let link = Connection { relay: &relay, connection, held };
-    let close = pump(stream, &mut outgoing, &link, relay.patience).await;
+    // A runner says nothing before it is answered. Only a socket made so reads as much again at once as at first.
+    let config = config(relay.max_frame, READ_OF_PEER);
+    let socket = WebSocketStream::from_raw_socket(socket.into_inner(), Role::Server, Some(config)).await;
+    let close = pump(socket, &mut outgoing, &link, relay.patience).await;
     tracing::debug!(%address, connection, ?close, "a runner's connection ended");
 }
 
@@ -108,15 +113,19 @@ struct Connection<'a, B: Bus> {
 }
 
 impl<B: Bus> Link for Connection<'_, B> {
-    fn received(&self, received: Received) -> Result<(), Close> {
+    fn received(&self, arrived: &mut VecDeque<Received>) -> Result<(), Close> {
         let connection = self.connection;
-        match received {
-            Received::Binary(frame) => self.relay.driver.drive(Event::FromRunner { connection, frame }),
-            Received::Text(_) => self.relay.driver.drive(Event::TextFromRunner { connection }),
-            Received::Pong => self.relay.driver.drive(Event::Ponged { connection }),
-            // That the socket has ended is said once, when it has.
-            Received::Close(_) => {}
-        }
+        self.relay.driver.enter(|inside| {
+            for received in arrived.drain(..) {
+                match received {
+                    Received::Binary(frame) => inside.handle(Event::FromRunner { connection, frame }),
+                    Received::Text(_) => inside.handle(Event::TextFromRunner { connection }),
+                    Received::Pong => inside.handle(Event::Ponged { connection }),
+                    // That the socket has ended is said once, when it has.
+                    Received::Close(_) => {}
+                }
+            }
+        });
         Ok(())
     }
 

@@ -7,13 +7,13 @@ mod outlets;
 mod store;
 mod tokens;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;

@@ -1,8 +1,8 @@
 //! What is around a relay: the bus, the directory, and an outbox for each runner's connection.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use hashbrown::HashMap;
 use underpass_core::Relay;
 use underpass_core::bus::{Bus, Delivery, Subject};
 use underpass_core::directory::{ActorChange, ActorKey, RunnerChange};
