@@ -10,6 +10,7 @@ use crate::admin::{Health, Needs};
 use crate::counters::Asked;
 use crate::error::Error;
 use crate::listen::Door;
+use crate::seeing::Seeing;
 use crate::shutdown::Shutdown;
 use crate::tokens::Source;
 use crate::{Ended, admin, announce, nats, options, reload, tls};
@@ -22,6 +23,7 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
     let door = Door::open(&listen, tls::of_listener(&tls, None)?).await?;
     reload::keep_fresh(Source::default(), [&door])?;
     let health = Health::default();
+    let seeing = Seeing::new(&process)?;
     let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
     let names = [("gateway", door.url("http"))].into_iter().chain(admin);
 
@@ -32,6 +34,7 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
         let config = Config {
             gateway: gateway::Config { drain_limit: process.drain_limit, ..gateway::Config::default() },
             admission: Admission { namespace: namespace.into(), ..Admission::default() },
+            observers: seeing.gateway(),
             ..Config::default()
         };
         let gateway = Clients::start(config, connected.nats.bus(), directory).await?;

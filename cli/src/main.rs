@@ -20,6 +20,7 @@ mod proxy;
 mod relay;
 mod reload;
 mod runner;
+mod seeing;
 mod shutdown;
 mod tls;
 mod tokens;

@@ -9,6 +9,7 @@ use crate::admin::{Health, Needs};
 use crate::counters::Asked;
 use crate::error::Error;
 use crate::generations::first_generation;
+use crate::seeing::Seeing;
 use crate::shutdown::Shutdown;
 use crate::{Ended, admin, announce, guard, nats, options, reload};
 
@@ -20,6 +21,7 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
     let (door, tokens) = guard::open(&listen, guard, &tls).await?;
     reload::keep_fresh(tokens.clone(), [&door])?;
     let health = Health::default();
+    let seeing = Seeing::new(&process)?;
     let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
     let names = [("runners", door.url("ws"))].into_iter().chain(admin);
 
@@ -32,6 +34,7 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
         let config = Config {
             relay: relay::Config { supervisor, drain_limit: process.drain_limit, ..relay::Config::default() },
             tokens: tokens.tokens(),
+            observers: seeing.relay(),
             ..Config::default()
         };
         let relay = Runners::start_with_store(config, connected.nats.bus(), directory, store).await?;

@@ -12,6 +12,7 @@ use crate::counters::Asked;
 use crate::demo::{self, EchoWebSocket};
 use crate::error::Error;
 use crate::proxy::{HttpProxy, WebSocketProxy};
+use crate::seeing::Seeing;
 use crate::shutdown::Shutdown;
 use crate::url::Target;
 use crate::{Ended, admin, announce, options, tls, tokens};
@@ -22,6 +23,7 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
     let mut shutdown = Shutdown::new()?;
     let asked = Asked::new()?;
     let health = Health::default();
+    let seeing = Seeing::new(&options.process)?;
     let admin = admin::serve(options.process.admin.as_deref(), health.clone()).await?;
     let relay_urls: Vec<String> = options.relay.iter().map(ToString::to_string).collect();
     let relay = relay_urls.join(",");
@@ -37,6 +39,7 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
         relay_urls,
         key: Some(key.clone()),
         token,
+        observers: seeing.runner(),
         tls: tls::of_runner(options.ca, options.tls_cert.zip(options.tls_key)),
         ..Config::default()
     };

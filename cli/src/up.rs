@@ -19,6 +19,7 @@ use crate::generations::first_generation;
 use crate::listen::{Door, reachable};
 use crate::options::{Served, Up};
 use crate::runner::{random_key, start};
+use crate::seeing::Seeing;
 use crate::shutdown::Shutdown;
 use crate::tokens::Source;
 use crate::{Ended, admin, announce, guard, reload, tls};
@@ -52,6 +53,7 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
         reload::keep_fresh(tokens.clone(), [&for_clients, &for_runners])?;
     }
     let health = Health::default();
+    let seeing = Seeing::new(&process)?;
     let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
     let names = [("gateway", for_clients.url("http")), ("runners", for_runners.url("ws"))].into_iter().chain(admin);
 
@@ -59,11 +61,17 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
     let directory = MemDirectory::new();
     let supervisor = supervisor::Config { first_generation, ..supervisor::Config::default() };
     let config = relay::Config { supervisor, drain_limit, ..relay::Config::default() };
-    let config = runners::Config { relay: config, tokens: tokens.tokens(), ..runners::Config::default() };
+    let config = runners::Config {
+        relay: config,
+        tokens: tokens.tokens(),
+        observers: seeing.relay(),
+        ..runners::Config::default()
+    };
     let relay = Runners::start_with_store(config, bus.clone(), directory.clone(), store).await?;
     let config = clients::Config {
         gateway: gateway::Config { drain_limit, ..gateway::Config::default() },
         admission: Admission { namespace: namespace.clone().into(), ..Admission::default() },
+        observers: seeing.gateway(),
         ..clients::Config::default()
     };
     let gateway = Clients::start(config, bus, directory).await?;
@@ -82,6 +90,7 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
         relay_urls: vec![inside.url.clone()],
         key: Some(key.clone()),
         token: inside.token,
+        observers: seeing.runner(),
         ..runner_end::Config::default()
     };
     let runner = start(config, to)?;

@@ -26,6 +26,7 @@ pub mod handshake;
 pub mod http;
 pub mod kv;
 pub mod machine;
+pub mod observe;
 pub mod protocol;
 pub mod relay;
 pub mod runner;

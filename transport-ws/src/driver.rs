@@ -14,7 +14,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::task::AtomicWaker;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
-use underpass_core::{ApiMisuse, Machine, Time};
+use underpass_core::gateway::Open;
+use underpass_core::{ApiMisuse, ConfigError, Failure, Gateway, Machine, RequestKey, Time};
+
+use crate::observers::Observers;
 
 /// How often a machine is told what Unix time it is.
 const WALL_CLOCK_EVERY: Duration = Duration::from_secs(60);
@@ -99,6 +102,7 @@ pub(crate) struct Driver<O: Outlets> {
 struct State<O: Outlets> {
     machine: O::Machine,
     outlets: O,
+    observers: Observers<O::Machine>,
     /// Kept for its room.
     feedback: VecDeque<EventOf<O>>,
     /// Until when the timer sleeps.
@@ -113,27 +117,44 @@ pub(crate) struct Inside<'a, O: Outlets> {
     pub(crate) outlets: &'a mut O,
     /// What time it is.
     pub(crate) now: Time,
+    observers: &'a Observers<O::Machine>,
     effects: Effects<EventOf<O>>,
 }
 
 impl<O: Outlets> Inside<'_, O> {
     /// Hands an event in, and carries out all that follows from it.
     pub(crate) fn handle(&mut self, event: EventOf<O>) {
-        complain(self.machine.handle(event, self.now));
+        self.hand_in(event);
         self.settle();
+    }
+
+    fn hand_in(&mut self, event: EventOf<O>) {
+        self.observers.event(self.machine, &event, self.now);
+        complain(self.machine.handle(event, self.now));
     }
 
     /// Carries out what the machine wants done. What that brings about is handed in at once, before the next action.
     fn settle(&mut self) {
         loop {
             if let Some(event) = self.effects.feedback.pop_front() {
-                complain(self.machine.handle(event, self.now));
+                self.hand_in(event);
             } else if let Some(action) = self.machine.poll_action() {
+                self.observers.action(self.machine, &action, self.now);
                 self.outlets.carry_out(action, &mut self.effects);
             } else {
                 break;
             }
         }
+    }
+}
+
+impl<O: Outlets<Machine = Gateway>> Inside<'_, O> {
+    /// Hands a request in. What follows from it is carried out when the lock is let go.
+    pub(crate) fn open(&mut self, open: Open) -> Result<RequestKey, Failure> {
+        self.observers.opens(self.machine, &open, self.now);
+        let outcome = self.machine.open(open, self.now).map_err(|refused| refused.0);
+        self.observers.opened(self.machine, outcome.as_ref().copied(), self.now);
+        outcome
     }
 }
 
@@ -144,10 +165,19 @@ fn complain(result: Result<(), ApiMisuse>) {
     }
 }
 
+/// A machine made at [`Time::ZERO`], and who looks on at it.
+///
+/// # Errors
+/// The configuration could not work.
+pub(crate) fn made<M: Machine>(origin: M::Origin, observers: Observers<M>) -> Result<(M, Observers<M>), ConfigError> {
+    observers.made(&origin, Time::ZERO);
+    Ok((M::made_of(origin, Time::ZERO)?, observers))
+}
+
 impl<O: Outlets> Driver<O> {
-    /// A driver for a machine that was made at [`Time::ZERO`], within a tokio runtime.
-    pub(crate) fn new(machine: O::Machine, outlets: O) -> Self {
-        let state = State { machine, outlets, feedback: VecDeque::new(), armed: None };
+    /// A driver for a [new machine](made), within a tokio runtime.
+    pub(crate) fn new((machine, observers): (O::Machine, Observers<O::Machine>), outlets: O) -> Self {
+        let state = State { machine, outlets, observers, feedback: VecDeque::new(), armed: None };
         let runtime = Handle::current();
         Driver { start: Instant::now(), runtime, state: Mutex::new(state), timer: AtomicWaker::new() }
     }
@@ -161,9 +191,9 @@ impl<O: Outlets> Driver<O> {
     /// is carried out before the lock is let go.
     pub(crate) fn enter<R>(&self, enter: impl FnOnce(&mut Inside<'_, O>) -> R) -> R {
         let mut state = self.lock();
-        let State { machine, outlets, feedback, armed } = &mut *state;
+        let State { machine, outlets, observers, feedback, armed } = &mut *state;
         let effects = Effects { feedback: std::mem::take(feedback), wakers: Wakers::default(), tasks: Vec::new() };
-        let mut inside = Inside { machine, outlets, now: self.now(), effects };
+        let mut inside = Inside { machine, outlets, now: self.now(), observers, effects };
         let result = enter(&mut inside);
         inside.settle();
         let Effects { feedback: empty, wakers, tasks } = inside.effects;

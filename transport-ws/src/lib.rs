@@ -21,9 +21,12 @@ mod bus;
 mod driver;
 mod gate;
 mod listen;
+mod observers;
 mod outbox;
 mod pump;
 mod queue;
 mod socket;
 mod token;
 mod wire;
+
+pub use observers::Observers;

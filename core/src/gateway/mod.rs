@@ -346,10 +346,26 @@ impl Gateway {
     }
 }
 
+/// What a gateway is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its limits and deadlines.
+    pub config: Config,
+    /// Its id.
+    pub id: GatewayId,
+    /// From which its random numbers come.
+    pub seed: u64,
+}
+
 impl Machine for Gateway {
+    type Origin = Origin;
     type Event = Event;
     type Action = Action;
     type Stats = Stats;
+
+    fn made_of(Origin { config, id, seed }: Origin, now: Time) -> Result<Self, ConfigError> {
+        Gateway::new(config, id, seed, now)
+    }
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
         match event {

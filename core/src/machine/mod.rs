@@ -9,7 +9,7 @@ pub use table::RequestKey;
 
 use core::fmt;
 
-use crate::error::ApiMisuse;
+use crate::error::{ApiMisuse, ConfigError};
 use crate::time::Time;
 
 /// The doors of a state machine.
@@ -18,13 +18,21 @@ use crate::time::Time;
 /// [`poll_action`](Machine::poll_action) until there is no more, and come back at
 /// [`poll_timeout`](Machine::poll_timeout). A machine has no clock, no IO and no task of its own; every machine is
 /// made by its own `new`, which refuses a configuration that could not work.
-pub trait Machine {
+pub trait Machine: Sized {
+    /// What it is made of: all that decides what it will do, besides what happens to it.
+    type Origin: Clone + fmt::Debug;
     /// What can happen to it.
     type Event: fmt::Debug;
     /// What it can want done.
     type Action: fmt::Debug + PartialEq;
     /// Its counters and gauges.
     type Stats: fmt::Debug;
+
+    /// Makes one.
+    ///
+    /// # Errors
+    /// The configuration could not work.
+    fn made_of(origin: Self::Origin, now: Time) -> Result<Self, ConfigError>;
 
     /// Something happened.
     ///

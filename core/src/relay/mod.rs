@@ -225,10 +225,26 @@ impl Relay {
     }
 }
 
+/// What a relay is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its limits and deadlines.
+    pub config: Config,
+    /// Its id.
+    pub id: RelayId,
+    /// From which its random numbers come.
+    pub seed: u64,
+}
+
 impl Machine for Relay {
+    type Origin = Origin;
     type Event = Event;
     type Action = Action;
     type Stats = Stats;
+
+    fn made_of(Origin { config, id, seed }: Origin, now: Time) -> Result<Self, ConfigError> {
+        Relay::new(config, id, seed, now)
+    }
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
         match event {

@@ -361,10 +361,26 @@ impl Runner {
     }
 }
 
+/// What a runner is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its limits and deadlines.
+    pub config: Config,
+    /// By what it is known when it comes again.
+    pub key: ByteString,
+    /// From which its random numbers come.
+    pub seed: u64,
+}
+
 impl Machine for Runner {
+    type Origin = Origin;
     type Event = Event;
     type Action = Action;
     type Stats = Stats;
+
+    fn made_of(Origin { config, key, seed }: Origin, now: Time) -> Result<Self, ConfigError> {
+        Runner::new(config, key, seed, now)
+    }
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
         match event {

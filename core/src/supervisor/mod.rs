@@ -290,10 +290,24 @@ impl Supervisor {
     }
 }
 
+/// What a supervisor is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Its limits and deadlines.
+    pub config: Config,
+    /// Its relay's id.
+    pub relay: RelayId,
+}
+
 impl Machine for Supervisor {
+    type Origin = Origin;
     type Event = Event;
     type Action = Action;
     type Stats = Stats;
+
+    fn made_of(Origin { config, relay }: Origin, now: Time) -> Result<Self, ConfigError> {
+        Supervisor::new(config, relay, now)
+    }
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
         match event {

@@ -42,7 +42,7 @@ impl<B: Bus> Exchange<B> {
         };
         let outlet = Outlet { deliveries: sender, gate: gate.clone(), socket };
         let key = driver.enter(|inside| {
-            let key = inside.machine.open(open, inside.now).map_err(|refused| refused.0)?;
+            let key = inside.open(open)?;
             inside.outlets.requests.insert(key, outlet);
             Ok(key)
         })?;

@@ -28,13 +28,14 @@ use underpass_core::directory::{Directory, DirectoryUnavailable, Pool, Watch};
 use underpass_core::gateway::{self, Event};
 use underpass_core::http::Admission;
 use underpass_core::protocol::GatewayId;
-use underpass_core::{ConfigError, Gateway, Time};
+use underpass_core::{ConfigError, Gateway};
 use uuid::Uuid;
 
 use self::outlets::Outlets;
 use crate::bus::{AGAIN_AFTER, take_in};
-use crate::driver::{Driver, keep_time};
+use crate::driver::{Driver, keep_time, made};
 use crate::listen::{self, Progress};
+use crate::observers::Observers;
 use crate::queue::queue;
 use crate::socket::{self, Patience};
 use crate::tls::{ServerTls, Spoken};
@@ -59,6 +60,8 @@ pub struct Config {
     pub close_within: Duration,
     /// How long a WebSocket whose peer broke a rule is still read, so that the peer can see the close. 2 s.
     pub linger: Duration,
+    /// Who looks on at its machine.
+    pub observers: Observers<Gateway>,
     /// How many requests may be open on one HTTP/2 connection. 256.
     pub http2_streams: u32,
     /// The flow-control window of an HTTP/2 stream, and the most of an answer that waits to be sent on one, bytes.
@@ -77,6 +80,7 @@ impl Default for Config {
             handshake_within: Duration::from_secs(10),
             close_within: socket::CLOSE_WITHIN,
             linger: socket::LINGER,
+            observers: Observers::default(),
             http2_streams: 256,
             http2_stream_window: 64 * 1024,
             http2_connection_window: 1024 * 1024,
@@ -158,14 +162,15 @@ impl<B: Bus, D: Directory> Clients<B, D> {
     /// The configuration could not work, or bus or directory are away.
     pub async fn start(config: Config, bus: B, directory: D) -> Result<Self, StartError> {
         let hyper = connection::builder(&config);
-        let Config { mut gateway, admission, head_within, handshake_within, close_within, linger, .. } = config;
+        let Config { mut gateway, admission, head_within, handshake_within, close_within, linger, observers, .. } =
+            config;
         let patience = Patience { close_within, linger };
         gateway.bus_largest_message = bus.largest_message();
         let (max_chunk, max_message) = (gateway.max_chunk, gateway.max_message);
         let id = claim_id(&directory).await?;
         let started = async {
             let seed = Uuid::new_v4().as_u64_pair().1;
-            let machine = Gateway::new(gateway, id, seed, Time::ZERO)?;
+            let machine = made(gateway::Origin { config: gateway, id, seed }, observers)?;
             let address = Address::Gateway(id);
             let inbox = bus.attach(address).await?;
             let mut watch = directory.watch_runners().await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 use underpass_core::{ConfigError, runner};
 
+use crate::observers::Observers;
 use crate::socket;
 use crate::tls::{ClientTls, TlsError};
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub close_within: Duration,
     /// How long a WebSocket whose peer broke a rule is still read, so that the peer can see the close. 2 s.
     pub linger: Duration,
+    /// Who looks on at its machine.
+    pub observers: Observers<runner::Runner>,
 }
 
 impl Default for Config {
@@ -40,6 +43,7 @@ impl Default for Config {
             tls: ClientTls::default(),
             close_within: socket::CLOSE_WITHIN,
             linger: socket::LINGER,
+            observers: Observers::default(),
         }
     }
 }
@@ -47,11 +51,16 @@ impl Default for Config {
 /// The token is not shown.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { runner, relay_urls, key, token, tls, close_within, linger } = self;
+        let Config { runner, relay_urls, key, token, tls, close_within, linger, observers } = self;
         let token = token.as_ref().map(|_| "…");
         let mut shown = f.debug_struct("Config");
         shown.field("runner", runner).field("relay_urls", relay_urls).field("key", key).field("token", &token);
-        shown.field("tls", tls).field("close_within", close_within).field("linger", linger).finish()
+        shown
+            .field("tls", tls)
+            .field("close_within", close_within)
+            .field("linger", linger)
+            .field("observers", observers)
+            .finish()
     }
 }
 

@@ -25,7 +25,6 @@ use hashbrown::HashMap;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service;
-use underpass_core::Time;
 use underpass_core::runner::{self, Event};
 use uuid::Uuid;
 
@@ -33,7 +32,7 @@ use self::actors::Lives;
 use self::hosting::Hosting;
 use self::outlets::{Handlers, Outlets, Status};
 use self::service::Serving;
-use crate::driver::{Driver, keep_time};
+use crate::driver::{Driver, keep_time, made};
 use crate::queue::queue;
 
 pub use actors::{ActorContext, ActorHandler, Host, Kv, KvError};
@@ -129,9 +128,10 @@ impl Runner {
 
     fn begin(config: Config, handlers: Box<dyn Handlers>) -> Result<Self, StartError> {
         let relays = link::Relays::new(&config)?;
-        let Config { runner, key, .. } = config;
+        let Config { runner, key, observers, .. } = config;
         let key = ByteString::from(key.unwrap_or_else(|| Uuid::new_v4().to_string()));
-        let machine = runner::Runner::new(runner, key, Uuid::new_v4().as_u64_pair().1, Time::ZERO)?;
+        let seed = Uuid::new_v4().as_u64_pair().1;
+        let machine = made(runner::Origin { config: runner, key, seed }, observers)?;
         let (status, status_seen) = watch::channel(Status::default());
         let (dials, dials_seen) = queue();
         let driver = Arc::new_cyclic(|driver| {

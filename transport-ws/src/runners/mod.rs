@@ -21,14 +21,15 @@ use underpass_core::bus::{Address, AttachError, Bus, RelayId};
 use underpass_core::directory::Directory;
 use underpass_core::kv::KvStore;
 use underpass_core::relay::{self, Event};
-use underpass_core::{ConfigError, Relay, Time};
+use underpass_core::{ConfigError, Relay};
 use uuid::Uuid;
 
 use self::outlets::Outlets;
 use self::store::Store;
 use crate::bus::take_in;
-use crate::driver::{Driver, keep_time};
+use crate::driver::{Driver, keep_time, made};
 use crate::listen::{self, Progress};
+use crate::observers::Observers;
 use crate::queue::queue;
 use crate::socket::{self, Patience};
 use crate::tls::{ServerTls, Spoken};
@@ -49,6 +50,8 @@ pub struct Config {
     pub close_within: Duration,
     /// How long a WebSocket whose peer broke a rule is still read, so that the peer can see the close. 2 s.
     pub linger: Duration,
+    /// Who looks on at its machine.
+    pub observers: Observers<Relay>,
 }
 
 impl Default for Config {
@@ -59,6 +62,7 @@ impl Default for Config {
             open_within: Duration::from_secs(10),
             close_within: socket::CLOSE_WITHIN,
             linger: socket::LINGER,
+            observers: Observers::default(),
         }
     }
 }
@@ -144,12 +148,13 @@ impl<B: Bus, D: Directory> Runners<B, D> {
     }
 
     async fn start_over(config: Config, bus: B, directory: D, store: Store) -> Result<Self, StartError> {
-        let Config { mut relay, tokens, open_within, close_within, linger } = config;
+        let Config { mut relay, tokens, open_within, close_within, linger, observers } = config;
         let patience = Patience { close_within, linger };
         relay.bus_largest_message = bus.largest_message();
         let (max_frame, max_name, outbox) = (relay.max_frame, relay.max_name, relay.outbox);
         let id = RelayId(Uuid::new_v4());
-        let machine = Relay::new(relay, id, Uuid::new_v4().as_u64_pair().1, Time::ZERO)?;
+        let seed = Uuid::new_v4().as_u64_pair().1;
+        let machine = made(relay::Origin { config: relay, id, seed }, observers)?;
         let address = Address::Relay(id);
         let inbox = bus.attach(address).await?;
         let progress = Arc::new(Progress::default());
