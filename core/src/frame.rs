@@ -106,6 +106,12 @@ impl Frame {
         Frame::with_shared_head([&head, &body, tail].concat().into(), Bytes::new(), None)
     }
 
+    /// Takes the frame out, and leaves an empty one.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        core::mem::replace(self, Frame { head: Head::EMPTY, body: Bytes::new(), tail: Tail::EMPTY })
+    }
+
     /// How many bytes the frame has.
     #[inline]
     pub fn len(&self) -> usize {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use underpass_core::Frame;
 use underpass_core::protocol::any::{Message, Schema, Union};
-use underpass_core::protocol::carry::{FromBus, FromRunner};
+use underpass_core::protocol::carry::{Carried, FromBus, FromRunner};
 use underpass_core::protocol::control::ActorCheckpoint;
 use underpass_core::protocol::edge::{Edge, EdgeError, Heard, Word};
 use underpass_core::protocol::{
@@ -26,8 +26,9 @@ fn edge(version: Version) -> Edge {
 
 /// Carries a tunnel message of the bus to the runner.
 fn carry(edge: &mut Edge, frame: Frame) -> Result<Frame, EdgeError> {
-    let FromBus::Tunnel(carried) = edge.from_bus(frame)? else { panic!("a tunnel message") };
-    edge.carry(carried.frame)
+    let FromBus::Tunnel(Carried { mut frame, .. }) = edge.from_bus(frame)? else { panic!("a tunnel message") };
+    edge.carry(&mut frame)?;
+    Ok(frame)
 }
 
 /// A message of any version, from its JSON.
@@ -365,9 +366,10 @@ fn whatever_the_bus_brings_passes_the_edge_of_every_version() {
         for version in Version::ALL {
             let mut edge = edge(version);
             match (edge.from_bus(frame.clone()), &whole) {
-                (Ok(FromBus::Tunnel(carried)), ToRunner::TunnelMessage(message)) => {
-                    assert_eq!(carried.message_id, message.message_id);
-                    let said = form(Union::ToClient, version, &edge.carry(carried.frame).expect("carried"));
+                (Ok(FromBus::Tunnel(Carried { message_id, mut frame, .. })), ToRunner::TunnelMessage(message)) => {
+                    assert_eq!(message_id, message.message_id);
+                    edge.carry(&mut frame).expect("carried");
+                    let said = form(Union::ToClient, version, &frame);
                     assert!(said.starts_with(r#"{"tag":"ToClientTunnelMessage""#), "{said}");
                 }
                 (

@@ -166,21 +166,22 @@ impl Edge {
         if message.names_zero() { Err(Untranslatable::ZeroGatewayId.into()) } else { Ok(message) }
     }
 
-    /// What the runner's WebSocket takes for a tunnel message that [`from_bus`](Edge::from_bus) read.
+    /// Makes of a tunnel message that [`from_bus`](Edge::from_bus) read what the runner's WebSocket takes.
     ///
     /// # Errors
     /// The bytes are malformed where only a translation looks, or open more requests than may be open.
     #[inline]
-    pub fn carry(&mut self, frame: Frame) -> Result<Frame, EdgeError> {
+    pub fn carry(&mut self, frame: &mut Frame) -> Result<(), EdgeError> {
         match self.version {
-            Version::V4 | Version::V5 | Version::V6 | Version::V7 => Ok(frame),
-            Version::V1 | Version::V2 | Version::V3 => self.translate(&frame),
+            Version::V4 | Version::V5 | Version::V6 | Version::V7 => Ok(()),
+            Version::V1 | Version::V2 | Version::V3 => self.translate(frame),
         }
     }
 
-    fn translate(&mut self, frame: &Frame) -> Result<Frame, EdgeError> {
+    fn translate(&mut self, frame: &mut Frame) -> Result<(), EdgeError> {
         let message = ToClient::decode(frame, self.dialect)?;
-        Ok(self.to_runner(message)?)
+        *frame = self.to_runner(message)?;
+        Ok(())
     }
 
     /// What the runner's WebSocket takes for a message of its relay.

@@ -35,7 +35,7 @@ impl Relay {
             return self.brought_too_late(number, frame);
         };
         if let Some(message_id) = carry::piece_from_bus(&mut frame) {
-            return self.carry_in_order(RouteId::new(number, message_id), frame, message_id.message_index, now);
+            return self.carry_in_order(RouteId::new(number, message_id), &mut frame, message_id.message_index, now);
         }
         match connection.edge.from_bus(frame) {
             Ok(FromBus::Tunnel(carried)) => self.carry_to_runner(number, carried, now),
@@ -85,7 +85,7 @@ impl Relay {
     }
 
     fn carry_to_runner(&mut self, number: u64, carried: Carried<ToClientWord>, now: Time) {
-        let Carried { message_id, word, frame } = carried;
+        let Carried { message_id, word, mut frame } = carried;
         let id = RouteId::new(number, message_id);
         match word {
             ToClientWord::RequestStart { actor_id, stream } => {
@@ -97,7 +97,7 @@ impl Relay {
                 self.open_route(id, opening, now);
             }
             ToClientWord::RequestChunk { .. } | ToClientWord::WebSocketMessage => {
-                self.carry_in_order(id, frame, message_id.message_index, now);
+                self.carry_in_order(id, &mut frame, message_id.message_index, now);
             }
             ToClientWord::Credit { total } => self.credit(id, total, message_id.message_index, frame, now),
             ToClientWord::RequestAbort => self.end_at_runner(id, RouteKind::Http, message_id, frame, now),
@@ -108,7 +108,7 @@ impl Relay {
     /// Credit for a runner that has a word for it; or a gateway's first word over a route that was restored, which
     /// tells its relay enough: it bears the number of the message that follows. It says so again when it leaves some out
     /// that the runner had in an earlier life.
-    fn credit(&mut self, id: RouteId, total: u32, number: MessageIndex, frame: Frame, now: Time) {
+    fn credit(&mut self, id: RouteId, total: u32, number: MessageIndex, mut frame: Frame, now: Time) {
         let is_first_word = total == 0 && self.routes.restored(id).is_some();
         if self.is_of_an_earlier_life(id, total == 0) || !self.is_open(id) {
             return;
@@ -120,14 +120,14 @@ impl Relay {
         }
         let Some(connection) = self.connections.get(&id.connection) else { return };
         match (connection.edge.dialect(), is_for_relay) {
-            (Dialect::Underpass, _) => self.send_bounded(id, frame, None, now),
+            (Dialect::Underpass, _) => self.send_bounded(id, &mut frame, None, now),
             (Dialect::Published, true) => {}
             (Dialect::Published, false) => self.counted.malformed += 1,
         }
     }
 
     fn open_route(&mut self, id: RouteId, opening: Opening, now: Time) {
-        let Opening { kind, actor_id, stream, message_id, frame } = opening;
+        let Opening { kind, actor_id, stream, message_id, mut frame } = opening;
         match self.routes.standing(id) {
             // The bus delivered it twice.
             Standing::Open => return,
@@ -158,13 +158,13 @@ impl Relay {
         if connection.routes.len() >= self.config.max_routes_per_connection {
             return self.refuse(id, RefusedReason::Full, now);
         }
-        let carried = if stream && !connection.streams { None } else { connection.edge.carry(frame).ok() };
-        let Some(frame) = carried else {
+        let takes = !stream || connection.streams;
+        if !takes || connection.edge.carry(&mut frame).is_err() {
             // Its runner could make nothing of it, and nor could another like it.
             self.counted.malformed += 1;
             self.routes.refuse(id, now);
             return self.tell_end(id, Word::Abort);
-        };
+        }
         let waits = connection.backlog.must_wait();
         let bytes = frame.len();
         if waits && connection.backlog.held() + bytes > self.config.max_backlog {
@@ -204,7 +204,9 @@ impl Relay {
         };
         self.counted.to_runners += 1;
         let connection = self.connections.get_mut(&id.connection);
-        let carried = carried.zip(connection).and_then(|(frame, connection)| connection.edge.carry(frame).ok());
+        let carried = carried
+            .zip(connection)
+            .and_then(|(mut frame, connection)| connection.edge.carry(&mut frame).ok().map(|()| frame));
         self.close_route(id, End::ByGateway, now);
         match carried {
             Some(frame) => self.send(id.connection, frame, None),
@@ -213,20 +215,20 @@ impl Relay {
     }
 
     /// Sends a frame of a request to its runner. While the outbox is blocked it waits, and if too much of its request
-    /// waits, or of the whole connection, that request fails.
+    /// waits, or of the whole connection, that request fails. The frame is taken where it stands: it is moved once.
     pub(super) fn send_bounded(
         &mut self,
         id: RouteId,
-        frame: Frame,
+        frame: &mut Frame,
         numbered: Option<(Place, MessageIndex)>,
         now: Time,
     ) {
         let Some(connection) = self.connections.get_mut(&id.connection) else { return };
-        let Ok(frame) = connection.edge.carry(frame) else {
+        if connection.edge.carry(frame).is_err() {
             // A piece is missing from here on.
             self.counted.malformed += 1;
             return self.abort_route(id, Cause::BusLost, now);
-        };
+        }
         if connection.backlog.must_wait() {
             let bytes = frame.len();
             let all = connection.backlog.held() + bytes;
@@ -235,9 +237,9 @@ impl Relay {
                 return self.abort_route(id, Cause::Overloaded, now);
             }
             *held += bytes;
-            connection.backlog.push(Waiting::Frame(frame, Some(id)));
+            connection.backlog.push(Waiting::Frame(frame.take(), Some(id)));
         } else {
-            self.actions.push_back(Action::Send { connection: id.connection, frame });
+            self.actions.push_back(Action::Send { connection: id.connection, frame: frame.take() });
         }
         if let Some((place, number)) = numbered {
             self.routes.carried(place, number);

@@ -88,7 +88,7 @@ impl Relay {
     }
 
     /// Carries a piece of a request to its runner, unless one before it did not come: a hole is passed on to nobody.
-    pub(super) fn carry_in_order(&mut self, id: RouteId, frame: Frame, number: MessageIndex, now: Time) {
+    pub(super) fn carry_in_order(&mut self, id: RouteId, frame: &mut Frame, number: MessageIndex, now: Time) {
         match self.routes.piece(id, number) {
             Some(Piece::Due(place)) => self.send_bounded(id, frame, Some((place, number)), now),
             Some(Piece::Early) => self.counted.late += 1,

@@ -5,11 +5,12 @@ use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use underpass_core::bus::Bus;
 use underpass_core::gateway::{Event, Open, OpenKind};
 use underpass_core::http::{Close, Message, select_subprotocol};
@@ -83,6 +84,15 @@ fn lists(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
     values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(wanted))
 }
 
+/// The socket of a client that has been answered 101.
+async fn opened(upgraded: Upgraded, config: WebSocketConfig) -> WebSocketStream<Socket> {
+    let parts = downcast::<TokioIo<Socket>>(upgraded).unwrap_or_else(|_| unreachable!("it is served so"));
+    // The room that it begins with is what tungstenite makes anew for later messages. That of HTTP goes with its head.
+    let mut read = Vec::with_capacity(READ_OF_CLIENT);
+    read.extend_from_slice(&parts.read_buf);
+    WebSocketStream::from_partially_read(parts.io.into_inner(), read, Role::Server, Some(config)).await
+}
+
 /// Opens a WebSocket, and answers 101 when the handler has taken it.
 pub(super) async fn serve<B: Bus>(
     gateway: &Shared<B>,
@@ -112,12 +122,7 @@ pub(super) async fn serve<B: Bus>(
     connection.upgrade(async move {
         match upgraded.await {
             Ok(upgraded) => {
-                let parts = downcast::<TokioIo<Socket>>(upgraded).unwrap_or_else(|_| unreachable!("it is served so"));
-                let stream = parts.io.into_inner();
-                // The room that it begins with is what tungstenite makes anew for later messages.
-                let mut read = Vec::with_capacity(READ_OF_CLIENT);
-                read.extend_from_slice(&parts.read_buf);
-                let socket = WebSocketStream::from_partially_read(stream, read, Role::Server, Some(config)).await;
+                let socket = opened(upgraded, config).await;
                 pump(socket, &mut outgoing, &exchange.source(), patience).await;
             }
             Err(error) => tracing::debug!("a WebSocket's client went away: {error}"),

@@ -4,22 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytestring::ByteString;
-use http::header::SEC_WEBSOCKET_PROTOCOL;
-use http::{HeaderValue, Response, Uri};
+use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio_tungstenite::tungstenite::Error as WireError;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_tungstenite::WebSocketStream;
 use underpass_core::Machine;
-use underpass_core::handshake::{Hello, connect_path, dialect_of, offered_subprotocols};
+use underpass_core::handshake::{Hello, connect_path, offered_subprotocols};
 use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
 use underpass_core::runner::Event;
 
+use super::dial::{self, Asked, DialError};
 use super::outlets::{Dial, Line, Outlets};
 use super::{Config, StartError};
 use crate::driver::Driver;
@@ -27,12 +23,9 @@ use crate::outbox::{Held, outbox};
 use crate::pump::{READ_OF_PEER, config, pump};
 use crate::queue::Receiver;
 use crate::socket::{Link, OutgoingReceiver, Patience, Received};
-use crate::tls::{Dialler, explain};
+use crate::tls::Dialler;
 use crate::token::fits;
 use crate::wire::Wire;
-
-/// The most of a refusal's body that is told to people, bytes.
-const REFUSAL: usize = 500;
 
 /// How relays are reached, and how much goes to them and comes from them.
 pub(super) struct Relays {
@@ -80,9 +73,7 @@ impl Relays {
         &self.all[turn as usize]
     }
 
-    async fn dial(&self, relay: &Relay, hello: &Hello) -> Result<(WebSocketStream<Wire>, Dialect), WireError> {
-        let mut request = format!("{}{}", relay.url, connect_path(hello)).into_client_request()?;
-        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, self.subprotocols.clone());
+    async fn dial(&self, relay: &Relay, hello: &Hello) -> Result<(WebSocketStream<Wire>, Dialect), DialError> {
         let stream = TcpStream::connect((&*relay.host, relay.port)).await?;
         stream.set_nodelay(true)?;
         let wire = match (&relay.secret, &self.tls) {
@@ -90,9 +81,8 @@ impl Relays {
             (None, _) | (_, None) => Wire::Plain(stream),
         };
         let config = config(self.largest_in, READ_OF_PEER);
-        let (socket, response) = client_async_with_config(request, wire, Some(config)).await?;
-        let chosen = response.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|chosen| chosen.to_str().ok());
-        Ok((socket, dialect_of(chosen)))
+        let (host, path) = (&relay.authority, &connect_path(hello));
+        dial::open(wire, Asked { host, path, subprotocols: self.subprotocols.clone() }, config).await
     }
 }
 
@@ -101,6 +91,8 @@ impl Relays {
 struct Relay {
     /// Its URL without a path.
     url: String,
+    /// The URL's host and port.
+    authority: String,
     host: String,
     port: u16,
     /// Whose certificate it must show, if it is dialled over TLS.
@@ -131,7 +123,7 @@ impl Relay {
             _ => None,
         };
         let port = authority.port_u16().unwrap_or(usual_port);
-        Ok(Relay { url: format!("{scheme}://{authority}"), host, port, secret })
+        Ok(Relay { url: format!("{scheme}://{authority}"), authority: authority.to_string(), host, port, secret })
     }
 }
 
@@ -166,9 +158,7 @@ async fn connect(driver: Arc<Driver<Outlets>>, dial: Dial, relays: Arc<Relays>) 
             tracing::info!(relay = relay.url, ?close, "the connection to the relay ended");
             link.close = close;
         }
-        Err(WireError::Http(refusal)) => {
-            let status = refusal.status().as_u16();
-            let message = what_it_says(&refusal);
+        Err(DialError::Refused { status, message }) => {
             ended(&driver, connection, Event::DialRefused { connection, status, message: message.clone() });
             // Whoever owns the runner hears if that was the end.
             if driver.stats().dials_again {
@@ -181,7 +171,7 @@ async fn connect(driver: Arc<Driver<Outlets>>, dial: Dial, relays: Arc<Relays>) 
             }
         }
         Err(error) => {
-            tracing::warn!(relay = relay.url, "the relay cannot be reached: {}", what_is_wrong(&error));
+            tracing::warn!(relay = relay.url, "the relay cannot be reached: {error}");
             ended(&driver, connection, Event::Disconnected { connection, close: None });
         }
     }
@@ -195,24 +185,6 @@ fn ended(driver: &Driver<Outlets>, connection: u64, event: Event) {
         let ready = inside.machine.stats().ready;
         inside.outlets.status.send_modify(|status| status.ready = ready);
     });
-}
-
-/// Why a relay cannot be reached.
-fn what_is_wrong(error: &WireError) -> String {
-    match error {
-        WireError::Io(error) => explain(error),
-        WireError::Protocol(ProtocolError::HttparseError(_)) => {
-            "what it speaks is not HTTP: should it be dialled as wss://?".to_owned()
-        }
-        error => error.to_string(),
-    }
-}
-
-/// The first line of a refusal's body.
-fn what_it_says(refusal: &Response<Option<Vec<u8>>>) -> ByteString {
-    let body = refusal.body().as_deref().unwrap_or_default();
-    let text = String::from_utf8_lossy(&body[..body.len().min(REFUSAL)]);
-    text.lines().next().unwrap_or_default().trim().into()
 }
 
 /// A relay's end of a socket. Dropping it tells the runner that the socket has ended.

@@ -6,6 +6,7 @@
 mod actors;
 mod body;
 mod config;
+mod dial;
 mod handler;
 mod hibernating;
 mod hosting;

@@ -3,14 +3,20 @@
 //! ```sh
 //! tests/bench core
 //! ```
+//!
+//! Times depend on the machine and fail nothing; instructions hardly do, and one table of them is a test:
+//! `tests/benches/instructions`.
 
 mod carry;
 mod exchange;
 mod gateway;
 mod idle;
+mod instructions;
 mod measure;
 mod reference;
 mod translation;
+
+use std::process::ExitCode;
 
 use measure::Cost;
 
@@ -27,13 +33,24 @@ const TABLES: [(&str, fn()); 5] = [
 ];
 
 /// Those that are named, or all.
-fn main() {
+fn main() -> ExitCode {
     let named: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, work] = &named[..]
+        && first == instructions::ARGUMENT
+    {
+        instructions::run(work);
+        return ExitCode::SUCCESS;
+    }
+    let is_wanted = |name| named.is_empty() || named.iter().any(|wanted| wanted == name);
     for (name, table) in TABLES {
-        if named.is_empty() || named.iter().any(|wanted| wanted == name) {
+        if is_wanted(name) {
             table();
         }
     }
+    if is_wanted("instructions") && !instructions::table() {
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
 /// A table's head.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use underpass_core::Frame;
 use underpass_core::protocol::any::{self, Message};
-use underpass_core::protocol::carry::FromBus;
+use underpass_core::protocol::carry::{Carried, FromBus};
 use underpass_core::protocol::tunnel::{ToServerTunnelMessage, to_client, to_server};
 use underpass_core::protocol::{Dialect, Edge, Memory, RequestId, ToServer, Version};
 use underpass_tests::wire::{message_id, to_runner};
@@ -45,7 +45,10 @@ pub(crate) fn table() {
 
 fn carry(edge: &mut Edge, frame: Frame) -> Frame {
     match edge.from_bus(frame) {
-        Ok(FromBus::Tunnel(carried)) => edge.carry(carried.frame).expect("it is translated"),
+        Ok(FromBus::Tunnel(Carried { mut frame, .. })) => {
+            edge.carry(&mut frame).expect("it is translated");
+            frame
+        }
         other => panic!("{other:?}"),
     }
 }

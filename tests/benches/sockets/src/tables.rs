@@ -6,7 +6,7 @@ use crate::contestants::{DIRECT, PASSING_ON, UNDERPASS};
 use crate::idle::{Idle, SOCKETS};
 use crate::peers::{BORE, NGINX, RATHOLE};
 use crate::row::{Median, Row};
-use crate::work::Goal;
+use crate::work::{Goal, Work};
 
 /// What an idle WebSocket may take of the gateway's memory, bytes.
 const IDLE: f64 = 10.0 * 1024.0;
@@ -45,11 +45,13 @@ pub(crate) fn goals(rows: &[Row]) {
         };
         let others = [NGINX, RATHOLE, BORE].map(|name| row.median(name).map_or("–".to_owned(), beside));
         let (work, measured) = (row.work, [direct, ours].map(|median| shown(median, goal)).join(" | "));
-        println!("| {work} | {measured} | {} | {wanted} | {} | {} |", beside(ours), word(reached), others.join(" | "));
+        let reached = or_why(reached, work.obstacle());
+        println!("| {work} | {measured} | {} | {wanted} | {reached} | {} |", beside(ours), others.join(" | "));
         let ahead = row.is_ahead().filter(|_| matches!(goal, Goal::RateAndMost(..)));
         if let Some((passing_on, ahead)) = row.median(PASSING_ON).zip(ahead) {
             let measured = [direct, passing_on].map(|median| shown(median, goal)).join(" | ");
-            let (beside, others, ahead) = (beside(passing_on), others.join(" | "), word(ahead));
+            let (beside, others) = (beside(passing_on), others.join(" | "));
+            let ahead = or_why(ahead, Work::PASSED_ON);
             println!("| {work}, `--to` | {measured} | {beside} | ahead of both tunnels | {ahead} | {others} |");
         }
     }
@@ -100,11 +102,17 @@ pub(crate) fn published(node: f64, published: f64, share: f64) {
     println!("| GET small, 16 connections | a second | beside node | goal | |");
     println!("| --- | --- | --- | --- | --- |");
     println!("| node's http | {} | 1 | | |", rate(node));
-    let reached = word(share >= PUBLISHED);
+    let reached =
+        or_why(share >= PUBLISHED, "most of the time is the published runner's own, in JavaScript on one core");
     println!(
         "| the published runner behind Underpass | {} | {share:.2} | {PUBLISHED} or more | {reached} |",
         rate(published)
     );
+}
+
+/// What stands in the way, if it is not reached.
+fn or_why(reached: bool, obstacle: &str) -> String {
+    if reached { word(true).to_owned() } else { format!("{}: {obstacle}", word(false)) }
 }
 
 fn word(reached: bool) -> &'static str {

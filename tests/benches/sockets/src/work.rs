@@ -65,6 +65,31 @@ impl Work {
         })
     }
 
+    /// What stands in the way of the goal, as profiles show it.
+    pub(crate) fn obstacle(self) -> &'static str {
+        match self {
+            Work::Get { connections: 1 } => "four processes are woken for an answer, where direct needs two",
+            Work::Get { .. } => {
+                "three processes share the cores, and a request is HTTP's types twice: at the program and at the handler"
+            }
+            Work::Post { .. } | Work::Echo { .. } => {
+                "a body is copied twice on its way out of the program: into one message, and into tungstenite's buffer"
+            }
+            Work::WebSocket { size: LARGE, .. } => {
+                "a message is copied twice each way, into one piece and into tungstenite's buffer, and masked once more"
+            }
+            Work::WebSocket { outstanding: 1, .. } => "four processes are woken for a message, where direct needs two",
+            Work::WebSocket { .. } => {
+                "what is outstanding goes round as one batch, so that one of three processes works at a time; the \
+                 tunnels pass on bytes, here each message is read and written by tungstenite four times more"
+            }
+        }
+    }
+
+    /// What stands in the way of passing on by `--to`.
+    pub(crate) const PASSED_ON: &str = "four processes share the cores, and each request is written and read as HTTP \
+                                        once more, by hyper-util's pooled client";
+
     /// Whether tunnels stall at it that wait before they send what is small.
     pub(crate) fn stalls(self) -> bool {
         matches!(self, Work::Post { connections: 16 } | Work::WebSocket { size: LARGE, outstanding: 8 })
