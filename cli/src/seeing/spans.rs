@@ -71,7 +71,7 @@ impl Spans {
             End::Aborted => "aborted",
         };
         span.record("end", end);
-        let ms = now.since(since).as_secs_f64() * 1_000.0;
+        let ms = now.since(since).as_micros() as f64 / 1_000.0;
         span.in_scope(|| tracing::info!(target: TARGET, ms, to_runner, to_gateway, "ended"));
     }
 }
