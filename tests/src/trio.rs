@@ -12,6 +12,7 @@ use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
 use underpass_core::{ApiMisuse, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
 
+use crate::recorded::Recorded;
 use crate::wire::{GATEWAY, relay_id};
 
 /// The three machines, and what is between them: a bus, a socket, a directory.
@@ -20,11 +21,11 @@ use crate::wire::{GATEWAY, relay_id};
 #[derive(Debug)]
 pub struct Trio {
     /// The gateway.
-    pub gateway: Gateway,
+    pub gateway: Recorded<Gateway>,
     /// The relay.
-    pub relay: Relay,
+    pub relay: Recorded<Relay>,
     /// The runner.
-    pub runner: Runner,
+    pub runner: Recorded<Runner>,
     now: Time,
     /// The numbers of the runner's connections that are open: at the relay the same as at the runner.
     connections: BTreeSet<u64>,
@@ -47,10 +48,13 @@ enum InFlight {
 impl Trio {
     /// The three with these configurations, driven until the runner is ready at the gateway.
     pub fn new(gateway: gateway::Config, relay: relay::Config, runner: runner::Config) -> Self {
+        let gateway = gateway::Origin { config: gateway, id: GATEWAY, seed: 1 };
+        let relay = relay::Origin { config: relay, id: relay_id(), seed: 2 };
+        let runner = runner::Origin { config: runner, key: "key".into(), seed: 3 };
         let mut trio = Trio {
-            gateway: Gateway::new(gateway, GATEWAY, 1, Time::ZERO).expect("a gateway's configuration"),
-            relay: Relay::new(relay, relay_id(), 2, Time::ZERO).expect("a relay's configuration"),
-            runner: Runner::new(runner, "key".into(), 3, Time::ZERO).expect("a runner's configuration"),
+            gateway: Recorded::made_of(gateway, Time::ZERO).expect("a gateway's configuration"),
+            relay: Recorded::made_of(relay, Time::ZERO).expect("a relay's configuration"),
+            runner: Recorded::made_of(runner, Time::ZERO).expect("a runner's configuration"),
             now: Time::ZERO,
             connections: BTreeSet::new(),
             records: BTreeMap::new(),
@@ -181,7 +185,7 @@ impl Trio {
     }
 
     /// Ends the story: nothing is open anywhere; once the runner has gone and time has passed, no table holds
-    /// anything and no timer is left.
+    /// anything and no timer is left. All three do the same again when they are replayed.
     #[track_caller]
     pub fn finish(mut self) {
         self.drive();
@@ -199,15 +203,18 @@ impl Trio {
         assert_eq!(self.relay.poll_timeout(), None);
         assert_eq!(self.runner.poll_timeout(), None);
         assert_eq!(self.gateway.ready_runners(&crate::wire::pool()), 0);
+        self.gateway.finish();
+        self.relay.finish();
+        self.runner.finish();
     }
 
     /// Carries one thing. Whether there was one.
     pub fn step(&mut self) -> bool {
-        if let Some(action) = self.gateway.poll_action() {
+        if let Some(action) = self.gateway.poll_action(self.now) {
             self.for_gateway(action);
-        } else if let Some(action) = self.relay.poll_action() {
+        } else if let Some(action) = self.relay.poll_action(self.now) {
             self.for_relay(action);
-        } else if let Some(action) = self.runner.poll_action() {
+        } else if let Some(action) = self.runner.poll_action(self.now) {
             self.for_runner(action);
         } else if let Some(thing) = self.in_flight.pop_front() {
             match thing {
