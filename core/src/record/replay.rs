@@ -45,7 +45,7 @@ pub enum Trouble {
     #[error("the machine is not made: {0}")]
     NotMade(ConfigError),
     /// The machine does something else.
-    #[error("byte {byte} differs: recorded was\n  {recorded}\nand the machine does\n  {replayed}")]
+    #[error("byte {byte} differs; recorded: {recorded}; now: {replayed}")]
     Differs {
         /// The first byte of the value that differs.
         byte: usize,
