@@ -1,18 +1,66 @@
-//! A machine that is recorded while a story is told, and replayed when the story has ended.
+//! Machines that are recorded while a story is told, and replayed when the story has ended.
 
+use std::mem;
 use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use underpass_core::gateway::{Open, Refused};
 use underpass_core::observe::Observer;
-use underpass_core::record::{End, Heading, Line, Recordable, Recorder, Recording, Replays};
+use underpass_core::record::{End, Heading, Line, Log, Recordable, Recorder, Recording, Replays};
 use underpass_core::{ApiMisuse, ConfigError, Gateway, RequestKey, Time};
 
-/// A machine, recorded with bodies and without.
+/// What the machines of a story are recorded on: once with bodies and once without.
+#[derive(Debug)]
+pub struct Tapes {
+    whole: Tape,
+    blanked: Tape,
+    machines: u32,
+}
+
+/// A recording in the making.
+#[derive(Clone, Debug)]
+struct Tape(Arc<Mutex<Vec<u8>>>);
+
+impl Default for Tapes {
+    fn default() -> Self {
+        let tape = |bodies| Tape(Arc::new(Mutex::new(Heading::new(bodies).to_bytes())));
+        Tapes { whole: tape(true), blanked: tape(false), machines: 0 }
+    }
+}
+
+impl Tapes {
+    /// What was recorded: with bodies, and without.
+    pub fn take(&mut self) -> [Vec<u8>; 2] {
+        [&self.whole, &self.blanked].map(|tape| mem::take(&mut *tape.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// All machines do the same again, byte for byte. How much they did.
+    #[track_caller]
+    pub fn replay(&mut self) -> usize {
+        let [whole, blanked] = self.take().map(replay);
+        assert_eq!(whole, blanked);
+        whole
+    }
+
+    fn recorders<M: Recordable>(&mut self) -> [Recorder<M, Tape>; 2] {
+        self.machines += 1;
+        let recorder = |tape: &Tape, bodies| Recorder::new(tape.clone(), self.machines, bodies);
+        [recorder(&self.whole, true), recorder(&self.blanked, false)]
+    }
+}
+
+impl Log for Tape {
+    fn append(&mut self, record: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(record);
+    }
+}
+
+/// A machine that may be recorded.
 #[derive(Debug)]
 pub struct Recorded<M> {
     machine: M,
-    whole: Recorder<M, Vec<u8>>,
-    blanked: Recorder<M, Vec<u8>>,
+    recorders: Option<[Recorder<M, Tape>; 2]>,
+    now: Time,
 }
 
 impl<M: Recordable> Recorded<M> {
@@ -20,12 +68,10 @@ impl<M: Recordable> Recorded<M> {
     ///
     /// # Errors
     /// The configuration could not work.
-    pub fn made_of(origin: M::Origin, now: Time) -> Result<Self, ConfigError> {
-        let recorder = |bodies| Recorder::new(Heading::new(bodies).to_bytes(), 0, bodies);
-        let (mut whole, mut blanked) = (recorder(true), recorder(false));
-        whole.made(&origin, now);
-        blanked.made(&origin, now);
-        Ok(Recorded { machine: M::made_of(origin, now)?, whole, blanked })
+    pub fn made_of(origin: M::Origin, now: Time, tapes: Option<&mut Tapes>) -> Result<Self, ConfigError> {
+        let mut recorders = tapes.map(Tapes::recorders);
+        recorders.iter_mut().flatten().for_each(|recorder| recorder.made(&origin, now));
+        Ok(Recorded { machine: M::made_of(origin, now)?, recorders, now })
     }
 
     /// Something happened.
@@ -33,30 +79,16 @@ impl<M: Recordable> Recorded<M> {
     /// # Errors
     /// As the machine says.
     pub fn handle(&mut self, event: M::Event, now: Time) -> Result<(), ApiMisuse> {
-        self.whole.event(&self.machine, &event, now);
-        self.blanked.event(&self.machine, &event, now);
+        self.now = now;
+        self.recorders.iter_mut().flatten().for_each(|recorder| recorder.event(&self.machine, &event, now));
         self.machine.handle(event, now)
     }
 
     /// What to do next.
-    pub fn poll_action(&mut self, now: Time) -> Option<M::Action> {
+    pub fn poll_action(&mut self) -> Option<M::Action> {
         let action = self.machine.poll_action()?;
-        self.whole.action(&self.machine, &action, now);
-        self.blanked.action(&self.machine, &action, now);
+        self.recorders.iter_mut().flatten().for_each(|recorder| recorder.action(&self.machine, &action, self.now));
         Some(action)
-    }
-
-    /// What was recorded: with bodies, and without.
-    pub fn into_recordings(self) -> [Vec<u8>; 2] {
-        [self.whole.into_log(), self.blanked.into_log()]
-    }
-
-    /// Ends the story: the machine does the same again, byte for byte.
-    #[track_caller]
-    pub fn finish(self) {
-        for recording in self.into_recordings() {
-            replay(recording);
-        }
     }
 }
 
@@ -66,12 +98,11 @@ impl Recorded<Gateway> {
     /// # Errors
     /// The gateway refuses it.
     pub fn open(&mut self, open: Open, now: Time) -> Result<RequestKey, Refused> {
-        self.whole.opens(&self.machine, &open, now);
-        self.blanked.opens(&self.machine, &open, now);
+        self.now = now;
+        self.recorders.iter_mut().flatten().for_each(|recorder| recorder.opens(&self.machine, &open, now));
         let outcome = self.machine.open(open, now);
-        let told = outcome.as_ref().map(|key| *key).map_err(|refused| &refused.0);
-        self.whole.opened(&self.machine, told, now);
-        self.blanked.opened(&self.machine, told, now);
+        let told = outcome.as_ref().copied().map_err(|refused| &refused.0);
+        self.recorders.iter_mut().flatten().for_each(|recorder| recorder.opened(&self.machine, told, now));
         outcome
     }
 }
@@ -84,7 +115,10 @@ impl<M> Deref for Recorded<M> {
     }
 }
 
-/// Replays a recording that was not ended: its machines do the same again. How many records it has.
+/// Replays a recording that nobody ended. How many records it has.
+///
+/// # Panics
+/// A machine does something else.
 #[track_caller]
 pub fn replay(recording: Vec<u8>) -> usize {
     let recording = Recording::read(recording.into()).expect("a recording");

@@ -12,7 +12,7 @@ use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
 use underpass_core::{ApiMisuse, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
 
-use crate::recorded::Recorded;
+use crate::recorded::{Recorded, Tapes};
 use crate::wire::{GATEWAY, relay_id};
 
 /// The three machines, and what is between them: a bus, a socket, a directory.
@@ -35,6 +35,7 @@ pub struct Trio {
     client_saw: Vec<gateway::Action>,
     handler_saw: Vec<runner::Action>,
     notices: Vec<relay::Notice>,
+    tapes: Tapes,
 }
 
 /// What is on its way to a machine.
@@ -51,10 +52,11 @@ impl Trio {
         let gateway = gateway::Origin { config: gateway, id: GATEWAY, seed: 1 };
         let relay = relay::Origin { config: relay, id: relay_id(), seed: 2 };
         let runner = runner::Origin { config: runner, key: "key".into(), seed: 3 };
+        let mut tapes = Tapes::default();
         let mut trio = Trio {
-            gateway: Recorded::made_of(gateway, Time::ZERO).expect("a gateway's configuration"),
-            relay: Recorded::made_of(relay, Time::ZERO).expect("a relay's configuration"),
-            runner: Recorded::made_of(runner, Time::ZERO).expect("a runner's configuration"),
+            gateway: Recorded::made_of(gateway, Time::ZERO, Some(&mut tapes)).expect("a gateway's configuration"),
+            relay: Recorded::made_of(relay, Time::ZERO, Some(&mut tapes)).expect("a relay's configuration"),
+            runner: Recorded::made_of(runner, Time::ZERO, Some(&mut tapes)).expect("a runner's configuration"),
             now: Time::ZERO,
             connections: BTreeSet::new(),
             records: BTreeMap::new(),
@@ -63,6 +65,7 @@ impl Trio {
             client_saw: Vec::new(),
             handler_saw: Vec::new(),
             notices: Vec::new(),
+            tapes,
         };
         trio.drive();
         assert!(matches!(trio.handler_saw()[..], [runner::Action::Ready { .. }]), "the runner was taken in");
@@ -203,18 +206,21 @@ impl Trio {
         assert_eq!(self.relay.poll_timeout(), None);
         assert_eq!(self.runner.poll_timeout(), None);
         assert_eq!(self.gateway.ready_runners(&crate::wire::pool()), 0);
-        self.gateway.finish();
-        self.relay.finish();
-        self.runner.finish();
+        self.tapes.replay();
+    }
+
+    /// What was recorded so far of the three: with bodies, and without.
+    pub fn recordings(mut self) -> [Vec<u8>; 2] {
+        self.tapes.take()
     }
 
     /// Carries one thing. Whether there was one.
     pub fn step(&mut self) -> bool {
-        if let Some(action) = self.gateway.poll_action(self.now) {
+        if let Some(action) = self.gateway.poll_action() {
             self.for_gateway(action);
-        } else if let Some(action) = self.relay.poll_action(self.now) {
+        } else if let Some(action) = self.relay.poll_action() {
             self.for_relay(action);
-        } else if let Some(action) = self.runner.poll_action(self.now) {
+        } else if let Some(action) = self.runner.poll_action() {
             self.for_runner(action);
         } else if let Some(thing) = self.in_flight.pop_front() {
             match thing {
