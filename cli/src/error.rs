@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use thiserror::Error;
 use underpass_core::ConfigError;
 use underpass_core::protocol::any::NoSuchUnion;
+use underpass_core::record::{BadRecording, ReplayError};
 use underpass_store_redb::OpenError;
 use underpass_transport_nats::{BucketError, ConnectError};
 use underpass_transport_ws::runner::StopReason;
@@ -26,6 +27,12 @@ pub(crate) enum Error {
     Unguarded { address: SocketAddr },
     #[error("cannot read {}: {source}", .path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}", .path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", .path.display())]
+    Recording { path: PathBuf, source: BadRecording },
+    #[error(transparent)]
+    Replay(#[from] Box<ReplayError>),
     #[error("there is no token in {}", .path.display())]
     NoTokens { path: PathBuf },
     #[error("TLS does not start: {0}")]

@@ -3,6 +3,9 @@
 #[doc = include_str!("../docs/fleet.md")]
 mod fleet {}
 
+#[doc = include_str!("../docs/replay.md")]
+mod replaying {}
+
 mod admin;
 mod counters;
 mod demo;
@@ -19,6 +22,7 @@ mod options;
 mod proxy;
 mod relay;
 mod reload;
+mod replay;
 mod runner;
 mod seeing;
 mod shutdown;
@@ -75,6 +79,7 @@ fn run(options: Options) -> Result<Ended, Error> {
         Command::Decode(options) => inspect::decode(options),
         Command::Encode(options) => inspect::encode(options),
         Command::Translate(options) => inspect::translate(options),
+        Command::Replay(options) => replay::run(options),
     }
 }
 

@@ -6,12 +6,13 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use crate::http::{Close, ResponseHead};
 use crate::protocol::{GatewayId, Map, RequestId};
 
 /// Why a request ended without the handler's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FailureCode {
     /// The request names its actor in no known form.
     BadTarget,
@@ -121,7 +122,7 @@ impl fmt::Display for FailureCode {
 }
 
 /// A request as people name it: the ids of its gateway and its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RequestName {
     /// Whose.
     pub gateway_id: GatewayId,
@@ -136,7 +137,7 @@ impl fmt::Display for RequestName {
 }
 
 /// A failure, ready to be told to a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Which.
     pub code: FailureCode,

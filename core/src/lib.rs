@@ -28,6 +28,7 @@ pub mod kv;
 pub mod machine;
 pub mod observe;
 pub mod protocol;
+pub mod record;
 pub mod relay;
 pub mod runner;
 pub mod supervisor;

@@ -7,6 +7,7 @@ pub mod checks;
 pub mod fuzz;
 pub mod given;
 pub mod noise;
+pub mod recorded;
 pub mod short;
 pub mod sim;
 pub mod sleepers;

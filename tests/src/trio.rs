@@ -12,7 +12,7 @@ use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
 use underpass_core::{ApiMisuse, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
 
-use crate::watched::Watched;
+use crate::recorded::{Recorded, Tapes};
 use crate::wire::{GATEWAY, relay_id};
 
 /// The three machines, and what is between them: a bus, a socket, a directory.
@@ -21,11 +21,11 @@ use crate::wire::{GATEWAY, relay_id};
 #[derive(Debug)]
 pub struct Trio {
     /// The gateway.
-    pub gateway: Watched<Gateway>,
+    pub gateway: Recorded<Gateway>,
     /// The relay.
-    pub relay: Watched<Relay>,
+    pub relay: Recorded<Relay>,
     /// The runner.
-    pub runner: Watched<Runner>,
+    pub runner: Recorded<Runner>,
     now: Time,
     /// The numbers of the runner's connections that are open: at the relay the same as at the runner.
     connections: BTreeSet<u64>,
@@ -35,6 +35,7 @@ pub struct Trio {
     client_saw: Vec<gateway::Action>,
     handler_saw: Vec<runner::Action>,
     notices: Vec<relay::Notice>,
+    tapes: Tapes,
 }
 
 /// What is on its way to a machine.
@@ -48,10 +49,14 @@ enum InFlight {
 impl Trio {
     /// The three with these configurations, driven until the runner is ready at the gateway.
     pub fn new(gateway: gateway::Config, relay: relay::Config, runner: runner::Config) -> Self {
+        let gateway = gateway::Origin { config: gateway, id: GATEWAY, seed: 1 };
+        let relay = relay::Origin { config: relay, id: relay_id(), seed: 2 };
+        let runner = runner::Origin { config: runner, key: "key".into(), seed: 3 };
+        let mut tapes = Tapes::default();
         let mut trio = Trio {
-            gateway: Gateway::new(gateway, GATEWAY, 1, Time::ZERO).expect("a gateway's configuration").into(),
-            relay: Relay::new(relay, relay_id(), 2, Time::ZERO).expect("a relay's configuration").into(),
-            runner: Runner::new(runner, "key".into(), 3, Time::ZERO).expect("a runner's configuration").into(),
+            gateway: Recorded::made_of(gateway, Time::ZERO, Some(&mut tapes)).expect("a gateway's configuration"),
+            relay: Recorded::made_of(relay, Time::ZERO, Some(&mut tapes)).expect("a relay's configuration"),
+            runner: Recorded::made_of(runner, Time::ZERO, Some(&mut tapes)).expect("a runner's configuration"),
             now: Time::ZERO,
             connections: BTreeSet::new(),
             records: BTreeMap::new(),
@@ -60,6 +65,7 @@ impl Trio {
             client_saw: Vec::new(),
             handler_saw: Vec::new(),
             notices: Vec::new(),
+            tapes,
         };
         trio.drive();
         assert!(matches!(trio.handler_saw()[..], [runner::Action::Ready { .. }]), "the runner was taken in");
@@ -182,7 +188,7 @@ impl Trio {
     }
 
     /// Ends the story: nothing is open anywhere; once the runner has gone and time has passed, no table holds
-    /// anything and no timer is left.
+    /// anything and no timer is left. All three do the same again when they are replayed.
     #[track_caller]
     pub fn finish(mut self) {
         self.drive();
@@ -201,6 +207,12 @@ impl Trio {
         assert_eq!(self.relay.poll_timeout(), None);
         assert_eq!(self.runner.poll_timeout(), None);
         assert_eq!(self.gateway.ready_runners(&crate::wire::pool()), 0);
+        self.tapes.replay();
+    }
+
+    /// What was recorded so far of the three: with bodies, and without.
+    pub fn recordings(mut self) -> [Vec<u8>; 2] {
+        self.tapes.take()
     }
 
     /// Carries one thing. Whether there was one.

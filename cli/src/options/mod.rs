@@ -6,7 +6,9 @@ mod guard;
 mod inspect;
 mod log;
 mod process;
+mod recording;
 mod relay;
+mod replay;
 mod runner;
 mod served;
 mod tls;
@@ -24,7 +26,9 @@ pub(crate) use self::guard::Guard;
 pub(crate) use self::inspect::{Decode, Encode, Translate};
 pub(crate) use self::log::{Log, LogFormat};
 pub(crate) use self::process::Process;
+pub(crate) use self::recording::Recording;
 pub(crate) use self::relay::Relay;
+pub(crate) use self::replay::Replay;
 pub(crate) use self::runner::Runner;
 pub(crate) use self::served::Served;
 pub(crate) use self::tls::Tls;
@@ -78,6 +82,9 @@ pub(crate) enum Command {
     /// Translate frames of one version of the protocol into another
     #[command(after_help = inspect::TRANSLATE_EXAMPLES)]
     Translate(Translate),
+    /// Do again what --record wrote down, and find what is done otherwise
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(Replay),
 }
 
 /// A time in seconds, which may have a fraction.
@@ -146,7 +153,8 @@ mod tests {
 
     #[test]
     fn the_commands_of_the_docs_are_right_use() {
-        let commands = commands_of(include_str!("../../docs/fleet.md"));
+        let pages = [include_str!("../../docs/fleet.md"), include_str!("../../docs/replay.md")];
+        let commands: Vec<_> = pages.into_iter().flat_map(commands_of).collect();
         assert!(commands.len() > 10, "{commands:?}");
         let tracing = commands_of(include_str!("../../docs/tracing.md"));
         assert_eq!(tracing.len(), 3, "{tracing:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::seconds;
+use super::{Recording, seconds};
 
 /// What whoever runs it wants of a process.
 #[derive(Debug, Args)]
@@ -20,6 +20,8 @@ pub(crate) struct Process {
     /// How long what is open may take when the program shall end, in seconds; without it, as long as it takes
     #[arg(long, env = "UNDERPASS_DRAIN_LIMIT", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) drain_limit: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
 }
 
 /// An address. A port alone is one of this host: nobody else can ask, unless that is wanted.

@@ -1,42 +1,59 @@
 //! Seeing inside: who looks on at the machines of this process.
 
+mod record;
 pub(crate) mod spans;
+
+use std::sync::Arc;
 
 use underpass_core::observe::{Journal, Observer};
 use underpass_core::{Gateway, Machine, Relay, Runner};
 use underpass_transport_ws::Observers;
 
+use self::record::Recording;
 use self::spans::Spans;
 use crate::error::Error;
 use crate::options::Process;
 
 /// What looks on. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seeing {}
+pub(crate) struct Seeing {
+    recording: Option<Arc<Recording>>,
+}
 
 impl Seeing {
     /// What the options ask for.
     ///
     /// # Errors
     /// A file can't be written.
-    #[allow(clippy::unnecessary_wraps)]
-    pub(crate) fn new(_process: &Process) -> Result<Self, Error> {
-        Ok(Seeing {})
+    pub(crate) fn new(process: &Process) -> Result<Self, Error> {
+        Ok(Seeing { recording: Recording::begin(&process.recording)?.map(Arc::new) })
     }
 
     /// Who looks on at a gateway.
     pub(crate) fn gateway(&self) -> Observers<Gateway> {
-        spans("gateway")
+        let mut observers = spans("gateway");
+        if let Some(recording) = &self.recording {
+            observers.add(recording.recorder());
+        }
+        observers
     }
 
     /// Who looks on at a relay.
     pub(crate) fn relay(&self) -> Observers<Relay> {
-        spans("relay")
+        let mut observers = spans("relay");
+        if let Some(recording) = &self.recording {
+            observers.add(recording.recorder());
+        }
+        observers
     }
 
     /// Who looks on at a runner.
     pub(crate) fn runner(&self) -> Observers<Runner> {
-        spans("runner")
+        let mut observers = spans("runner");
+        if let Some(recording) = &self.recording {
+            observers.add(recording.recorder());
+        }
+        observers
     }
 }
 

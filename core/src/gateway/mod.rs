@@ -31,6 +31,7 @@ mod waits;
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use config::Config;
@@ -366,7 +367,7 @@ impl Gateway {
 }
 
 /// What a gateway is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Its limits and deadlines.
     pub config: Config,

@@ -82,7 +82,7 @@
 //! Those of `ToGateway` and `ToRunner` are between relays and gateways alone, whatever a runner's connection chose.
 
 pub mod any;
-mod bare;
+pub(crate) mod bare;
 mod bus;
 pub mod carry;
 mod codec;

@@ -28,6 +28,7 @@ mod tombstones;
 use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 pub use config::Config;
 pub use event::{Action, Event};
@@ -229,7 +230,7 @@ impl Relay {
 }
 
 /// What a relay is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Its limits and deadlines.
     pub config: Config,

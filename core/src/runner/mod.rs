@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 
 use bytestring::ByteString;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 pub use config::Config;
 pub use event::{Action, Event, StopReason};
@@ -379,7 +380,7 @@ impl Runner {
 }
 
 /// What a runner is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Its limits and deadlines.
     pub config: Config,

@@ -11,7 +11,7 @@ use crate::protocol::to_client::HibernatingRequest;
 use crate::protocol::{GatewayId, RequestId};
 
 /// One life of an actor, from its start to its stop.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActorLife {
     /// Which actor.
     pub actor_id: ByteString,
@@ -49,7 +49,7 @@ impl From<HibernatingRequest> for SocketId {
 }
 
 /// A WebSocket that slept, for its actor's next life to go on with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sleeping {
     /// Names it from here on.
     pub key: RequestKey,

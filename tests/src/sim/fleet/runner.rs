@@ -10,6 +10,7 @@ use underpass_core::{Frame, RequestKey, Runner, runner};
 use underpass_transport_mem::sim::{Happening, Node, Room, SocketId};
 
 use super::hosting::Hosting;
+use crate::recorded::Recorded;
 use crate::sim::bytes;
 use crate::sim::client::Client;
 use crate::sim::faults::{Host, Kind};
@@ -19,11 +20,10 @@ use crate::sim::stateful::ACTORS;
 use crate::sim::trace::About;
 use crate::sim::workload::Wish;
 use crate::sim::world::{Own, World};
-use crate::watched::Watched;
 
 /// A runner that runs.
 pub(in crate::sim) struct RunnerProcess {
-    pub(in crate::sim) machine: Watched<Runner>,
+    pub(in crate::sim) machine: Recorded<Runner>,
     /// Never looked through where order could show.
     pub(in crate::sim) handlers: HashMap<RequestKey, Handler>,
     /// Its sockets, by the numbers that it gave them: at most two, while it moves.
@@ -49,8 +49,8 @@ impl World<'_> {
         let (name, total_slots) = (bytes::pool(pool).name, if stateless { 1 } else { ACTORS });
         let config = runner::Config { name, total_slots, stateless, ..fleet.runner.clone() };
         let (seed, now) = (self.random.any(), self.network.local(node));
-        let machine =
-            Runner::new(config, format!("runner{of}").into(), seed, now).expect("a runner's configuration").into();
+        let origin = runner::Origin { config, key: format!("runner{of}").into(), seed };
+        let machine = Recorded::made_of(origin, now, self.tapes.as_mut()).expect("a runner's configuration");
         let is_elder = fleet.elders[of];
         let slot = &mut self.runners[index];
         slot.node = Some(node);
