@@ -2,17 +2,22 @@
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
 /// So many lines wait at most. What is logged beyond is dropped.
 const MOST: usize = 8_192;
 
-/// What is written by a thread of its own. Dropped, it writes what waits.
+/// How long the end waits for whoever reads.
+const AT_THE_END: Duration = Duration::from_secs(1);
+
+/// What is written by a thread of its own. Dropped, it writes what waits, if that can be done soon.
 pub(crate) struct Lines {
     waiting: SyncSender<Told>,
-    writing: Option<JoinHandle<()>>,
+    /// Says by its end that all is written.
+    written: Receiver<()>,
 }
 
 enum Told {
@@ -35,9 +40,14 @@ impl Lines {
     /// Writes lines there from here on.
     pub(crate) fn start(out: impl Write + Send + 'static) -> Self {
         let (waiting, lines) = sync_channel(MOST);
+        let (is_writing, written) = sync_channel(0);
+        let writing = thread::Builder::new().name("log".into()).spawn(move || {
+            write(&lines, out);
+            drop(is_writing);
+        });
         // Without a thread nothing is logged, and all else goes on.
-        let writing = thread::Builder::new().name("log".into()).spawn(move || write(&lines, out)).ok();
-        Lines { waiting, writing }
+        drop(writing);
+        Lines { waiting, written }
     }
 
     pub(crate) fn writer(&self) -> Writer {
@@ -54,11 +64,15 @@ fn write(lines: &Receiver<Told>, mut out: impl Write) {
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        if let Some(writing) = self.writing.take() {
-            // It has ended already if this can't be said.
-            let _ = self.waiting.send(Told::End);
-            let _ = writing.join();
+        let until = Instant::now() + AT_THE_END;
+        while let Err(TrySendError::Full(_)) = self.waiting.try_send(Told::End) {
+            if Instant::now() >= until {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
         }
+        // It ends in either way: nothing is ever sent.
+        let _ = self.written.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -129,5 +143,20 @@ mod tests {
         // One was with the reader while the others waited, or not yet.
         assert!((MOST..=MOST + 1).contains(&lines.len()), "{}", lines.len());
         assert_eq!(lines[MOST - 1], format!("{}\n", MOST - 1).as_bytes());
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_reader_that_reads_nothing() {
+        let (go_on, may_go_on) = channel();
+        let (written, _lines) = channel();
+        let out = Lines::start(Slow(may_go_on, written));
+        let writer = out.writer();
+        for _ in 0..MOST + 100 {
+            writer.make_writer().write_all(b"line\n").expect("room for a line");
+        }
+        let start = Instant::now();
+        drop(out);
+        assert!(start.elapsed() < 10 * AT_THE_END);
+        drop(go_on);
     }
 }
