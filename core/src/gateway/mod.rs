@@ -168,6 +168,11 @@ impl Gateway {
         self.requests.id(key).map(|id| self.name(id))
     }
 
+    /// The open request that people call so. It looks through all of them.
+    pub fn request_named(&self, name: RequestName) -> Option<RequestKey> {
+        self.requests.keys().find(|key| self.request_name(*key) == Some(name))
+    }
+
     fn name(&self, request_id: RequestId) -> RequestName {
         RequestName { gateway_id: self.id, request_id }
     }
@@ -387,6 +392,9 @@ impl Machine for Gateway {
             Event::WebSocketClose { key, close } => self.websocket_close(key, close, now)?,
             Event::Consumed { key, bytes } => self.consumed(key, bytes, now),
             Event::ClientGone { key } => self.client_gone(key, now),
+            Event::EndRequest { key } => {
+                self.fail(key, FailureCode::EndedByOperator, "whoever looks after this gateway ended it")
+            }
             Event::Drain => self.drain(now),
         }
         self.tick(now);
