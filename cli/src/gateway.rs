@@ -24,7 +24,7 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
     reload::keep_fresh(Source::default(), [&door])?;
     let health = Health::default();
     let seeing = Seeing::new(&process)?;
-    let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
+    let admin = admin::serve(process.admin.as_deref(), health.clone(), &seeing).await?;
     let names = [("gateway", door.url("http"))].into_iter().chain(admin);
 
     let starting = async {
@@ -44,6 +44,7 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
         started = starting => started?,
         () = shutdown.wanted() => return Ok(Ended::Drained),
     };
+    seeing.controls().has_gateway(&gateway);
     let mut serving = tokio::spawn(door.serve_clients(gateway.clone()));
     tokio::spawn(asked.tell({
         let (gateway, bus) = (gateway.clone(), nats.bus());

@@ -22,7 +22,7 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
     reload::keep_fresh(tokens.clone(), [&door])?;
     let health = Health::default();
     let seeing = Seeing::new(&process)?;
-    let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
+    let admin = admin::serve(process.admin.as_deref(), health.clone(), &seeing).await?;
     let names = [("runners", door.url("ws"))].into_iter().chain(admin);
 
     let starting = async {
@@ -44,6 +44,7 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
         started = starting => started?,
         () = shutdown.wanted() => return Ok(Ended::Drained),
     };
+    seeing.controls().has_relay(&relay);
     let mut serving = tokio::spawn(door.serve_runners(relay.clone()));
     tokio::spawn(asked.tell({
         let (relay, bus) = (relay.clone(), nats.bus());

@@ -54,7 +54,7 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
     }
     let health = Health::default();
     let seeing = Seeing::new(&process)?;
-    let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
+    let admin = admin::serve(process.admin.as_deref(), health.clone(), &seeing).await?;
     let names = [("gateway", for_clients.url("http")), ("runners", for_runners.url("ws"))].into_iter().chain(admin);
 
     let bus = MemBus::new(underpass_transport_mem::Config::default())?;
@@ -75,6 +75,8 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
         ..clients::Config::default()
     };
     let gateway = Clients::start(config, bus, directory).await?;
+    seeing.controls().has_gateway(&gateway);
+    seeing.controls().has_relay(&relay);
     let mut serving = JoinSet::new();
     serving.spawn(for_clients.serve_clients(gateway.clone()));
     serving.spawn(for_runners.serve_runners(relay.clone()));

@@ -1,15 +1,20 @@
 //! What whoever looks after the program may ask of it, on a listener of its own.
 
+mod api;
 mod health;
+mod origin;
+mod page;
+mod rows;
 mod serve;
 
-use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Router, middleware};
 use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::listen::bind;
+use crate::seeing::Seeing;
 
 pub(crate) use health::{Health, Needs};
 
@@ -17,24 +22,31 @@ pub(crate) use health::{Health, Needs};
 ///
 /// # Errors
 /// It cannot listen there.
-pub(crate) async fn serve(address: Option<&str>, health: Health) -> Result<Option<(&'static str, String)>, Error> {
+pub(crate) async fn serve(
+    address: Option<&str>,
+    health: Health,
+    seeing: &Seeing,
+) -> Result<Option<(&'static str, String)>, Error> {
     let Some(address) = address else { return Ok(None) };
     let (listener, address) = bind(address).await?;
-    tokio::spawn(serve::all(listener, router(health)));
+    tokio::spawn(serve::all(listener, router(health, seeing)));
     Ok(Some(("admin", format!("http://{address}"))))
 }
 
 /// All that is answered there.
-pub(crate) fn router(health: Health) -> Router {
-    health::router(health).fallback(nowhere).method_not_allowed_fallback(not_so)
+pub(crate) fn router(health: Health, seeing: &Seeing) -> Router {
+    let inspector = seeing.inspector().map(|inspector| {
+        page::router().merge(api::router(inspector.clone())).layer(middleware::from_fn(origin::check))
+    });
+    health::router(health).merge(inspector.unwrap_or_default()).fallback(nowhere).method_not_allowed_fallback(not_so)
 }
 
 async fn nowhere() -> Response {
-    said(StatusCode::NOT_FOUND, &json!({ "error": "there are /healthz and /readyz" }))
+    said(StatusCode::NOT_FOUND, &json!({ "error": "there are /, /api/, /healthz and /readyz" }))
 }
 
 async fn not_so() -> Response {
-    said(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "GET is allowed" }))
+    said(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "another method is allowed" }))
 }
 
 /// An answer in JSON, on a line.
@@ -60,7 +72,10 @@ mod tests {
             (Method::GET, "/nowhere", StatusCode::NOT_FOUND),
         ] {
             let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-            let response = router(Health::default()).call(request).await.unwrap_or_else(|never| match never {});
+            let response = router(Health::default(), &Seeing::default())
+                .call(request)
+                .await
+                .unwrap_or_else(|never| match never {});
             assert_eq!(response.status(), status, "{path}");
             assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
         }

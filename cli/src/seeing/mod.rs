@@ -1,14 +1,32 @@
 //! Seeing inside: who looks on at the machines of this process.
 
+pub(crate) mod controls;
+pub(crate) mod fleet;
+pub(crate) mod table;
+
+use underpass_core::observe::Journal;
 use underpass_core::{Gateway, Relay, Runner};
 use underpass_transport_ws::Observers;
 
+use self::controls::Controls;
+use self::fleet::Fleet;
+use self::table::{Hop, Table};
 use crate::error::Error;
 use crate::options::Process;
 
 /// What looks on. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seeing {}
+pub(crate) struct Seeing {
+    inspector: Option<Inspector>,
+}
+
+/// What the inspector shows, and what it can have done.
+#[derive(Clone, Debug)]
+pub(crate) struct Inspector {
+    pub(crate) table: Table,
+    pub(crate) fleet: Fleet,
+    pub(crate) controls: Controls,
+}
 
 impl Seeing {
     /// What the options ask for.
@@ -16,22 +34,53 @@ impl Seeing {
     /// # Errors
     /// A file can't be written.
     #[allow(clippy::unnecessary_wraps)]
-    pub(crate) fn new(_process: &Process) -> Result<Self, Error> {
-        Ok(Seeing {})
+    pub(crate) fn new(process: &Process) -> Result<Self, Error> {
+        let inspector = process.admin.is_some().then(Inspector::new);
+        Ok(Seeing { inspector })
     }
 
     /// Who looks on at a gateway.
     pub(crate) fn gateway(&self) -> Observers<Gateway> {
-        Observers::default()
+        let mut observers = Observers::default();
+        if let Some(Inspector { table, fleet, .. }) = &self.inspector {
+            observers.add(Journal::new(table.at(Hop::Gateway)));
+            observers.add(fleet.clone());
+        }
+        observers
     }
 
     /// Who looks on at a relay.
     pub(crate) fn relay(&self) -> Observers<Relay> {
-        Observers::default()
+        let mut observers = Observers::default();
+        if let Some(Inspector { table, fleet, .. }) = &self.inspector {
+            observers.add(Journal::new(table.at(Hop::Relay)));
+            observers.add(fleet.clone());
+        }
+        observers
     }
 
     /// Who looks on at a runner.
     pub(crate) fn runner(&self) -> Observers<Runner> {
-        Observers::default()
+        let mut observers = Observers::default();
+        if let Some(Inspector { table, .. }) = &self.inspector {
+            observers.add(Journal::new(table.at(Hop::Runner)));
+        }
+        observers
+    }
+
+    /// What the inspector shows, if it was asked for.
+    pub(crate) fn inspector(&self) -> Option<&Inspector> {
+        self.inspector.as_ref()
+    }
+
+    /// What can be had done to the machines, if that was asked for.
+    pub(crate) fn controls(&self) -> Controls {
+        self.inspector.as_ref().map(|inspector| inspector.controls.clone()).unwrap_or_default()
+    }
+}
+
+impl Inspector {
+    pub(crate) fn new() -> Self {
+        Inspector { table: Table::new(), fleet: Fleet::default(), controls: Controls::default() }
     }
 }
