@@ -138,7 +138,7 @@ async def whether_a_process_is_ready_can_be_asked():
                 for one in (gateway, relay, runner, alone):
                     expect(await readiness(one) == [], one.ready)
                     expect(await ask(f"{one.admin}/healthz") == (200, '{"alive":true}\n'))
-                    expect((await ask(f"{one.admin}/"))[0] == 404 and (await ask(f"{one.admin}/readyz", "-XPOST"))[0] == 405)
+                    expect((await ask(f"{one.admin}/"))[0] == 200 and (await ask(f"{one.admin}/readyz", "-XPOST"))[0] == 405)
                 await until(hello(gateway.gateway), (200, "hello"))
                 await nats.kill()
                 for one in (gateway, relay):

@@ -111,13 +111,13 @@ async fn finished(State(inspector): State<Inspector>, Query(query): Asked) -> Re
 fn list(inspector: &Inspector, what: &str, wanted: impl Fn(&Request) -> bool, limit: Limit) -> Value {
     let table = &inspector.table;
     let (rows, in_all) = table.list(wanted, limit.0, |request| rows::request(table, request));
-    let left_out = in_all - rows.len();
+    let left_out = in_all.saturating_sub(rows.len());
     json!({ what: rows, "left_out": left_out })
 }
 
 async fn request(State(inspector): State<Inspector>, Path(name): Path<String>) -> Response {
     match named(&name).and_then(|name| inspector.table.get(name)) {
-        Some(request) => said(StatusCode::OK, &rows::whole_request(&inspector.table, &request)),
+        Some(request) => said(StatusCode::OK, &rows::whole_request(&inspector.table, &request, inspector.shows_bodies)),
         None => no("no request of this name is known here"),
     }
 }

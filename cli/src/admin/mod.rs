@@ -29,13 +29,14 @@ pub(crate) async fn serve(
 ) -> Result<Option<(&'static str, String)>, Error> {
     let Some(address) = address else { return Ok(None) };
     let (listener, address) = bind(address).await?;
-    tokio::spawn(serve::all(listener, router(health, seeing)));
+    tokio::spawn(serve::all(listener, router(health, seeing, address.ip().to_canonical().is_loopback())));
     Ok(Some(("admin", format!("http://{address}"))))
 }
 
-/// All that is answered there.
-pub(crate) fn router(health: Health, seeing: &Seeing) -> Router {
-    let inspector = seeing.inspector().map(|inspector| {
+/// All that is answered there. The inspector is for this host alone, unless it is to be open.
+pub(crate) fn router(health: Health, seeing: &Seeing, is_of_this_host: bool) -> Router {
+    let inspector = seeing.inspector().filter(|inspector| is_of_this_host || inspector.is_open);
+    let inspector = inspector.map(|inspector| {
         page::router().merge(api::router(inspector.clone())).layer(middleware::from_fn(origin::check))
     });
     health::router(health).merge(inspector.unwrap_or_default()).fallback(nowhere).method_not_allowed_fallback(not_so)
@@ -72,7 +73,7 @@ mod tests {
             (Method::GET, "/nowhere", StatusCode::NOT_FOUND),
         ] {
             let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-            let response = router(Health::default(), &Seeing::default())
+            let response = router(Health::default(), &Seeing::default(), true)
                 .call(request)
                 .await
                 .unwrap_or_else(|never| match never {});

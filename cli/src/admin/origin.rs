@@ -29,7 +29,7 @@ fn refused(why: &str) -> Response {
     said(StatusCode::FORBIDDEN, &json!({ "error": why }))
 }
 
-fn field<'a>(fields: &'a HeaderMap, name: impl header::AsHeaderName) -> Option<&'a str> {
+fn field(fields: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
     fields.get(name).map(|value| value.to_str().unwrap_or("unreadable"))
 }
 

@@ -8,7 +8,7 @@ use underpass_core::directory::{ActorKey, ActorRecord, ActorState, RunnerKey, Ru
 use underpass_core::observe::{Frame, Kind};
 
 use crate::seeing::fleet::Row;
-use crate::seeing::table::{AtHop, Hop, Request, Table, direction};
+use crate::seeing::table::{AtHop, Beginning, Hop, Request, Table, direction};
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
@@ -74,8 +74,8 @@ fn hops(request: &Request) -> Value {
     Hop::ALL.into_iter().filter_map(hop).collect()
 }
 
-/// A request with all that is known of it.
-pub(super) fn whole_request(table: &Table, whole: &Request) -> Value {
+/// A request with all that is known of it; what it carries only if that is wanted.
+pub(super) fn whole_request(table: &Table, whole: &Request, bodies: bool) -> Value {
     let after = |at: Duration| micros(at.saturating_sub(whole.opened));
     let frame = |(at, hop, frame): &(Duration, Hop, Frame)| {
         let Frame { direction: way, kind, message_index, bytes } = frame;
@@ -93,6 +93,13 @@ pub(super) fn whole_request(table: &Table, whole: &Request) -> Value {
         "left_out": whole.frames.left_out,
         "last": whole.frames.last.iter().map(frame).collect::<Vec<_>>(),
     });
+    if bodies {
+        let [to_runner, to_gateway] = [0, 1].map(|way| {
+            let Beginning { bytes, left_out } = &whole.bodies[way];
+            json!({ "text": String::from_utf8_lossy(bytes), "left_out": left_out })
+        });
+        row["bodies"] = json!({ "to_runner": to_runner, "to_gateway": to_gateway });
+    }
     row
 }
 

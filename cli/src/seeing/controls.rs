@@ -13,10 +13,13 @@ use underpass_transport_ws::runners::Runners;
 #[derive(Clone, Default)]
 pub(crate) struct Controls(Arc<Machines>);
 
+type EndRequest = Box<dyn Fn(RequestName) -> bool + Send + Sync>;
+type DrainRunner = Box<dyn Fn(u64) + Send + Sync>;
+
 #[derive(Default)]
 struct Machines {
-    gateway: OnceLock<Box<dyn Fn(RequestName) -> bool + Send + Sync>>,
-    relay: OnceLock<(RelayId, Box<dyn Fn(u64) + Send + Sync>)>,
+    gateway: OnceLock<EndRequest>,
+    relay: OnceLock<(RelayId, DrainRunner)>,
 }
 
 impl Controls {

@@ -1,5 +1,6 @@
 //! Seeing inside: who looks on at the machines of this process.
 
+pub(crate) mod bodies;
 pub(crate) mod controls;
 pub(crate) mod fleet;
 pub(crate) mod table;
@@ -8,6 +9,7 @@ use underpass_core::observe::Journal;
 use underpass_core::{Gateway, Relay, Runner};
 use underpass_transport_ws::Observers;
 
+use self::bodies::Bodies;
 use self::controls::Controls;
 use self::fleet::Fleet;
 use self::table::{Hop, Table};
@@ -26,6 +28,10 @@ pub(crate) struct Inspector {
     pub(crate) table: Table,
     pub(crate) fleet: Fleet,
     pub(crate) controls: Controls,
+    /// Whether what requests carry is shown.
+    pub(crate) shows_bodies: bool,
+    /// Whether it is there for others than this host, too.
+    pub(crate) is_open: bool,
 }
 
 impl Seeing {
@@ -35,16 +41,19 @@ impl Seeing {
     /// A file can't be written.
     #[allow(clippy::unnecessary_wraps)]
     pub(crate) fn new(process: &Process) -> Result<Self, Error> {
-        let inspector = process.admin.is_some().then(Inspector::new);
+        let inspector = process.admin.is_some().then(|| Inspector::new(process));
         Ok(Seeing { inspector })
     }
 
     /// Who looks on at a gateway.
     pub(crate) fn gateway(&self) -> Observers<Gateway> {
         let mut observers = Observers::default();
-        if let Some(Inspector { table, fleet, .. }) = &self.inspector {
+        if let Some(Inspector { table, fleet, shows_bodies, .. }) = &self.inspector {
             observers.add(Journal::new(table.at(Hop::Gateway)));
             observers.add(fleet.clone());
+            if *shows_bodies {
+                observers.add(Bodies::new(table.clone()));
+            }
         }
         observers
     }
@@ -80,7 +89,13 @@ impl Seeing {
 }
 
 impl Inspector {
-    pub(crate) fn new() -> Self {
-        Inspector { table: Table::new(), fleet: Fleet::default(), controls: Controls::default() }
+    fn new(process: &Process) -> Self {
+        Inspector {
+            table: Table::new(),
+            fleet: Fleet::default(),
+            controls: Controls::default(),
+            shows_bodies: process.inspect_bodies,
+            is_open: process.admin_open,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The requests that are open, and the last of those that have ended: what the inspector shows.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,10 @@ const MAX_FINISHED: usize = 1_000;
 const MAX_FRAMES: usize = 64;
 /// How many other things that happened to a request are kept.
 const MAX_TIMELINE: usize = 64;
+/// How many rows are read while the machines wait.
+const AT_ONCE: usize = 32;
+/// How much of the bodies and messages of each direction is kept, bytes, if that is wanted.
+const MAX_BODY: usize = 4_096;
 /// How much of a path, or of an actor's id, is kept, bytes.
 const MAX_TEXT: usize = 512;
 
@@ -86,6 +91,8 @@ pub(crate) struct Request {
     pub(crate) last: (Duration, &'static str),
     pub(crate) timeline: Vec<(Duration, Hop, &'static str)>,
     pub(crate) frames: Frames,
+    /// The beginnings of what it carries to the runner, and to the gateway; empty unless that is wanted.
+    pub(crate) bodies: [Beginning; 2],
     /// Which in the order of ends.
     ended: Option<u64>,
 }
@@ -98,6 +105,21 @@ pub(crate) struct AtHop {
     pub(crate) ended: Option<(Duration, &'static str)>,
     /// Frames and their bytes to the runner, and to the gateway.
     pub(crate) frames: [(u64, u64); 2],
+}
+
+/// The beginning of bodies or messages.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beginning {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) left_out: u64,
+}
+
+impl Beginning {
+    fn push(&mut self, bytes: &[u8]) {
+        let (taken, left_out) = bytes.split_at(bytes.len().min(MAX_BODY - self.bytes.len()));
+        self.bytes.extend_from_slice(taken);
+        self.left_out += left_out.len() as u64;
+    }
 }
 
 /// The frames of a request, as headers: the first ones and the last ones.
@@ -139,6 +161,7 @@ impl Request {
             last: (at, "opened"),
             timeline: Vec::new(),
             frames: Frames::default(),
+            bodies: Default::default(),
             ended: None,
         }
     }
@@ -203,18 +226,26 @@ impl Table {
         self.0.began + at
     }
 
-    /// Makes something of each that is wanted, the newest first, at most so many; and how many are wanted in all.
+    /// Makes something of each that is wanted, the newest first, at most so many; and how many are wanted in all. The
+    /// machines can go on meanwhile.
     pub(crate) fn list<T>(
         &self,
         wanted: impl Fn(&Request) -> bool,
         most: usize,
-        make: impl FnMut(&Request) -> T,
+        mut make: impl FnMut(&Request) -> T,
     ) -> (Vec<T>, usize) {
-        let rows = self.lock();
-        let mut found: Vec<&Request> = rows.requests.values().filter(|request| wanted(request)).collect();
+        let place = |request: &Request| (Reverse((request.ended, request.turn)), request.name);
+        let mut found: Vec<_> = self.lock().requests.values().filter(|request| wanted(request)).map(place).collect();
         let in_all = found.len();
-        found.sort_unstable_by_key(|request| std::cmp::Reverse((request.ended, request.turn)));
-        (found.into_iter().take(most).map(make).collect(), in_all)
+        found.sort_unstable_by_key(|(place, _)| *place);
+        found.truncate(most);
+        let mut made = Vec::with_capacity(found.len());
+        for names in found.chunks(AT_ONCE) {
+            let rows = self.lock();
+            let requests = names.iter().filter_map(|(_, name)| rows.requests.get(name));
+            made.extend(requests.filter(|request| wanted(request)).map(&mut make));
+        }
+        (made, in_all)
     }
 
     /// How many were open at once with so many others that they are not kept.
@@ -226,6 +257,15 @@ impl Table {
     pub(crate) fn get(&self, name: RequestName) -> Option<Request> {
         let rows = self.lock();
         rows.requests.get(&rows.first_name(name)).cloned()
+    }
+
+    /// It carries this.
+    pub(crate) fn body(&self, name: RequestName, direction: Direction, bytes: &[u8]) {
+        let mut rows = self.lock();
+        let name = rows.first_name(name);
+        if let Some(request) = rows.requests.get_mut(&name) {
+            request.bodies[direction as usize].push(bytes);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Rows> {
@@ -429,6 +469,18 @@ mod tests {
         assert_eq!(open_and_over(&table), [0, 1]);
         let request = table.get(name(2)).unwrap();
         assert_eq!((request.name, request.again), (name(1), vec![name(2)]));
+    }
+
+    #[test]
+    fn of_what_a_request_carries_the_beginning_is_kept() {
+        let table = Table::new();
+        table.at(Hop::Gateway).note(&opened(1), Time::ZERO);
+        for _ in 0..3 {
+            table.body(name(1), Direction::ToGateway, &[b'a'; 2_000]);
+            table.body(name(2), Direction::ToGateway, b"of nobody");
+        }
+        let [up, down] = table.get(name(1)).unwrap().bodies;
+        assert_eq!((up.bytes.len(), down.bytes.len(), down.left_out), (0, MAX_BODY, 6_000 - MAX_BODY as u64));
     }
 
     #[test]

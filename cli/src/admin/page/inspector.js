@@ -58,39 +58,64 @@ const matches = (row) => {
 
 const visible = () => known.get(shown.name).rows.filter(matches);
 
-const cell = (column, row) => {
-  const value = String(column.show(row) ?? "");
-  const td = make("td", { className: column.kind === "state" ? mood(value) : column.kind, textContent: value });
-  if (column.kind === "long") td.title = value;
-  return td;
+const set = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+
+// What is there already is changed and not replaced, so that a click, the focus and a selection live through it.
+const fill = (tr, row) => {
+  const id = shown.id(row);
+  tr.setAttribute("aria-selected", String(id === chosen));
+  tr.tabIndex = id === chosen ? 0 : -1;
+  shown.columns.forEach((column, at) => {
+    const value = String(column.show(row) ?? "");
+    const td = tr.children[at];
+    set(td, value);
+    td.className = column.kind === "state" ? mood(value) : column.kind;
+    if (column.kind === "long") td.title = value;
+  });
+  return tr;
+};
+
+const emptyRow = (row) => {
+  const tr = make("tr", { "data-id": shown.id(row) }, ...shown.columns.map(() => make("td")));
+  tr.addEventListener("click", () => { chosen = tr.dataset.id; open(chosen); });
+  return tr;
+};
+
+const renderTabs = () => {
+  for (const table of tables) {
+    const { rows, left_out } = known.get(table.name);
+    const tab = by(`tab-${table.name}`);
+    tab.setAttribute("aria-selected", String(table === shown));
+    set(tab.querySelector(".count"), String(rows.length + left_out));
+  }
+};
+
+const renderRows = (rows) => {
+  const there = new Map([...by("rows").children].map((tr) => [tr.dataset.id, tr]));
+  let next = by("rows").firstElementChild;
+  for (const row of rows) {
+    const id = shown.id(row);
+    const tr = fill(there.get(id) ?? emptyRow(row), row);
+    there.delete(id);
+    if (tr === next) next = next.nextElementSibling;
+    else by("rows").insertBefore(tr, next);
+  }
+  for (const tr of there.values()) {
+    if (tr.contains(document.activeElement)) queueMicrotask(focusChosen);
+    tr.remove();
+  }
 };
 
 const render = () => {
-  const tabs = tables.map((table) => {
-    const { rows, left_out } = known.get(table.name);
-    const count = make("span", { className: "count", textContent: rows.length + left_out });
-    const tab = make("button", { type: "button", id: `tab-${table.name}`, role: "tab", "aria-selected": String(table === shown), tabIndex: -1 }, table.title, count);
-    tab.addEventListener("click", () => choose(table));
-    return tab;
-  });
-  by("tabs").replaceChildren(...tabs);
-  by("head").replaceChildren(...shown.columns.map((column) => make("th", { scope: "col", className: column.kind === "number" ? "number" : "", textContent: column.title })));
-
+  renderTabs();
   const { rows: all, left_out } = known.get(shown.name);
   const rows = visible();
   if (!rows.some((row) => shown.id(row) === chosen)) chosen = rows.length ? shown.id(rows[0]) : null;
-  const hadFocus = by("rows").contains(document.activeElement);
-  by("rows").replaceChildren(...rows.map((row) => {
-    const id = shown.id(row);
-    const is = id === chosen;
-    const tr = make("tr", { "data-id": id, "aria-selected": String(is), tabIndex: is ? 0 : -1 }, ...shown.columns.map((column) => cell(column, row)));
-    tr.addEventListener("click", () => { chosen = id; open(id); });
-    return tr;
-  }));
-  if (hadFocus) focusChosen();
-  by("caption").textContent = `${shown.title}: ${rows.length}${filter ? ` of ${all.length}` : ""}${left_out ? `, ${left_out} more are not listed` : ""}`;
+  renderRows(rows);
+  const more = left_out ? `, ${left_out} more are not listed` : "";
+  set(by("caption"), `${shown.title}: ${rows.length}${filter ? ` of ${all.length}` : ""}${more}`);
   by("empty").hidden = rows.length > 0;
-  by("empty").textContent = filter ? "Nothing matches the filter." : "There are none now.";
+  set(by("empty"), filter ? "Nothing matches the filter." : "There are none now.");
 };
 
 const row = (id) => known.get(shown.name).rows.find((row) => shown.id(row) === id);
@@ -101,6 +126,14 @@ const choose = (table) => {
   chosen = null;
   close();
   history.replaceState(null, "", `#${table.name}`);
+  begin();
+};
+
+// Another table is shown.
+const begin = () => {
+  const title = (column) => make("th", { scope: "col", className: column.kind === "number" ? "number" : "", textContent: column.title });
+  by("head").replaceChildren(...shown.columns.map(title));
+  by("rows").replaceChildren();
   render();
 };
 
@@ -116,6 +149,7 @@ const move = (steps) => {
 const open = async (id) => {
   opened = id;
   by("said").textContent = "";
+  delete by("what").dataset.shows;
   render();
   await showDetail();
 };
@@ -144,6 +178,8 @@ const button = (id, label, path) => {
   return element;
 };
 
+const noButtons = () => by("buttons").replaceChildren();
+
 const showDetail = async () => {
   const id = opened;
   if (id === null) return;
@@ -157,10 +193,14 @@ const showDetail = async () => {
   by("detail").hidden = false;
   document.querySelector("main").classList.add("split");
   if (!it) {
-    by("buttons").replaceChildren();
+    noButtons();
     by("said").textContent = "It is not there any more.";
     return;
   }
+  // What has not changed is not shown anew: somebody may be reading or selecting it.
+  const now = JSON.stringify(it);
+  if (by("what").dataset.shows === now) return;
+  by("what").dataset.shows = now;
   if (isRequest) showRequest(it);
   else showRecord(it);
 };
@@ -186,7 +226,7 @@ const showRequest = (it) => {
       ["To client", `${bytes(it.bytes.to_gateway)} in ${it.frames.to_gateway} frames`]]),
     ...grid("Hops", ["Hop", "Opened", "Answered", "Ended", "End"], it.hops.map((hop) => [hop.hop, micros(hop.opened), micros(hop.answered), micros(hop.ended), hop.end])),
     ...grid("Timeline", ["After", "Hop", "What"], it.timeline.map((happened) => [micros(happened.at), happened.hop, happened.what])),
-    ...bodies.flatMap(([title, body]) => [make("h3", { textContent: `${title}${body.is_whole ? "" : ", its beginning"}` }), make("pre", { textContent: body.text })]),
+    ...bodies.flatMap(([title, body]) => [make("h3", { textContent: `${title}${body.left_out ? `, without its last ${body.left_out} bytes` : ""}` }), make("pre", { textContent: body.text })]),
     ...grid("Frames", ["After", "Hop", "Way", "Kind", "Number", "Size"], frames));
 };
 
@@ -243,6 +283,12 @@ events.addEventListener("changed", (event) => {
 });
 setInterval(() => { if (document.visibilityState === "visible") render(); }, 1_000);
 
+by("tabs").append(...tables.map((table) => {
+  const count = make("span", { className: "count" });
+  const tab = make("button", { type: "button", id: `tab-${table.name}`, role: "tab", tabIndex: -1 }, table.title, " ", count);
+  tab.addEventListener("click", () => choose(table));
+  return tab;
+}));
 ask("/api/").then(({ body }) => { can = body.can; });
-render();
+begin();
 refresh();
