@@ -12,6 +12,7 @@ use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
 use underpass_core::{ApiMisuse, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
 
+use crate::watched::Watched;
 use crate::wire::{GATEWAY, relay_id};
 
 /// The three machines, and what is between them: a bus, a socket, a directory.
@@ -20,11 +21,11 @@ use crate::wire::{GATEWAY, relay_id};
 #[derive(Debug)]
 pub struct Trio {
     /// The gateway.
-    pub gateway: Gateway,
+    pub gateway: Watched<Gateway>,
     /// The relay.
-    pub relay: Relay,
+    pub relay: Watched<Relay>,
     /// The runner.
-    pub runner: Runner,
+    pub runner: Watched<Runner>,
     now: Time,
     /// The numbers of the runner's connections that are open: at the relay the same as at the runner.
     connections: BTreeSet<u64>,
@@ -48,9 +49,9 @@ impl Trio {
     /// The three with these configurations, driven until the runner is ready at the gateway.
     pub fn new(gateway: gateway::Config, relay: relay::Config, runner: runner::Config) -> Self {
         let mut trio = Trio {
-            gateway: Gateway::new(gateway, GATEWAY, 1, Time::ZERO).expect("a gateway's configuration"),
-            relay: Relay::new(relay, relay_id(), 2, Time::ZERO).expect("a relay's configuration"),
-            runner: Runner::new(runner, "key".into(), 3, Time::ZERO).expect("a runner's configuration"),
+            gateway: Gateway::new(gateway, GATEWAY, 1, Time::ZERO).expect("a gateway's configuration").into(),
+            relay: Relay::new(relay, relay_id(), 2, Time::ZERO).expect("a relay's configuration").into(),
+            runner: Runner::new(runner, "key".into(), 3, Time::ZERO).expect("a runner's configuration").into(),
             now: Time::ZERO,
             connections: BTreeSet::new(),
             records: BTreeMap::new(),
@@ -189,6 +190,7 @@ impl Trio {
         assert_eq!((gateway.open, gateway.deadlines, gateway.buffered), (0, 0, 0), "gateway: {gateway:?}");
         assert_eq!((relay.routes, relay.buffered), (0, 0), "relay: {relay:?}");
         assert_eq!((runner.open, runner.buffered), (0, 0), "runner: {runner:?}");
+        assert_eq!([self.gateway.wrong(), self.relay.wrong(), self.runner.wrong()], [None, None, None]);
         self.runner.handle(runner::Event::Drain, self.now).expect("no misuse");
         self.drive();
         self.advance(Duration::from_secs(61));

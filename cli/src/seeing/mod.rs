@@ -3,15 +3,17 @@
 pub(crate) mod bodies;
 pub(crate) mod controls;
 pub(crate) mod fleet;
+pub(crate) mod spans;
 pub(crate) mod table;
 
-use underpass_core::observe::Journal;
-use underpass_core::{Gateway, Relay, Runner};
+use underpass_core::observe::{Journal, Note, Observer, Sink};
+use underpass_core::{Gateway, Machine, Relay, Runner, Time};
 use underpass_transport_ws::Observers;
 
 use self::bodies::Bodies;
 use self::controls::Controls;
 use self::fleet::Fleet;
+use self::spans::Spans;
 use self::table::{Hop, Table};
 use crate::error::Error;
 use crate::options::Process;
@@ -47,9 +49,8 @@ impl Seeing {
 
     /// Who looks on at a gateway.
     pub(crate) fn gateway(&self) -> Observers<Gateway> {
-        let mut observers = Observers::default();
+        let mut observers = self.requests(Hop::Gateway);
         if let Some(Inspector { table, fleet, shows_bodies, .. }) = &self.inspector {
-            observers.add(Journal::new(table.at(Hop::Gateway)));
             observers.add(fleet.clone());
             if *shows_bodies {
                 observers.add(Bodies::new(table.clone()));
@@ -60,9 +61,8 @@ impl Seeing {
 
     /// Who looks on at a relay.
     pub(crate) fn relay(&self) -> Observers<Relay> {
-        let mut observers = Observers::default();
-        if let Some(Inspector { table, fleet, .. }) = &self.inspector {
-            observers.add(Journal::new(table.at(Hop::Relay)));
+        let mut observers = self.requests(Hop::Relay);
+        if let Some(Inspector { fleet, .. }) = &self.inspector {
             observers.add(fleet.clone());
         }
         observers
@@ -70,9 +70,20 @@ impl Seeing {
 
     /// Who looks on at a runner.
     pub(crate) fn runner(&self) -> Observers<Runner> {
+        self.requests(Hop::Runner)
+    }
+
+    /// Whoever hears of requests at a hop, by one journal; no journal if that is nobody.
+    fn requests<M: Machine>(&self, hop: Hop) -> Observers<M>
+    where
+        Journal<Sinks>: Observer<M>,
+    {
+        let mut sinks = Sinks::default();
+        sinks.add(Spans::at(hop.as_str()));
+        sinks.add(self.inspector.as_ref().map(|inspector| inspector.table.at(hop)));
         let mut observers = Observers::default();
-        if let Some(Inspector { table, .. }) = &self.inspector {
-            observers.add(Journal::new(table.at(Hop::Runner)));
+        if !sinks.0.is_empty() {
+            observers.add(Journal::new(sinks));
         }
         observers
     }
@@ -96,6 +107,24 @@ impl Inspector {
             controls: Controls::default(),
             shows_bodies: process.inspect_bodies,
             is_open: process.admin_open,
+        }
+    }
+}
+
+/// Who hears of the requests of one machine.
+#[derive(Default)]
+struct Sinks(Vec<Box<dyn Sink>>);
+
+impl Sinks {
+    fn add(&mut self, sink: Option<impl Sink + 'static>) {
+        self.0.extend(sink.map(|sink| Box::new(sink) as Box<dyn Sink>));
+    }
+}
+
+impl Sink for Sinks {
+    fn note(&mut self, note: &Note<'_>, now: Time) {
+        for sink in &mut self.0 {
+            sink.note(note, now);
         }
     }
 }

@@ -171,6 +171,11 @@ impl<S: Sink> Journal<S> {
         &self.sink
     }
 
+    /// Whom it tells.
+    pub fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
     fn open_one(&mut self, request: RequestName, head: &Head, now: Time) {
         if let Some(followed) = self.followed.get_mut(&request) {
             followed.times += 1;
@@ -379,5 +384,61 @@ impl<S: Sink> Observer<Runner> for Journal<S> {
 
     fn settled(&mut self, _machine: &Runner, now: Time) {
         self.end_all(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{GatewayId, RequestId};
+
+    #[derive(Default)]
+    struct Told(Vec<(bool, RequestName)>);
+
+    impl Sink for Told {
+        fn note(&mut self, note: &Note<'_>, _now: Time) {
+            match note {
+                Note::Opened(opened) => self.0.push((true, opened.request)),
+                Note::Ended { request, .. } => self.0.push((false, *request)),
+                Note::Frame { .. }
+                | Note::Answered { .. }
+                | Note::SentAgain { .. }
+                | Note::Slept { .. }
+                | Note::Woke { .. } => panic!("{note:?}"),
+            }
+        }
+    }
+
+    fn name(number: u8) -> RequestName {
+        RequestName { gateway_id: GatewayId([1; 4]), request_id: RequestId([number; 4]) }
+    }
+
+    fn restored(number: u8) -> News {
+        News::Restored { request: name(number), actor_id: "a".into() }
+    }
+
+    fn ended(number: u8) -> News {
+        News::Ended { request: name(number), end: End::Done }
+    }
+
+    #[test]
+    fn of_more_than_may_be_followed_nothing_is_told() {
+        let mut journal = Journal::new(Told::default()).following_at_most(1);
+        journal.read(&[restored(1), restored(2), ended(2), ended(1), restored(3)], Time::ZERO);
+        journal.end_all(Time::ZERO);
+        journal.read(&[restored(4)], Time::ZERO);
+        assert_eq!((journal.not_followed(), journal.open()), (2, 1));
+        assert_eq!(journal.sink().0, [(true, name(1)), (false, name(1)), (true, name(4))]);
+    }
+
+    #[test]
+    fn what_is_here_twice_is_told_of_once_and_ends_with_the_last() {
+        let mut journal = Journal::new(Told::default());
+        journal.read(&[restored(1), restored(1), ended(1)], Time::ZERO);
+        journal.end_all(Time::ZERO);
+        assert_eq!(journal.sink().0, [(true, name(1))]);
+        journal.read(&[ended(1)], Time::ZERO);
+        journal.end_all(Time::ZERO);
+        assert_eq!((journal.open(), &journal.sink().0[1..]), (0, &[(false, name(1))][..]));
     }
 }
