@@ -48,7 +48,7 @@ async fn description(State(inspector): State<Inspector>) -> Response {
     let has_relay = inspector.controls.relay().is_some();
     let answer = json!({
         "description": "What this process of Underpass sees. Times are microseconds; those named unix_ms are \
-                        milliseconds since the Unix epoch. Lists take ?limit=NUMBER and say how many rows are left out.",
+                        milliseconds since the Unix epoch. Lists take ?limit=NUMBER and say how many they leave out.",
         "version": env!("CARGO_PKG_VERSION"),
         "can": { "drain_runners": has_relay, "end_requests": inspector.controls.is_gateway() },
         "resources": {
@@ -57,9 +57,9 @@ async fn description(State(inspector): State<Inspector>) -> Response {
             "GET /api/requests": "HTTP requests that are open, the newest first",
             "GET /api/websockets": "WebSockets that are open, the newest first",
             "GET /api/finished": "requests and WebSockets that have ended, the last 1,000 of them, the last first",
-            "GET /api/requests/NAME": "one request or WebSocket with its timeline, and its frames without what they carry",
+            "GET /api/requests/NAME": "one of them with its timeline, and its frames without what they carry",
             "GET /api/events": "Server-Sent Events: `changed` says how often each table has changed",
-            "POST /api/runners/ID/drain": "nothing new goes to that connection of the runner, which comes again by another",
+            "POST /api/runners/ID/drain": "nothing new goes to that connection; the runner comes again by another",
             "POST /api/requests/NAME/end": "ends a request at both ends, as ended_by_operator",
         },
     });
@@ -150,7 +150,7 @@ async fn drain(State(inspector): State<Inspector>, Path(id): Path<String>) -> Re
             &json!({ "error": "the runner is not connected to a relay of this process" }),
         );
     };
-    tracing::info!(runner = %record.id, connection = connection.number, "a runner is drained because an operator wants it");
+    tracing::info!(runner = %record.id, connection = connection.number, "an operator has a runner drain");
     inspector.controls.drain_runner(connection.number);
     said(StatusCode::ACCEPTED, &json!({ "draining": record.id.to_string() }))
 }

@@ -1,4 +1,4 @@
-//! Who may look and press buttons: pages of other origins may not, though a browser that reaches them reaches this, too.
+//! Who may look and press buttons: pages of other origins may not, though a browser that shows them reaches this.
 
 use std::net::IpAddr;
 

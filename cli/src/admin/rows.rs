@@ -1,4 +1,4 @@
-//! What the inspector says of a thing, in JSON. Times are in microseconds, or in Unix milliseconds if their names say so.
+//! What the inspector says of a thing, in JSON. Times are microseconds, or Unix milliseconds if their names say so.
 
 use std::time::Duration;
 
@@ -79,8 +79,14 @@ pub(super) fn whole_request(table: &Table, whole: &Request, bodies: bool) -> Val
     let after = |at: Duration| micros(at.saturating_sub(whole.opened));
     let frame = |(at, hop, frame): &(Duration, Hop, Frame)| {
         let Frame { direction: way, kind, message_index, bytes } = frame;
-        let way = direction(*way);
-        json!({ "at": after(*at), "hop": hop.as_str(), "direction": way, "kind": kind, "index": message_index, "bytes": bytes })
+        json!({
+            "at": after(*at),
+            "hop": hop.as_str(),
+            "direction": direction(*way),
+            "kind": kind,
+            "index": message_index,
+            "bytes": bytes,
+        })
     };
     let mut row = request(table, whole);
     row["timeline"] = whole
