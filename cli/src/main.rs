@@ -14,6 +14,7 @@ mod inspect;
 mod listen;
 mod log;
 mod memory;
+mod metrics;
 mod nats;
 mod options;
 mod proxy;

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::listen::bind;
+use crate::metrics::Metrics;
+use crate::seeing::Seeing;
 
 pub(crate) use health::{Health, Needs};
 
@@ -17,20 +19,25 @@ pub(crate) use health::{Health, Needs};
 ///
 /// # Errors
 /// It cannot listen there.
-pub(crate) async fn serve(address: Option<&str>, health: Health) -> Result<Option<(&'static str, String)>, Error> {
+pub(crate) async fn serve(
+    address: Option<&str>,
+    health: Health,
+    seeing: &Seeing,
+) -> Result<Option<(&'static str, String)>, Error> {
     let Some(address) = address else { return Ok(None) };
     let (listener, address) = bind(address).await?;
-    tokio::spawn(serve::all(listener, router(health)));
+    tokio::spawn(serve::all(listener, router(health, seeing)));
     Ok(Some(("admin", format!("http://{address}"))))
 }
 
 /// All that is answered there.
-pub(crate) fn router(health: Health) -> Router {
-    health::router(health).fallback(nowhere).method_not_allowed_fallback(not_so)
+pub(crate) fn router(health: Health, seeing: &Seeing) -> Router {
+    let metrics = seeing.metrics().map(Metrics::router).unwrap_or_default();
+    health::router(health).merge(metrics).fallback(nowhere).method_not_allowed_fallback(not_so)
 }
 
 async fn nowhere() -> Response {
-    said(StatusCode::NOT_FOUND, &json!({ "error": "there are /healthz and /readyz" }))
+    said(StatusCode::NOT_FOUND, &json!({ "error": "there are /healthz, /readyz and /metrics" }))
 }
 
 async fn not_so() -> Response {
@@ -60,7 +67,10 @@ mod tests {
             (Method::GET, "/nowhere", StatusCode::NOT_FOUND),
         ] {
             let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-            let response = router(Health::default()).call(request).await.unwrap_or_else(|never| match never {});
+            let response = router(Health::default(), &Seeing::default())
+                .call(request)
+                .await
+                .unwrap_or_else(|never| match never {});
             assert_eq!(response.status(), status, "{path}");
             assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
         }

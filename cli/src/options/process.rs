@@ -11,7 +11,7 @@ use super::seconds;
 /// What whoever runs it wants of a process.
 #[derive(Debug, Args)]
 pub(crate) struct Process {
-    /// Where /healthz and /readyz are answered: PORT of this host alone, or ADDRESS:PORT
+    /// Where /healthz, /readyz and /metrics are answered: PORT of this host alone, or ADDRESS:PORT
     #[arg(long, env = "UNDERPASS_ADMIN", value_name = "ADDRESS", value_parser = admin)]
     pub(crate) admin: Option<String>,
     /// How many threads do its work, at least 1 [default: one for every two cores]
