@@ -53,8 +53,9 @@ impl Requests {
         };
         // What comes about in any fleet is there from the beginning, so that its first time shows as a rise.
         for kind in [Kind::Http, Kind::WebSocket] {
-            requests.duration(kind, End::Done);
-            requests.duration(kind, End::ClientGone);
+            for end in [End::Done, End::ClientGone, End::Aborted] {
+                requests.duration(kind, end);
+            }
             for class in CLASSES {
                 requests.response(kind, class);
             }
