@@ -39,6 +39,9 @@ pub(crate) enum Error {
     Tls(#[from] TlsError),
     #[error("{filter:?} is not a log filter like info or underpass=debug: {problem}")]
     Log { filter: String, problem: String },
+    #[cfg(feature = "otlp")]
+    #[error("spans can't be sent to {url:?}: {problem}")]
+    Otlp { url: String, problem: String },
     #[error("the token may have letters, digits and any of !#$%&'*+-.^_`|~ only, and must have some: see --token")]
     Token,
     #[error(

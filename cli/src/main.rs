@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<Ended, Error> {
     memory::keep_some();
-    log::start(&options.log)?;
+    let _logging = log::start(&options.log)?;
     match options.command {
         Command::Up(options) => serve(options.process.threads, up::run(options)),
         Command::Gateway(options) => serve(options.process.threads, gateway::run(options)),

@@ -17,6 +17,7 @@ pub mod strategies;
 pub mod talking;
 pub mod trio;
 pub mod vectors;
+pub mod watched;
 pub mod wire;
 
 /// The README's examples compile and hold.

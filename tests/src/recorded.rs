@@ -1,13 +1,9 @@
-//! Machines that are recorded while a story is told, and replayed when the story has ended.
+//! Recordings of the machines of a story, and replaying them when the story has ended.
 
 use std::mem;
-use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use underpass_core::gateway::{Open, Refused};
-use underpass_core::observe::Observer;
 use underpass_core::record::{End, Heading, Line, Log, Recordable, Recorder, Recording, Replays};
-use underpass_core::{ApiMisuse, ConfigError, Gateway, RequestKey, Time};
 
 /// What the machines of a story are recorded on: once with bodies and once without.
 #[derive(Debug)]
@@ -19,7 +15,7 @@ pub struct Tapes {
 
 /// A recording in the making.
 #[derive(Clone, Debug)]
-struct Tape(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Tape(Arc<Mutex<Vec<u8>>>);
 
 impl Default for Tapes {
     fn default() -> Self {
@@ -42,7 +38,8 @@ impl Tapes {
         whole
     }
 
-    fn recorders<M: Recordable>(&mut self) -> [Recorder<M, Tape>; 2] {
+    /// Those who write down what happens to one more machine.
+    pub(crate) fn recorders<M: Recordable>(&mut self) -> [Recorder<M, Tape>; 2] {
         self.machines += 1;
         let recorder = |tape: &Tape, bodies| Recorder::new(tape.clone(), self.machines, bodies);
         [recorder(&self.whole, true), recorder(&self.blanked, false)]
@@ -52,66 +49,6 @@ impl Tapes {
 impl Log for Tape {
     fn append(&mut self, record: &[u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(record);
-    }
-}
-
-/// A machine that may be recorded.
-#[derive(Debug)]
-pub struct Recorded<M> {
-    machine: M,
-    recorders: Option<[Recorder<M, Tape>; 2]>,
-    now: Time,
-}
-
-impl<M: Recordable> Recorded<M> {
-    /// Makes it.
-    ///
-    /// # Errors
-    /// The configuration could not work.
-    pub fn made_of(origin: M::Origin, now: Time, tapes: Option<&mut Tapes>) -> Result<Self, ConfigError> {
-        let mut recorders = tapes.map(Tapes::recorders);
-        recorders.iter_mut().flatten().for_each(|recorder| recorder.made(&origin, now));
-        Ok(Recorded { machine: M::made_of(origin, now)?, recorders, now })
-    }
-
-    /// Something happened.
-    ///
-    /// # Errors
-    /// As the machine says.
-    pub fn handle(&mut self, event: M::Event, now: Time) -> Result<(), ApiMisuse> {
-        self.now = now;
-        self.recorders.iter_mut().flatten().for_each(|recorder| recorder.event(&self.machine, &event, now));
-        self.machine.handle(event, now)
-    }
-
-    /// What to do next.
-    pub fn poll_action(&mut self) -> Option<M::Action> {
-        let action = self.machine.poll_action()?;
-        self.recorders.iter_mut().flatten().for_each(|recorder| recorder.action(&self.machine, &action, self.now));
-        Some(action)
-    }
-}
-
-impl Recorded<Gateway> {
-    /// A request comes.
-    ///
-    /// # Errors
-    /// The gateway refuses it.
-    pub fn open(&mut self, open: Open, now: Time) -> Result<RequestKey, Refused> {
-        self.now = now;
-        self.recorders.iter_mut().flatten().for_each(|recorder| recorder.opens(&self.machine, &open, now));
-        let outcome = self.machine.open(open, now);
-        let told = outcome.as_ref().copied().map_err(|refused| &refused.0);
-        self.recorders.iter_mut().flatten().for_each(|recorder| recorder.opened(&self.machine, told, now));
-        outcome
-    }
-}
-
-impl<M> Deref for Recorded<M> {
-    type Target = M;
-
-    fn deref(&self) -> &M {
-        &self.machine
     }
 }
 

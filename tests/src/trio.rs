@@ -12,7 +12,8 @@ use underpass_core::http::Close;
 use underpass_core::protocol::Dialect;
 use underpass_core::{ApiMisuse, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
 
-use crate::recorded::{Recorded, Tapes};
+use crate::recorded::Tapes;
+use crate::watched::Watched;
 use crate::wire::{GATEWAY, relay_id};
 
 /// The three machines, and what is between them: a bus, a socket, a directory.
@@ -21,11 +22,11 @@ use crate::wire::{GATEWAY, relay_id};
 #[derive(Debug)]
 pub struct Trio {
     /// The gateway.
-    pub gateway: Recorded<Gateway>,
+    pub gateway: Watched<Gateway>,
     /// The relay.
-    pub relay: Recorded<Relay>,
+    pub relay: Watched<Relay>,
     /// The runner.
-    pub runner: Recorded<Runner>,
+    pub runner: Watched<Runner>,
     now: Time,
     /// The numbers of the runner's connections that are open: at the relay the same as at the runner.
     connections: BTreeSet<u64>,
@@ -54,9 +55,9 @@ impl Trio {
         let runner = runner::Origin { config: runner, key: "key".into(), seed: 3 };
         let mut tapes = Tapes::default();
         let mut trio = Trio {
-            gateway: Recorded::made_of(gateway, Time::ZERO, Some(&mut tapes)).expect("a gateway's configuration"),
-            relay: Recorded::made_of(relay, Time::ZERO, Some(&mut tapes)).expect("a relay's configuration"),
-            runner: Recorded::made_of(runner, Time::ZERO, Some(&mut tapes)).expect("a runner's configuration"),
+            gateway: Watched::made_of(gateway, Time::ZERO, Some(&mut tapes)).expect("a gateway's configuration"),
+            relay: Watched::made_of(relay, Time::ZERO, Some(&mut tapes)).expect("a relay's configuration"),
+            runner: Watched::made_of(runner, Time::ZERO, Some(&mut tapes)).expect("a runner's configuration"),
             now: Time::ZERO,
             connections: BTreeSet::new(),
             records: BTreeMap::new(),
@@ -196,6 +197,7 @@ impl Trio {
         assert_eq!((gateway.open, gateway.deadlines, gateway.buffered), (0, 0, 0), "gateway: {gateway:?}");
         assert_eq!((relay.routes, relay.buffered), (0, 0), "relay: {relay:?}");
         assert_eq!((runner.open, runner.buffered), (0, 0), "runner: {runner:?}");
+        assert_eq!([self.gateway.wrong(), self.relay.wrong(), self.runner.wrong()], [None, None, None]);
         self.runner.handle(runner::Event::Drain, self.now).expect("no misuse");
         self.drive();
         self.advance(Duration::from_secs(61));

@@ -4,6 +4,7 @@ mod bus;
 mod gateway;
 mod guard;
 mod inspect;
+mod log;
 mod process;
 mod recording;
 mod relay;
@@ -23,6 +24,7 @@ pub(crate) use self::bus::Bus;
 pub(crate) use self::gateway::Gateway;
 pub(crate) use self::guard::Guard;
 pub(crate) use self::inspect::{Decode, Encode, Translate};
+pub(crate) use self::log::{Log, LogFormat};
 pub(crate) use self::process::Process;
 pub(crate) use self::recording::Recording;
 pub(crate) use self::relay::Relay;
@@ -51,10 +53,8 @@ UNDERPASS_BUS_PREFIX, and so on.";
 #[derive(Debug, Parser)]
 #[command(name = "underpass", version, after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// What to log to standard error: error, warn, info, debug, trace, or a filter like underpass=debug
-    #[arg(long, env = "UNDERPASS_LOG", value_name = "FILTER", default_value = "warn", global = true)]
-    #[arg(display_order = 100)]
-    pub(crate) log: String,
+    #[command(flatten)]
+    pub(crate) log: Log,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -156,7 +156,9 @@ mod tests {
         let pages = [include_str!("../../docs/fleet.md"), include_str!("../../docs/replay.md")];
         let commands: Vec<_> = pages.into_iter().flat_map(commands_of).collect();
         assert!(commands.len() > 10, "{commands:?}");
-        for command in commands {
+        let tracing = commands_of(include_str!("../../docs/tracing.md"));
+        assert_eq!(tracing.len(), 3, "{tracing:?}");
+        for command in commands.into_iter().chain(tracing) {
             // A process of a compose file has its bus in the environment.
             let options = Options::command();
             let known = options.find_subcommand(&command[1]).unwrap_or_else(|| panic!("{command:?}"));

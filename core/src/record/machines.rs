@@ -17,7 +17,7 @@ pub trait Recordable:
         Origin: Serialize + DeserializeOwned + 'static,
         Event: Clone + Serialize + DeserializeOwned + 'static,
         Action: Clone + Serialize + DeserializeOwned + 'static,
-    >
+    > + 'static
 {
     /// What it is.
     const KIND: MachineKind;

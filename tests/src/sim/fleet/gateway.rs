@@ -10,16 +10,16 @@ use underpass_core::protocol::{Dialect, GatewayId, RequestId, ToRunner};
 use underpass_core::{Frame, Gateway, RequestKey};
 use underpass_transport_mem::sim::{Happening, Node};
 
-use crate::recorded::Recorded;
 use crate::sim::checks::name;
 use crate::sim::client::{End, Step};
 use crate::sim::faults::Host;
 use crate::sim::trace::About;
 use crate::sim::world::{Own, World};
+use crate::watched::Watched;
 
 /// A gateway that runs.
 pub(in crate::sim) struct GatewayProcess {
-    pub(in crate::sim) machine: Recorded<Gateway>,
+    pub(in crate::sim) machine: Watched<Gateway>,
     /// Whose request is whose.
     pub(in crate::sim) clients: HashMap<RequestKey, u32>,
     pub(in crate::sim) has_drained: bool,
@@ -32,7 +32,7 @@ impl World<'_> {
         let (seed, now) = (self.random.any(), self.network.local(node));
         let config = self.schedule.fleet.gateway.clone();
         let origin = Origin { config, id, seed };
-        let machine = Recorded::made_of(origin, now, self.tapes.as_mut()).expect("a gateway's configuration");
+        let machine = Watched::made_of(origin, now, self.tapes.as_mut()).expect("a gateway's configuration");
         self.network.attach(node, Address::Gateway(id));
         if self.schedule.fleet.has_actors() {
             self.network.watch_runners_and_actors(node);

@@ -8,17 +8,17 @@ use underpass_core::relay::{Action, Event, Origin};
 use underpass_core::{Frame, Relay};
 use underpass_transport_mem::sim::{Happening, Node, Room, SocketId};
 
-use crate::recorded::Recorded;
 use crate::sim::faults::Host;
 use crate::sim::trace::About;
 use crate::sim::world::{Own, World};
+use crate::watched::Watched;
 
 /// The tag of changes by which a relay has a runner forgotten: it awaits no outcome.
 const FORGOTTEN: u64 = u64::MAX;
 
 /// A relay that runs.
 pub(in crate::sim) struct RelayProcess {
-    pub(in crate::sim) machine: Recorded<Relay>,
+    pub(in crate::sim) machine: Watched<Relay>,
     /// All that it ever had.
     pub(in crate::sim) connections: BTreeSet<ConnectionId>,
     pub(in crate::sim) has_drained: bool,
@@ -33,7 +33,7 @@ impl World<'_> {
             self.network.watch_all(node);
         }
         let origin = Origin { config, id, seed };
-        let machine = Recorded::made_of(origin, now, self.tapes.as_mut()).expect("a relay's configuration");
+        let machine = Watched::made_of(origin, now, self.tapes.as_mut()).expect("a relay's configuration");
         self.network.attach(node, Address::Relay(id));
         let slot = &mut self.relays[index];
         slot.node = Some(node);

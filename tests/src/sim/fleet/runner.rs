@@ -10,7 +10,6 @@ use underpass_core::{Frame, RequestKey, Runner, runner};
 use underpass_transport_mem::sim::{Happening, Node, Room, SocketId};
 
 use super::hosting::Hosting;
-use crate::recorded::Recorded;
 use crate::sim::bytes;
 use crate::sim::client::Client;
 use crate::sim::faults::{Host, Kind};
@@ -20,10 +19,11 @@ use crate::sim::stateful::ACTORS;
 use crate::sim::trace::About;
 use crate::sim::workload::Wish;
 use crate::sim::world::{Own, World};
+use crate::watched::Watched;
 
 /// A runner that runs.
 pub(in crate::sim) struct RunnerProcess {
-    pub(in crate::sim) machine: Recorded<Runner>,
+    pub(in crate::sim) machine: Watched<Runner>,
     /// Never looked through where order could show.
     pub(in crate::sim) handlers: HashMap<RequestKey, Handler>,
     /// Its sockets, by the numbers that it gave them: at most two, while it moves.
@@ -50,7 +50,7 @@ impl World<'_> {
         let config = runner::Config { name, total_slots, stateless, ..fleet.runner.clone() };
         let (seed, now) = (self.random.any(), self.network.local(node));
         let origin = runner::Origin { config, key: format!("runner{of}").into(), seed };
-        let machine = Recorded::made_of(origin, now, self.tapes.as_mut()).expect("a runner's configuration");
+        let machine = Watched::made_of(origin, now, self.tapes.as_mut()).expect("a runner's configuration");
         let is_elder = fleet.elders[of];
         let slot = &mut self.runners[index];
         slot.node = Some(node);
