@@ -24,6 +24,10 @@ pub(crate) enum Error {
          --insecure if that is meant"
     )]
     Unguarded { address: SocketAddr },
+    #[error("cannot write to {}: {source}", .path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("there is no command {name}: see --help")]
+    NoSuchCommand { name: String },
     #[error("cannot read {}: {source}", .path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("there is no token in {}", .path.display())]

@@ -13,6 +13,7 @@ mod guard;
 mod inspect;
 mod listen;
 mod log;
+mod manual;
 mod memory;
 mod nats;
 mod options;
@@ -75,6 +76,8 @@ fn run(options: Options) -> Result<Ended, Error> {
         Command::Decode(options) => inspect::decode(options),
         Command::Encode(options) => inspect::encode(options),
         Command::Translate(options) => inspect::translate(options),
+        Command::Man(options) => manual::man(options),
+        Command::Completions(options) => manual::completions(options),
     }
 }
 

@@ -4,6 +4,7 @@ mod bus;
 mod gateway;
 mod guard;
 mod inspect;
+mod manual;
 mod process;
 mod relay;
 mod runner;
@@ -21,6 +22,7 @@ pub(crate) use self::bus::Bus;
 pub(crate) use self::gateway::Gateway;
 pub(crate) use self::guard::Guard;
 pub(crate) use self::inspect::{Decode, Encode, Translate};
+pub(crate) use self::manual::{Completions, Man};
 pub(crate) use self::process::Process;
 pub(crate) use self::relay::Relay;
 pub(crate) use self::runner::Runner;
@@ -78,6 +80,12 @@ pub(crate) enum Command {
     /// Translate frames of one version of the protocol into another
     #[command(after_help = inspect::TRANSLATE_EXAMPLES)]
     Translate(Translate),
+    /// Print the manual, as pages for man
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(Man),
+    /// Print what a shell needs to complete the command line
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
 }
 
 /// A time in seconds, which may have a fraction.

@@ -4,6 +4,7 @@ mod client;
 mod fleet;
 mod harness;
 mod inspect;
+mod manual;
 mod up;
 mod websocket;
 mod wrong_use;
