@@ -3,6 +3,12 @@
 #[doc = include_str!("../docs/fleet.md")]
 mod fleet {}
 
+#[doc = include_str!("../docs/operating.md")]
+mod operating {}
+
+#[doc = include_str!("../docs/upgrading.md")]
+mod upgrading {}
+
 mod admin;
 mod counters;
 mod demo;

@@ -154,8 +154,10 @@ mod tests {
 
     #[test]
     fn the_commands_of_the_docs_are_right_use() {
-        let commands = commands_of(include_str!("../../docs/fleet.md"));
-        assert!(commands.len() > 10, "{commands:?}");
+        let (fleet, operating) = (include_str!("../../docs/fleet.md"), include_str!("../../docs/operating.md"));
+        let pages = [fleet, operating, include_str!("../../docs/upgrading.md")];
+        let commands: Vec<_> = pages.into_iter().flat_map(commands_of).collect();
+        assert!(commands.len() > 16, "{commands:?}");
         for command in commands {
             // A process of a compose file has its bus in the environment.
             let options = Options::command();
