@@ -55,6 +55,7 @@ use crate::machine::deadline::Deadlines;
 use crate::machine::flow::{Piece, Turn};
 use crate::machine::random::Random;
 use crate::machine::{Machine, RequestKey};
+use crate::observe::{End as Told, Latest, News};
 use crate::protocol::tunnel::ToClientTunnelMessage;
 use crate::protocol::tunnel::to_client::{self, Credit, RequestChunk};
 use crate::protocol::{GatewayId, MessageId, RequestId, to_runner};
@@ -94,6 +95,7 @@ pub struct Gateway {
     ending_deadlines: Deadlines<ending::Deadline, EndingKey>,
     group_deadlines: Deadlines<hibernation::Deadline, GroupKey>,
     actions: VecDeque<Action>,
+    news: Latest,
     draining: Draining,
     /// The gauges in it are filled in when it is asked for.
     counted: Stats,
@@ -104,7 +106,7 @@ pub struct Gateway {
 enum End {
     Answered,
     ClientGone,
-    Failed,
+    Failed(FailureCode),
 }
 
 impl Gateway {
@@ -148,6 +150,7 @@ impl Gateway {
             ending_deadlines,
             group_deadlines,
             actions: VecDeque::new(),
+            news: Latest::default(),
             draining: Draining::No,
             counted: Stats::default(),
         })
@@ -166,6 +169,13 @@ impl Gateway {
     /// What people call a request, as long as it is open.
     pub fn request_name(&self, key: RequestKey) -> Option<RequestName> {
         self.requests.id(key).map(|id| self.name(id))
+    }
+
+    /// Tells of a request that is open.
+    fn tell(&mut self, key: RequestKey, news: impl FnOnce(RequestName) -> News) {
+        if let Some(request) = self.request_name(key) {
+            self.news.push(news(request));
+        }
     }
 
     fn name(&self, request_id: RequestId) -> RequestName {
@@ -288,7 +298,7 @@ impl Gateway {
         let failure = Failure { code, message: message.into(), request: Some(self.name(id)) };
         self.counted.failures.count(code);
         self.actions.push_back(Action::Failed { key, failure });
-        self.end(key, End::Failed);
+        self.end(key, End::Failed(code));
     }
 
     /// Whether its client has closed, and so has had its end.
@@ -299,6 +309,7 @@ impl Gateway {
     }
 
     fn end(&mut self, key: RequestKey, end: End) {
+        let name = self.request_name(key);
         match self.requests.remove(key) {
             Some(Slot::Awake(request)) => self.forget(key, *request),
             Some(Slot::Asleep(sleeper)) => {
@@ -310,7 +321,15 @@ impl Gateway {
         match end {
             End::Answered => self.counted.answered += 1,
             End::ClientGone => self.counted.client_gone += 1,
-            End::Failed => self.counted.failed += 1,
+            End::Failed(_) => self.counted.failed += 1,
+        }
+        if let Some(request) = name {
+            let end = match end {
+                End::Answered => Told::Done,
+                End::ClientGone => Told::ClientGone,
+                End::Failed(code) => Told::Failed(code),
+            };
+            self.news.push(News::Ended { request, end });
         }
         self.note_drained();
     }
@@ -368,6 +387,7 @@ impl Machine for Gateway {
     }
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
+        self.news.begin();
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
@@ -414,6 +434,10 @@ impl Machine for Gateway {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    fn news(&self) -> &[News] {
+        self.news.as_slice()
     }
 
     fn stats(&self) -> Stats {

@@ -11,7 +11,8 @@ pub trait Sink: Send {
 
 /// Something that happened to a request, as one hop of its way saw it.
 ///
-/// Of each request, [`Opened`](Note::Opened) comes first and [`Ended`](Note::Ended) last, each once.
+/// Of each request, [`Opened`](Note::Opened) comes first and [`Ended`](Note::Ended) last, each once, and all bear the name
+/// that it was opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note<'a> {
     /// It was taken in.
@@ -34,6 +35,8 @@ pub enum Note<'a> {
     SentAgain {
         /// Whose.
         request: RequestName,
+        /// Its name at the hops behind this one, from here on.
+        again: RequestName,
     },
     /// The WebSocket fell asleep. Only gateways know.
     Slept {
@@ -65,7 +68,7 @@ pub struct Opened<'a> {
     pub actor_id: &'a str,
     /// The method; of a WebSocket, GET.
     pub method: &'a str,
-    /// Path and query.
+    /// Path and query; empty of a WebSocket that slept and is here with a life of its actor.
     pub path: &'a str,
     /// The client's [`traceparent`](https://www.w3.org/TR/trace-context/), if it sent one.
     pub traceparent: Option<&'a str>,
@@ -109,7 +112,7 @@ pub enum End {
     Done,
     /// Its client closed or went away first.
     ClientGone,
-    /// It failed or was refused with this code; gateways know it.
+    /// It failed or was refused with this code. Gateways know all of them, runners their own.
     Failed(FailureCode),
     /// It broke off; the gateway knows why.
     Aborted,

@@ -94,6 +94,7 @@ mod ids;
 pub mod json;
 pub mod kv;
 pub mod map;
+pub(crate) mod mention;
 pub mod serverless;
 pub mod to_client;
 pub mod to_gateway;

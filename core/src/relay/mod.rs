@@ -50,6 +50,7 @@ use crate::http::Close;
 use crate::machine::Machine;
 use crate::machine::deadline::Deadlines;
 use crate::machine::random::Random;
+use crate::observe::{Latest, News};
 use crate::supervisor::{self, Supervisor};
 use crate::time::{Time, WallClock};
 
@@ -72,6 +73,7 @@ pub struct Relay {
     stores: Stores,
     deadlines: Deadlines<Deadline, u64>,
     actions: VecDeque<Action>,
+    news: Latest,
     drain: Drain,
     supervisor: Supervisor,
     /// How many changes of actors' records are under way.
@@ -152,6 +154,7 @@ impl Relay {
             holding: BTreeSet::new(),
             deadlines,
             actions: VecDeque::new(),
+            news: Latest::default(),
             drain: Drain::Serving,
             counted: Stats::default(),
         })
@@ -247,6 +250,7 @@ impl Machine for Relay {
     }
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
+        self.news.begin();
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => {
@@ -318,6 +322,10 @@ impl Machine for Relay {
             self.supervisor.poll_timeout(),
         ];
         dues.into_iter().flatten().min()
+    }
+
+    fn news(&self) -> &[News] {
+        self.news.as_slice()
     }
 
     fn stats(&self) -> Stats {

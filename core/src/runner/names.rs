@@ -5,6 +5,7 @@ use core::fmt;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::RequestName;
 use crate::machine::RequestKey;
 use crate::protocol::to_client::HibernatingRequest;
 use crate::protocol::{GatewayId, RequestId};
@@ -32,6 +33,12 @@ pub struct SocketId {
 impl fmt::Display for SocketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.gateway_id, self.request_id)
+    }
+}
+
+impl From<SocketId> for RequestName {
+    fn from(SocketId { gateway_id, request_id }: SocketId) -> Self {
+        RequestName { gateway_id, request_id }
     }
 }
 
