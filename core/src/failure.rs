@@ -47,11 +47,13 @@ pub enum FailureCode {
     PingTimeout,
     /// Not allowed.
     Refused,
+    /// Somebody who looks after the gateway ended it.
+    EndedByOperator,
 }
 
 impl FailureCode {
     /// All of them.
-    pub const ALL: [FailureCode; 17] = [
+    pub const ALL: [FailureCode; 18] = [
         FailureCode::BadTarget,
         FailureCode::BodyTooLarge,
         FailureCode::MessageTooLarge,
@@ -69,6 +71,7 @@ impl FailureCode {
         FailureCode::IdleTimeout,
         FailureCode::PingTimeout,
         FailureCode::Refused,
+        FailureCode::EndedByOperator,
     ];
 
     /// As clients read it.
@@ -110,6 +113,7 @@ impl FailureCode {
             FailureCode::IdleTimeout => ("idle_timeout", 504, 1011),
             FailureCode::PingTimeout => ("ping_timeout", 504, 1011),
             FailureCode::Refused => ("refused", 403, 1008),
+            FailureCode::EndedByOperator => ("ended_by_operator", 503, 1013),
         }
     }
 }

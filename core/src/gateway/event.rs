@@ -122,6 +122,12 @@ pub enum Event {
         /// Whose.
         key: RequestKey,
     },
+    /// Somebody who looks after the gateway wants a request to end: it fails as
+    /// [`EndedByOperator`](crate::FailureCode::EndedByOperator), at both ends.
+    EndRequest {
+        /// Which.
+        key: RequestKey,
+    },
     /// Take nothing new; say [`Action::Drained`] when what is open has ended. WebSockets are closed, one after another.
     Drain,
 }

@@ -171,6 +171,11 @@ impl Gateway {
         self.requests.id(key).map(|id| self.name(id))
     }
 
+    /// The open request that people call so. It looks through all of them.
+    pub fn request_named(&self, name: RequestName) -> Option<RequestKey> {
+        self.requests.keys().find(|key| self.request_name(*key) == Some(name))
+    }
+
     /// Tells of a request that is open.
     fn tell(&mut self, key: RequestKey, news: impl FnOnce(RequestName) -> News) {
         if let Some(request) = self.request_name(key) {
@@ -407,6 +412,9 @@ impl Machine for Gateway {
             Event::WebSocketClose { key, close } => self.websocket_close(key, close, now)?,
             Event::Consumed { key, bytes } => self.consumed(key, bytes, now),
             Event::ClientGone { key } => self.client_gone(key, now),
+            Event::EndRequest { key } => {
+                self.fail(key, FailureCode::EndedByOperator, "whoever looks after this gateway ended it")
+            }
             Event::Drain => self.drain(now),
         }
         self.tick(now);

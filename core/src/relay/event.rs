@@ -123,6 +123,12 @@ pub enum Event {
         /// The answer.
         data: KvResponseData,
     },
+    /// Somebody who looks after the relay wants a runner's connection to drain: nothing new goes to it, its runner may
+    /// come again, what is open ends, and then it is closed.
+    DrainRunner {
+        /// Which.
+        connection: u64,
+    },
     /// Take no new connections; let runners go elsewhere; finish what is open, then close.
     Drain,
 }

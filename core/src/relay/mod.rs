@@ -108,6 +108,12 @@ enum Deadline {
     Moving,
     /// The directory, which was away, is asked again.
     Directory,
+    /// It drains alone: whether anything is open on it is looked at.
+    DrainIdle,
+    /// It drains alone, and its published runner is waited for no longer.
+    DrainPublished,
+    /// It drains alone, and nothing is waited for any longer.
+    DrainLimit,
 }
 
 impl Relay {
@@ -124,14 +130,18 @@ impl Relay {
         let supervisor = Supervisor::new(config.supervisor.clone(), id, now)?;
         let mut wall = WallClock::default();
         wall.set(now, 0);
-        let deadlines = Deadlines::new([
+        let waits = [
             (Deadline::Init, config.init),
             (Deadline::Ping, config.ping_interval),
             (Deadline::Pong, config.pong),
             (Deadline::Refresh, config.refresh),
             (Deadline::Moving, config.moving),
             (Deadline::Directory, config.directory_retry),
-        ]);
+            (Deadline::DrainIdle, config.drain_idle),
+            (Deadline::DrainPublished, config.drain_published),
+        ];
+        let drain_limit = config.drain_limit.map(|limit| (Deadline::DrainLimit, limit));
+        let deadlines = Deadlines::new(waits.into_iter().chain(drain_limit));
         let routes = Routes::new(config.tombstone, config.max_tombstones, config.gateway_silent);
         let endings = Endings::new(config.abort_again, config.abort_give_up, config.max_ending);
         let untold = Untold::new(config.abort_again);
@@ -203,6 +213,15 @@ impl Relay {
                 }
                 Deadline::Moving => self.take_moving_out(number),
                 Deadline::Directory => self.change_again(number),
+                Deadline::DrainIdle => self.drain_idle_due(number, now),
+                Deadline::DrainPublished => {
+                    let closed = self.drain_over(number, now);
+                    self.counted.timeouts.drain_published += u64::from(closed);
+                }
+                Deadline::DrainLimit => {
+                    let closed = self.drain_over(number, now);
+                    self.counted.timeouts.drain_limit += u64::from(closed);
+                }
             }
         }
         if self.supervisor.poll_timeout().is_some_and(|due| due <= now) {
@@ -297,6 +316,7 @@ impl Machine for Relay {
             Event::KvAnswered { connection, number, data } => {
                 self.kv_answered(connection, number, data, now);
             }
+            Event::DrainRunner { connection } => self.drain_runner(connection, now),
             Event::Drain => self.drain(now),
         }
         self.tick(now);

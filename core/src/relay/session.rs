@@ -374,7 +374,8 @@ impl Relay {
             | Session::Closing => None,
         };
         let armed = [init, connection.ping.take(), connection.pong.take(), connection.refresh.take()];
-        for armed in armed.into_iter().flatten() {
+        let drain = core::mem::take(&mut connection.drain);
+        for armed in armed.into_iter().chain(drain).flatten() {
             self.deadlines.cancel(armed);
         }
         connection.backlog.clear();
