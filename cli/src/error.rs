@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use thiserror::Error;
 use underpass_core::ConfigError;
 use underpass_core::protocol::any::NoSuchUnion;
+use underpass_core::record::{BadRecording, ReplayError};
 use underpass_store_redb::OpenError;
 use underpass_transport_nats::{BucketError, ConnectError};
 use underpass_transport_ws::runner::StopReason;
@@ -24,14 +25,25 @@ pub(crate) enum Error {
          --insecure if that is meant"
     )]
     Unguarded { address: SocketAddr },
+    #[error("cannot write to {}: {source}", .path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("there is no command {name}: see --help")]
+    NoSuchCommand { name: String },
     #[error("cannot read {}: {source}", .path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", .path.display())]
+    Recording { path: PathBuf, source: BadRecording },
+    #[error(transparent)]
+    Replay(#[from] Box<ReplayError>),
     #[error("there is no token in {}", .path.display())]
     NoTokens { path: PathBuf },
     #[error("TLS does not start: {0}")]
     Tls(#[from] TlsError),
     #[error("{filter:?} is not a log filter like info or underpass=debug: {problem}")]
     Log { filter: String, problem: String },
+    #[cfg(feature = "otlp")]
+    #[error("spans can't be sent to {url:?}: {problem}")]
+    Otlp { url: String, problem: String },
     #[error("the token may have letters, digits and any of !#$%&'*+-.^_`|~ only, and must have some: see --token")]
     Token,
     #[error(

@@ -10,6 +10,7 @@ use crate::admin::{Health, Needs};
 use crate::counters::Asked;
 use crate::error::Error;
 use crate::listen::Door;
+use crate::metrics::of_nats;
 use crate::seeing::Seeing;
 use crate::shutdown::Shutdown;
 use crate::tokens::Source;
@@ -24,7 +25,7 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
     reload::keep_fresh(Source::default(), [&door])?;
     let health = Health::default();
     let seeing = Seeing::new(&process)?;
-    let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
+    let admin = admin::serve(process.admin.as_deref(), health.clone(), &seeing).await?;
     let names = [("gateway", door.url("http"))].into_iter().chain(admin);
 
     let starting = async {
@@ -44,7 +45,12 @@ pub(crate) async fn run(options: options::Gateway) -> Result<Ended, Error> {
         started = starting => started?,
         () = shutdown.wanted() => return Ok(Ended::Drained),
     };
+    seeing.controls().has_gateway(&gateway);
     let mut serving = tokio::spawn(door.serve_clients(gateway.clone()));
+    seeing.counts({
+        let (gateway, nats, bus) = (gateway.clone(), nats.clone(), nats.bus());
+        move || vec![json!({ "gateway": gateway.stats(), "bus": bus.stats(), "nats": of_nats(&nats) })]
+    });
     tokio::spawn(asked.tell({
         let (gateway, bus) = (gateway.clone(), nats.bus());
         move || [json!({ "gateway": gateway.stats() }), json!({ "bus": bus.stats() })]

@@ -3,6 +3,14 @@
 #[doc = include_str!("../docs/fleet.md")]
 mod fleet {}
 
+#[doc = include_str!("../docs/replay.md")]
+mod replaying {}
+#[doc = include_str!("../docs/operating.md")]
+mod operating {}
+
+#[doc = include_str!("../docs/upgrading.md")]
+mod upgrading {}
+
 mod admin;
 mod counters;
 mod demo;
@@ -13,12 +21,15 @@ mod guard;
 mod inspect;
 mod listen;
 mod log;
+mod manual;
 mod memory;
+mod metrics;
 mod nats;
 mod options;
 mod proxy;
 mod relay;
 mod reload;
+mod replay;
 mod runner;
 mod seeing;
 mod shutdown;
@@ -66,7 +77,7 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> Result<Ended, Error> {
     memory::keep_some();
-    log::start(&options.log)?;
+    let _logging = log::start(&options.log)?;
     match options.command {
         Command::Up(options) => serve(options.process.threads, up::run(options)),
         Command::Gateway(options) => serve(options.process.threads, gateway::run(options)),
@@ -75,6 +86,9 @@ fn run(options: Options) -> Result<Ended, Error> {
         Command::Decode(options) => inspect::decode(options),
         Command::Encode(options) => inspect::encode(options),
         Command::Translate(options) => inspect::translate(options),
+        Command::Replay(options) => replay::run(options),
+        Command::Man(options) => manual::man(options),
+        Command::Completions(options) => manual::completions(options),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::admin::{Health, Needs};
 use crate::counters::Asked;
 use crate::error::Error;
 use crate::generations::first_generation;
+use crate::metrics::of_nats;
 use crate::seeing::Seeing;
 use crate::shutdown::Shutdown;
 use crate::{Ended, admin, announce, guard, nats, options, reload};
@@ -22,7 +23,7 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
     reload::keep_fresh(tokens.clone(), [&door])?;
     let health = Health::default();
     let seeing = Seeing::new(&process)?;
-    let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
+    let admin = admin::serve(process.admin.as_deref(), health.clone(), &seeing).await?;
     let names = [("runners", door.url("ws"))].into_iter().chain(admin);
 
     let starting = async {
@@ -44,7 +45,12 @@ pub(crate) async fn run(options: options::Relay) -> Result<Ended, Error> {
         started = starting => started?,
         () = shutdown.wanted() => return Ok(Ended::Drained),
     };
+    seeing.controls().has_relay(&relay);
     let mut serving = tokio::spawn(door.serve_runners(relay.clone()));
+    seeing.counts({
+        let (relay, nats, bus) = (relay.clone(), nats.clone(), nats.bus());
+        move || vec![json!({ "relay": relay.stats(), "bus": bus.stats(), "nats": of_nats(&nats) })]
+    });
     tokio::spawn(asked.tell({
         let (relay, bus) = (relay.clone(), nats.bus());
         move || [json!({ "relay": relay.stats() }), json!({ "bus": bus.stats() })]

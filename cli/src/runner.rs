@@ -24,7 +24,7 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
     let asked = Asked::new()?;
     let health = Health::default();
     let seeing = Seeing::new(&options.process)?;
-    let admin = admin::serve(options.process.admin.as_deref(), health.clone()).await?;
+    let admin = admin::serve(options.process.admin.as_deref(), health.clone(), &seeing).await?;
     let relay_urls: Vec<String> = options.relay.iter().map(ToString::to_string).collect();
     let relay = relay_urls.join(",");
     let key = options.key.unwrap_or_else(random_key);
@@ -44,6 +44,10 @@ pub(crate) async fn run(options: options::Runner) -> Result<Ended, Error> {
         ..Config::default()
     };
     let runner = start(config, options.served.to)?;
+    seeing.counts({
+        let runner = runner.clone();
+        move || vec![json!({ "runner": runner.stats() })]
+    });
     tokio::spawn(asked.tell({
         let runner = runner.clone();
         move || [json!({ "runner": runner.stats() })]

@@ -17,6 +17,7 @@ use crate::counters::Asked;
 use crate::error::Error;
 use crate::generations::first_generation;
 use crate::listen::{Door, reachable};
+use crate::metrics::of_memory_bus;
 use crate::options::{Served, Up};
 use crate::runner::{random_key, start};
 use crate::seeing::Seeing;
@@ -54,7 +55,7 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
     }
     let health = Health::default();
     let seeing = Seeing::new(&process)?;
-    let admin = admin::serve(process.admin.as_deref(), health.clone()).await?;
+    let admin = admin::serve(process.admin.as_deref(), health.clone(), &seeing).await?;
     let names = [("gateway", for_clients.url("http")), ("runners", for_runners.url("ws"))].into_iter().chain(admin);
 
     let bus = MemBus::new(underpass_transport_mem::Config::default())?;
@@ -74,7 +75,9 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
         observers: seeing.gateway(),
         ..clients::Config::default()
     };
-    let gateway = Clients::start(config, bus, directory).await?;
+    let gateway = Clients::start(config, bus.clone(), directory).await?;
+    seeing.controls().has_gateway(&gateway);
+    seeing.controls().has_relay(&relay);
     let mut serving = JoinSet::new();
     serving.spawn(for_clients.serve_clients(gateway.clone()));
     serving.spawn(for_runners.serve_runners(relay.clone()));
@@ -94,6 +97,17 @@ async fn serve(options: Up, store: impl KvStore, first_generation: u32) -> Resul
         ..runner_end::Config::default()
     };
     let runner = start(config, to)?;
+    seeing.counts({
+        let (gateway, relay, runner) = (gateway.clone(), relay.clone(), runner.clone());
+        move || {
+            vec![json!({
+                "gateway": gateway.stats(),
+                "relay": relay.stats(),
+                "runner": runner.stats(),
+                "memory_bus": of_memory_bus(&bus),
+            })]
+        }
+    });
     tokio::spawn(asked.tell({
         let (gateway, relay, runner) = (gateway.clone(), relay.clone(), runner.clone());
         move || {

@@ -81,7 +81,7 @@ impl Subject {
 }
 
 /// One frame to publish.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
     /// To whom.
     pub to: Subject,
@@ -93,7 +93,7 @@ pub struct Publication {
 }
 
 /// Why a bus did not take a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Error)]
 pub enum PublishError {
     /// Nobody is attached to that address.
     #[error("nobody listens there")]
@@ -113,7 +113,7 @@ pub enum PublishError {
 }
 
 /// A publication that the bus gives back.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[error("a frame to {} came back: {reason}", .publication.to)]
 pub struct Rejected {
     /// What it would not take.

@@ -6,12 +6,13 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use crate::http::{Close, ResponseHead};
 use crate::protocol::{GatewayId, Map, RequestId};
 
 /// Why a request ended without the handler's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FailureCode {
     /// The request names its actor in no known form.
     BadTarget,
@@ -47,11 +48,13 @@ pub enum FailureCode {
     PingTimeout,
     /// Not allowed.
     Refused,
+    /// Somebody who looks after the gateway ended it.
+    EndedByOperator,
 }
 
 impl FailureCode {
     /// All of them.
-    pub const ALL: [FailureCode; 17] = [
+    pub const ALL: [FailureCode; 18] = [
         FailureCode::BadTarget,
         FailureCode::BodyTooLarge,
         FailureCode::MessageTooLarge,
@@ -69,6 +72,7 @@ impl FailureCode {
         FailureCode::IdleTimeout,
         FailureCode::PingTimeout,
         FailureCode::Refused,
+        FailureCode::EndedByOperator,
     ];
 
     /// As clients read it.
@@ -110,6 +114,7 @@ impl FailureCode {
             FailureCode::IdleTimeout => ("idle_timeout", 504, 1011),
             FailureCode::PingTimeout => ("ping_timeout", 504, 1011),
             FailureCode::Refused => ("refused", 403, 1008),
+            FailureCode::EndedByOperator => ("ended_by_operator", 503, 1013),
         }
     }
 }
@@ -121,7 +126,7 @@ impl fmt::Display for FailureCode {
 }
 
 /// A request as people name it: the ids of its gateway and its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RequestName {
     /// Whose.
     pub gateway_id: GatewayId,
@@ -136,7 +141,7 @@ impl fmt::Display for RequestName {
 }
 
 /// A failure, ready to be told to a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Which.
     pub code: FailureCode,

@@ -4,6 +4,7 @@ use core::fmt;
 use core::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Room for the longest head of a chunk or message: version, tags, message id and a length.
 pub(crate) const INLINE: usize = 30;
@@ -256,6 +257,19 @@ impl fmt::Debug for Frame {
             write!(f, "{byte:02x}")?;
         }
         f.write_str(if self.len() > SHOWN { "…)" } else { ")" })
+    }
+}
+
+/// As data: where the pieces are cut is not told.
+impl Serialize for Frame {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.clone().into_bytes().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Frame {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Bytes::deserialize(deserializer).map(Frame::from)
     }
 }
 

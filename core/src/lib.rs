@@ -10,6 +10,8 @@
 //! has a socket, a clock, a thread or a random number of its own, so any runtime can drive it, and a test can let a day
 //! pass in a moment.
 //!
+//! The [`guide`] tells how they are driven, what they go through, what may be relied on, and who is trusted with what.
+//!
 //! Whoever embeds a machine carries out its actions: [`bus`] and [`directory`] say what gateways and relays need
 //! between them, [`kv`] what actors keep, [`protocol`] is what travels, [`http`] is how HTTP fits into it, and
 //! [`failure`] is what clients are told when something goes wrong. How WebSockets outlive their actor's sleep is told in
@@ -22,12 +24,14 @@ pub mod error;
 pub mod failure;
 pub mod frame;
 pub mod gateway;
+pub mod guide;
 pub mod handshake;
 pub mod http;
 pub mod kv;
 pub mod machine;
 pub mod observe;
 pub mod protocol;
+pub mod record;
 pub mod relay;
 pub mod runner;
 pub mod supervisor;

@@ -4,12 +4,14 @@ use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Microseconds since a start that the embedder chooses.
 ///
 /// The core has no clock: whoever drives a machine says what time it is, so a runtime, a simulator and a replay of
 /// a trace all make a `Time` in the way that suits them. It never goes backwards within one machine; wall time comes
 /// in as an event of its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Time(u64);
 
 impl Time {

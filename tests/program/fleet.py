@@ -129,6 +129,53 @@ async def whoever_asks_a_gateway_or_a_relay_is_told_the_counters():
 
 
 @aside
+async def a_request_is_followed_by_its_name_through_the_logs_of_three_processes():
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    parent = f"00-{trace}-b7ad6b7169203331-01"
+    secret = "sesame"
+    told = ("--log", "info,underpass::requests=trace", "--log-format", "json")
+    fields = [f"authorization: Bearer {secret}", f"cookie: session={secret}", f"x-token: {secret}", "tracestate: a=b"]
+    arguments = [word for field in (f"traceparent: {parent}", *fields) for word in ("-H", field)]
+    async with contextlib.AsyncExitStack() as stack:
+        target = await stack.enter_async_context(Target().serving())
+        nats = await stack.enter_async_context(nats_server())
+        logs = {hop: stack.enter_context(tempfile.TemporaryFile("w+")) for hop in ("gateway", "relay", "runner")}
+        start = lambda hop, *words: stack.enter_async_context(program(*words, *told, log=logs[hop]))
+        gateway = await start("gateway", *GATEWAY, nats.url)
+        relay = await start("relay", *RELAY, nats.url)
+        await start("runner", "runner", "--relay", relay.runners, "--to", f"http://127.0.0.1:{target.port}")
+        await until(hello(gateway.gateway), (200, "hello"))
+
+        status, seen = await ask(f"{gateway.gateway}/seen?token={secret}", *arguments)
+        expect(status == 200 and ["traceparent", parent] in json.loads(seen), seen)
+        body = ("--data-binary", f"a body with a {secret}")
+        expect(await ask(f"{gateway.gateway}/echo", *arguments, *body) == (200, f"a body with a {secret}"))
+
+        names = {}
+        for hop, log in logs.items():
+            for _ in range(100):
+                log.seek(0)
+                lines = [json.loads(line) for line in log]
+                mine = [line for line in lines if line.get("span", {}).get("trace_id") == trace]
+                ends = [line for line in mine if line["message"] == "ended"]
+                if len(ends) == 2:
+                    break
+                await asyncio.sleep(0.1)
+            expect(len(ends) == 2, hop, lines)
+            for line, method in zip(ends, ("GET", "POST")):
+                span = line["span"]
+                of = [span[name] for name in ("hop", "kind", "method", "status", "end")]
+                expect(of == [hop, "http", method, 200, "done"], line)
+                expect(line["target"] == "underpass::requests" and line["ms"] > 0 and line["to_runner"] > 0, line)
+            names[hop] = [line["span"]["request"] for line in ends]
+            kinds = [line["kind"] for line in mine if line["message"] == "frame"]
+            expect("ToClientRequestStart" in kinds and "ToServerResponseStart" in kinds, kinds)
+            log.seek(0)
+            expect(secret not in log.read(), hop)
+        expect(names["gateway"] == names["relay"] == names["runner"] and len(set(names["gateway"])) == 2, names)
+
+
+@aside
 async def whether_a_process_is_ready_can_be_asked():
     async with Target().serving() as target, nats_server() as nats:
         to = ("--to", f"http://127.0.0.1:{target.port}")
@@ -138,7 +185,7 @@ async def whether_a_process_is_ready_can_be_asked():
                 for one in (gateway, relay, runner, alone):
                     expect(await readiness(one) == [], one.ready)
                     expect(await ask(f"{one.admin}/healthz") == (200, '{"alive":true}\n'))
-                    expect((await ask(f"{one.admin}/"))[0] == 404 and (await ask(f"{one.admin}/readyz", "-XPOST"))[0] == 405)
+                    expect((await ask(f"{one.admin}/"))[0] == 200 and (await ask(f"{one.admin}/readyz", "-XPOST"))[0] == 405)
                 await until(hello(gateway.gateway), (200, "hello"))
                 await nats.kill()
                 for one in (gateway, relay):

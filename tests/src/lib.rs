@@ -7,6 +7,7 @@ pub mod checks;
 pub mod fuzz;
 pub mod given;
 pub mod noise;
+pub mod recorded;
 pub mod short;
 pub mod sim;
 pub mod sleepers;
@@ -16,6 +17,7 @@ pub mod strategies;
 pub mod talking;
 pub mod trio;
 pub mod vectors;
+pub mod watched;
 pub mod wire;
 
 /// The README's examples compile and hold.

@@ -9,9 +9,13 @@ use underpass_core::directory::{
 };
 use underpass_core::gateway::{self, Open};
 use underpass_core::http::Close;
+use underpass_core::observe::{Journal, Observer};
 use underpass_core::protocol::Dialect;
+use underpass_core::record::Recordable;
 use underpass_core::{ApiMisuse, Gateway, Machine, Relay, RequestKey, Runner, Time, relay, runner};
 
+use crate::recorded::Tapes;
+use crate::watched::{HasRequests, Judge, Watched};
 use crate::wire::{GATEWAY, relay_id};
 
 /// The three machines, and what is between them: a bus, a socket, a directory.
@@ -20,11 +24,11 @@ use crate::wire::{GATEWAY, relay_id};
 #[derive(Debug)]
 pub struct Trio {
     /// The gateway.
-    pub gateway: Gateway,
+    pub gateway: Watched<Gateway>,
     /// The relay.
-    pub relay: Relay,
+    pub relay: Watched<Relay>,
     /// The runner.
-    pub runner: Runner,
+    pub runner: Watched<Runner>,
     now: Time,
     /// The numbers of the runner's connections that are open: at the relay the same as at the runner.
     connections: BTreeSet<u64>,
@@ -34,6 +38,8 @@ pub struct Trio {
     client_saw: Vec<gateway::Action>,
     handler_saw: Vec<runner::Action>,
     notices: Vec<relay::Notice>,
+    /// None where nobody looks on.
+    tapes: Option<Tapes>,
 }
 
 /// What is on its way to a machine.
@@ -44,13 +50,38 @@ enum InFlight {
     Runner(runner::Event),
 }
 
+/// A machine that is looked on at if there are tapes.
+fn watched<M: Recordable + HasRequests>(origin: M::Origin, tapes: &mut Option<Tapes>) -> Watched<M>
+where
+    Journal<Judge>: Observer<M>,
+{
+    let made = match tapes {
+        Some(tapes) => Watched::made_of(origin, Time::ZERO, Some(tapes)),
+        None => Watched::alone(origin, Time::ZERO),
+    };
+    made.expect("a configuration that works")
+}
+
 impl Trio {
-    /// The three with these configurations, driven until the runner is ready at the gateway.
+    /// The three with these configurations, driven until the runner is ready at the gateway. All that they do is
+    /// recorded, and what they tell of requests is judged.
     pub fn new(gateway: gateway::Config, relay: relay::Config, runner: runner::Config) -> Self {
+        Trio::made(gateway, relay, runner, Some(Tapes::default()))
+    }
+
+    /// The same, and nobody looks on: for what they cost.
+    pub fn alone(gateway: gateway::Config, relay: relay::Config, runner: runner::Config) -> Self {
+        Trio::made(gateway, relay, runner, None)
+    }
+
+    fn made(gateway: gateway::Config, relay: relay::Config, runner: runner::Config, mut tapes: Option<Tapes>) -> Self {
+        let gateway = gateway::Origin { config: gateway, id: GATEWAY, seed: 1 };
+        let relay = relay::Origin { config: relay, id: relay_id(), seed: 2 };
+        let runner = runner::Origin { config: runner, key: "key".into(), seed: 3 };
         let mut trio = Trio {
-            gateway: Gateway::new(gateway, GATEWAY, 1, Time::ZERO).expect("a gateway's configuration"),
-            relay: Relay::new(relay, relay_id(), 2, Time::ZERO).expect("a relay's configuration"),
-            runner: Runner::new(runner, "key".into(), 3, Time::ZERO).expect("a runner's configuration"),
+            gateway: watched(gateway, &mut tapes),
+            relay: watched(relay, &mut tapes),
+            runner: watched(runner, &mut tapes),
             now: Time::ZERO,
             connections: BTreeSet::new(),
             records: BTreeMap::new(),
@@ -59,6 +90,7 @@ impl Trio {
             client_saw: Vec::new(),
             handler_saw: Vec::new(),
             notices: Vec::new(),
+            tapes,
         };
         trio.drive();
         assert!(matches!(trio.handler_saw()[..], [runner::Action::Ready { .. }]), "the runner was taken in");
@@ -181,7 +213,7 @@ impl Trio {
     }
 
     /// Ends the story: nothing is open anywhere; once the runner has gone and time has passed, no table holds
-    /// anything and no timer is left.
+    /// anything and no timer is left. All three do the same again when they are replayed.
     #[track_caller]
     pub fn finish(mut self) {
         self.drive();
@@ -189,6 +221,7 @@ impl Trio {
         assert_eq!((gateway.open, gateway.deadlines, gateway.buffered), (0, 0, 0), "gateway: {gateway:?}");
         assert_eq!((relay.routes, relay.buffered), (0, 0), "relay: {relay:?}");
         assert_eq!((runner.open, runner.buffered), (0, 0), "runner: {runner:?}");
+        assert_eq!([self.gateway.wrong(), self.relay.wrong(), self.runner.wrong()], [None, None, None]);
         self.runner.handle(runner::Event::Drain, self.now).expect("no misuse");
         self.drive();
         self.advance(Duration::from_secs(61));
@@ -199,6 +232,14 @@ impl Trio {
         assert_eq!(self.relay.poll_timeout(), None);
         assert_eq!(self.runner.poll_timeout(), None);
         assert_eq!(self.gateway.ready_runners(&crate::wire::pool()), 0);
+        if let Some(tapes) = &mut self.tapes {
+            tapes.replay();
+        }
+    }
+
+    /// What was recorded so far of the three: with bodies, and without.
+    pub fn recordings(self) -> [Vec<u8>; 2] {
+        self.tapes.map(|mut tapes| tapes.take()).unwrap_or_default()
     }
 
     /// Carries one thing. Whether there was one.

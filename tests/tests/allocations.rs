@@ -60,7 +60,7 @@ fn a_gateway_sends_and_receives_and_allocates_nothing() {
 fn an_exchange_allocates_little() {
     /// What the test notes down is in it, and what only a build with optimizations leaves out.
     const MOST: u64 = 17;
-    let mut trio = Trio::new(gateway::Config::default(), relay::Config::default(), runner::Config::default());
+    let mut trio = Trio::alone(gateway::Config::default(), relay::Config::default(), runner::Config::default());
     trio.handler_saw();
     let mut exchange = || {
         trio.open(open("GET", "/", Body::None));

@@ -131,6 +131,7 @@ impl<O: Outlets> Inside<'_, O> {
     fn hand_in(&mut self, event: EventOf<O>) {
         self.observers.event(self.machine, &event, self.now);
         complain(self.machine.handle(event, self.now));
+        self.observers.handled(self.machine, self.now);
     }
 
     /// Carries out what the machine wants done. What that brings about is handed in at once, before the next action.
@@ -145,6 +146,7 @@ impl<O: Outlets> Inside<'_, O> {
                 break;
             }
         }
+        self.observers.settled(self.machine, self.now);
     }
 }
 

@@ -32,6 +32,14 @@ impl<M: Machine> Observers<M> {
         self.each(|observer| observer.event(machine, event, now));
     }
 
+    pub(crate) fn handled(&self, machine: &M, now: Time) {
+        self.each(|observer| observer.handled(machine, now));
+    }
+
+    pub(crate) fn settled(&self, machine: &M, now: Time) {
+        self.each(|observer| observer.settled(machine, now));
+    }
+
     pub(crate) fn action(&self, machine: &M, action: &M::Action, now: Time) {
         self.each(|observer| observer.action(machine, action, now));
     }

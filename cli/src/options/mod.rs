@@ -4,8 +4,12 @@ mod bus;
 mod gateway;
 mod guard;
 mod inspect;
+mod log;
+mod manual;
 mod process;
+mod recording;
 mod relay;
+mod replay;
 mod runner;
 mod served;
 mod tls;
@@ -21,8 +25,12 @@ pub(crate) use self::bus::Bus;
 pub(crate) use self::gateway::Gateway;
 pub(crate) use self::guard::Guard;
 pub(crate) use self::inspect::{Decode, Encode, Translate};
+pub(crate) use self::log::{Log, LogFormat};
+pub(crate) use self::manual::{Completions, Man};
 pub(crate) use self::process::Process;
+pub(crate) use self::recording::Recording;
 pub(crate) use self::relay::Relay;
+pub(crate) use self::replay::Replay;
 pub(crate) use self::runner::Runner;
 pub(crate) use self::served::Served;
 pub(crate) use self::tls::Tls;
@@ -47,10 +55,8 @@ UNDERPASS_BUS_PREFIX, and so on.";
 #[derive(Debug, Parser)]
 #[command(name = "underpass", version, after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// What to log to standard error: error, warn, info, debug, trace, or a filter like underpass=debug
-    #[arg(long, env = "UNDERPASS_LOG", value_name = "FILTER", default_value = "warn", global = true)]
-    #[arg(display_order = 100)]
-    pub(crate) log: String,
+    #[command(flatten)]
+    pub(crate) log: Log,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -78,6 +84,15 @@ pub(crate) enum Command {
     /// Translate frames of one version of the protocol into another
     #[command(after_help = inspect::TRANSLATE_EXAMPLES)]
     Translate(Translate),
+    /// Do again what --record wrote down, and find what is done otherwise
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(Replay),
+    /// Print the manual, as pages for man
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(Man),
+    /// Print what a shell needs to complete the command line
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
 }
 
 /// A time in seconds, which may have a fraction.
@@ -146,8 +161,18 @@ mod tests {
 
     #[test]
     fn the_commands_of_the_docs_are_right_use() {
-        let commands = commands_of(include_str!("../../docs/fleet.md"));
-        assert!(commands.len() > 10, "{commands:?}");
+        let pages = [
+            include_str!("../../docs/fleet.md"),
+            include_str!("../../docs/operating.md"),
+            include_str!("../../docs/replay.md"),
+            include_str!("../../docs/tracing.md"),
+            include_str!("../../docs/upgrading.md"),
+        ];
+        for page in pages {
+            assert!(!commands_of(page).is_empty(), "{page}");
+        }
+        let commands: Vec<_> = pages.into_iter().flat_map(commands_of).collect();
+        assert!(commands.len() > 25, "{}: {commands:?}", commands.len());
         for command in commands {
             // A process of a compose file has its bus in the environment.
             let options = Options::command();

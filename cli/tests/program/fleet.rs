@@ -6,7 +6,7 @@ use crate::client::{answered_in_pool, assert_answered, exchange};
 use crate::harness::Underpass;
 
 /// Starts one on any port; what it is called is behind the `=` of each word of its line.
-fn start(command: &str, bus: &str, arguments: &[&str]) -> (Underpass, Vec<String>) {
+pub(crate) fn start(command: &str, bus: &str, arguments: &[&str]) -> (Underpass, Vec<String>) {
     let any_port = [command, "--bus", bus, "--listen", "127.0.0.1:0"];
     let mut underpass = Underpass::start(&[&any_port, arguments].concat());
     let line = underpass.ready();

@@ -157,7 +157,7 @@ pub struct Seen<Key, Record> {
 pub type RunnerSeen = Seen<RunnerKey, RunnerRecord>;
 
 /// The directory did not answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[error("the directory is away")]
 pub struct DirectoryUnavailable;
 

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::ending::{self, EndingKey};
 use super::hibernation::{self, Bounds, GroupKey, RegistryDeadline, RegistryDeadlineOf};
 use super::runners::LinkKey;
@@ -23,7 +25,7 @@ type AllDeadlines = (
 const MOST_PENDING: usize = (1 << 15) - 1;
 
 /// Limits and deadlines of a gateway. Sizes are in bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Requests open at once, with those whose end the bus has not taken; more are refused as `overloaded`.
     pub max_requests: usize,

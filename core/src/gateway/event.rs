@@ -1,6 +1,7 @@
 //! What can happen to a gateway, and what it can want done.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::bus::{Address, ConnectionId, Publication, Rejected};
 use crate::directory::{
@@ -12,7 +13,7 @@ use crate::http::{Body, Close, Message, RequestHead, ResponseHead, Target};
 use crate::machine::RequestKey;
 
 /// What a client wants: an HTTP exchange or a WebSocket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// Whom it is for.
     pub target: Target,
@@ -23,7 +24,7 @@ pub struct Open {
 }
 
 /// What a client opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OpenKind {
     /// An HTTP exchange, and the request's body.
     Http(Body),
@@ -34,7 +35,7 @@ pub enum OpenKind {
 /// What can happen to a gateway.
 ///
 /// What is said of a request that has ended is ignored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// Time has passed.
     Tick,
@@ -122,6 +123,12 @@ pub enum Event {
         /// Whose.
         key: RequestKey,
     },
+    /// Somebody who looks after the gateway wants a request to end: it fails as
+    /// [`EndedByOperator`](crate::FailureCode::EndedByOperator), at both ends.
+    EndRequest {
+        /// Which.
+        key: RequestKey,
+    },
     /// Take nothing new; say [`Action::Drained`] when what is open has ended. WebSockets are closed, one after another.
     Drain,
 }
@@ -131,7 +138,7 @@ pub enum Event {
 /// Of each request exactly one action is the last: a [`ResponseStart`](Action::ResponseStart) whose body is not
 /// streamed, a [`ResponseChunk`](Action::ResponseChunk) that finishes, a [`WebSocketClose`](Action::WebSocketClose) or a
 /// [`Failed`](Action::Failed); none, if the client closed or went away first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Give this to the bus.
     Publish(Publication),

@@ -31,6 +31,7 @@ mod waits;
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use config::Config;
@@ -55,6 +56,7 @@ use crate::machine::deadline::Deadlines;
 use crate::machine::flow::{Piece, Turn};
 use crate::machine::random::Random;
 use crate::machine::{Machine, RequestKey};
+use crate::observe::{End as Told, Latest, News};
 use crate::protocol::tunnel::ToClientTunnelMessage;
 use crate::protocol::tunnel::to_client::{self, Credit, RequestChunk};
 use crate::protocol::{GatewayId, MessageId, RequestId, to_runner};
@@ -94,6 +96,7 @@ pub struct Gateway {
     ending_deadlines: Deadlines<ending::Deadline, EndingKey>,
     group_deadlines: Deadlines<hibernation::Deadline, GroupKey>,
     actions: VecDeque<Action>,
+    news: Latest,
     draining: Draining,
     /// The gauges in it are filled in when it is asked for.
     counted: Stats,
@@ -104,7 +107,7 @@ pub struct Gateway {
 enum End {
     Answered,
     ClientGone,
-    Failed,
+    Failed(FailureCode),
 }
 
 impl Gateway {
@@ -148,6 +151,7 @@ impl Gateway {
             ending_deadlines,
             group_deadlines,
             actions: VecDeque::new(),
+            news: Latest::default(),
             draining: Draining::No,
             counted: Stats::default(),
         })
@@ -166,6 +170,18 @@ impl Gateway {
     /// What people call a request, as long as it is open.
     pub fn request_name(&self, key: RequestKey) -> Option<RequestName> {
         self.requests.id(key).map(|id| self.name(id))
+    }
+
+    /// The open request that people call so. It looks through all of them.
+    pub fn request_named(&self, name: RequestName) -> Option<RequestKey> {
+        self.requests.keys().find(|key| self.request_name(*key) == Some(name))
+    }
+
+    /// Tells of a request that is open.
+    fn tell(&mut self, key: RequestKey, news: impl FnOnce(RequestName) -> News) {
+        if let Some(request) = self.request_name(key) {
+            self.news.push(news(request));
+        }
     }
 
     fn name(&self, request_id: RequestId) -> RequestName {
@@ -288,7 +304,7 @@ impl Gateway {
         let failure = Failure { code, message: message.into(), request: Some(self.name(id)) };
         self.counted.failures.count(code);
         self.actions.push_back(Action::Failed { key, failure });
-        self.end(key, End::Failed);
+        self.end(key, End::Failed(code));
     }
 
     /// Whether its client has closed, and so has had its end.
@@ -299,6 +315,7 @@ impl Gateway {
     }
 
     fn end(&mut self, key: RequestKey, end: End) {
+        let name = self.request_name(key);
         match self.requests.remove(key) {
             Some(Slot::Awake(request)) => self.forget(key, *request),
             Some(Slot::Asleep(sleeper)) => {
@@ -310,7 +327,15 @@ impl Gateway {
         match end {
             End::Answered => self.counted.answered += 1,
             End::ClientGone => self.counted.client_gone += 1,
-            End::Failed => self.counted.failed += 1,
+            End::Failed(_) => self.counted.failed += 1,
+        }
+        if let Some(request) = name {
+            let end = match end {
+                End::Answered => Told::Done,
+                End::ClientGone => Told::ClientGone,
+                End::Failed(code) => Told::Failed(code),
+            };
+            self.news.push(News::Ended { request, end });
         }
         self.note_drained();
     }
@@ -347,7 +372,7 @@ impl Gateway {
 }
 
 /// What a gateway is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Its limits and deadlines.
     pub config: Config,
@@ -368,6 +393,7 @@ impl Machine for Gateway {
     }
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
+        self.news.begin();
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => self.wall.set(now, unix_ms),
@@ -387,6 +413,9 @@ impl Machine for Gateway {
             Event::WebSocketClose { key, close } => self.websocket_close(key, close, now)?,
             Event::Consumed { key, bytes } => self.consumed(key, bytes, now),
             Event::ClientGone { key } => self.client_gone(key, now),
+            Event::EndRequest { key } => {
+                self.fail(key, FailureCode::EndedByOperator, "whoever looks after this gateway ended it")
+            }
             Event::Drain => self.drain(now),
         }
         self.tick(now);
@@ -414,6 +443,10 @@ impl Machine for Gateway {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    fn news(&self) -> &[News] {
+        self.news.as_slice()
     }
 
     fn stats(&self) -> Stats {

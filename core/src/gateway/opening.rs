@@ -4,10 +4,11 @@ use super::event::{Open, OpenKind};
 use super::request::{Deadline, Request, State};
 use super::runners::{LinkKey, NoneReady};
 use super::{Draining, Gateway, Refused};
-use crate::failure::{Failure, FailureCode};
+use crate::failure::{Failure, FailureCode, RequestName};
 use crate::http::{Body, RequestHead};
 use crate::machine::RequestKey;
 use crate::machine::flow::Inflow;
+use crate::observe::News;
 use crate::protocol::tunnel::to_client::{self, RequestStart, WebSocketOpen};
 use crate::time::Time;
 
@@ -22,6 +23,7 @@ impl Gateway {
     /// # Errors
     /// It was refused; the failure is ready to be told to the client.
     pub fn open(&mut self, open: Open, now: Time) -> Result<RequestKey, Refused> {
+        self.news.begin();
         let id = self.next_request_id();
         let refuse = |gateway: &mut Self, code, message: &'static str| {
             gateway.counted.refused += 1;
@@ -67,6 +69,7 @@ impl Gateway {
         let key = self.requests.insert(Request::new(id, Some(Box::new(open)), is_head));
         self.keep_body(key, kept_body);
         self.counted.opened += 1;
+        self.news.push(News::Opened { request: self.name(id) });
         match link {
             Ok(link) => self.go(key, link, now),
             Err(limit) => self.wait(key, limit, now),
@@ -89,6 +92,13 @@ impl Gateway {
         }
     }
 
+    /// Says so if a request is to be called otherwise from here on.
+    fn tell_another_name(&mut self, key: RequestKey, again: RequestName) {
+        if let Some(request) = self.request_name(key).filter(|request| *request != again) {
+            self.news.push(News::SentAgain { request, again });
+        }
+    }
+
     fn send_opening(&mut self, key: RequestKey, open: Box<Open>, link: LinkKey, now: Time) {
         let id = match self.requests.get(key) {
             Some(request) if request.tries == 0 && !self.by_id.contains_key(&request.id) => request.id,
@@ -102,6 +112,8 @@ impl Gateway {
         if !is_kept {
             self.keep_body_no_more(key);
         }
+        let name = self.name(id);
+        self.tell_another_name(key, name);
         let Some(request) = self.requests.get_mut(key) else { return };
         request.id = id;
         request.place = Some(place);

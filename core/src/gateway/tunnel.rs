@@ -9,6 +9,7 @@ use crate::failure::FailureCode;
 use crate::http::{Body, Close, Headers, Message, ResponseHead, split_fields};
 use crate::machine::RequestKey;
 use crate::machine::flow::Order;
+use crate::observe::News;
 use crate::protocol::Dialect;
 use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{
@@ -196,6 +197,7 @@ impl Gateway {
         if let Some(armed) = deadline {
             self.deadlines.cancel(armed);
         }
+        self.tell(key, |request| News::Answered { request, status });
         let head = ResponseHead { status, headers };
         if stream {
             self.actions.push_back(Action::ResponseStart { key, head, body: Body::Stream });
@@ -243,6 +245,7 @@ impl Gateway {
         if let Some(armed) = request.deadline.take() {
             self.deadlines.cancel(armed);
         }
+        self.tell(key, |request| News::Answered { request, status: 101 });
         self.actions.push_back(Action::WebSocketOpened { key });
         for message in early {
             self.actions.push_back(Action::WebSocketMessage { key, message });

@@ -4,6 +4,7 @@
 pub(crate) mod abilities;
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::protocol::Dialect;
@@ -21,7 +22,7 @@ pub const PUBLISHED_PROTOCOL: &str = "rivet";
 const TOKEN_PREFIX: &str = "rivet_token.";
 
 /// Who connects, as its WebSocket's opening says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The `protocol_version` of the query.
     pub protocol_version: u16,

@@ -2,6 +2,7 @@
 
 use bytestring::ByteString;
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 
 use super::fields::{end_to_end, join_fields};
 use super::{Headers, RequestHead};
@@ -9,7 +10,7 @@ use crate::directory::Pool;
 use crate::failure::{Failure, FailureCode};
 
 /// Whom a request is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The pool whose runners host the actor.
     pub pool: Pool,

@@ -5,6 +5,7 @@ mod fields;
 mod websocket;
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 pub use admission::{Admission, ClientRequest, Target};
 pub use fields::{BadField, end_to_end, join_fields, split_fields};
@@ -16,7 +17,7 @@ use crate::protocol::Map;
 pub type Headers = Map<ByteString>;
 
 /// The head of a request, as it travels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestHead {
     /// The method, as the client wrote it.
     pub method: ByteString,
@@ -27,7 +28,7 @@ pub struct RequestHead {
 }
 
 /// The head of an answer, as it travels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseHead {
     /// The status code.
     pub status: u16,
@@ -36,7 +37,7 @@ pub struct ResponseHead {
 }
 
 /// The body of a request or an answer, as its source has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// There is none, not even an empty one.
     None,

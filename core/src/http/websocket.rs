@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::tunnel::to_client::{WebSocketClose, WebSocketMessage};
 
 /// A message of a WebSocket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
     /// A text message: UTF-8.
     Text(ByteString),
@@ -48,7 +49,7 @@ impl Message {
 /// How a WebSocket ended: a close frame's code and reason, as far as there were any.
 ///
 /// The code 1006 stands for an end without a close frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Close {
     /// The code.
     pub code: Option<u16>,

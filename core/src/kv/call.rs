@@ -4,12 +4,13 @@ use core::fmt::Display;
 use core::future::Future;
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use super::{KvStore, Owner, Query, Read, Write};
 use crate::protocol::kv::{KvEntries, KvResponseData};
 
 /// A request within the limits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// It asks for entries.
     Read(Read),

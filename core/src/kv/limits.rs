@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::found::ENTRY_OVERHEAD;
@@ -13,7 +14,7 @@ use crate::protocol::kv::{KvListQuery, KvRequestData};
 
 /// The limits of actors' stores. Sizes are in bytes. The defaults are those of the published server, which has no limit
 /// to an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The longest key, also where a key only bounds a range.
     pub max_key: usize,

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::directory::Pool;
@@ -28,7 +29,7 @@ pub use limits::{Limits, RequestRefused};
 pub use range::KeyRange;
 
 /// Whose store it is. It outlives the actor's generations.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActorStore {
     /// The actor's namespace and pool.
     pub pool: Pool,
@@ -37,7 +38,7 @@ pub struct ActorStore {
 }
 
 /// Who uses a store: one generation of its actor.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// Which store.
     pub store: ActorStore,
@@ -46,7 +47,7 @@ pub struct Owner {
 }
 
 /// Asks for entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Read {
     /// Which.
     pub query: Query,
@@ -55,7 +56,7 @@ pub struct Read {
 }
 
 /// Which entries are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Query {
     /// Those of these keys that exist, in this order.
     Keys(DataList),
@@ -71,7 +72,7 @@ pub enum Query {
 }
 
 /// Changes a store: all of it, or nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Write {
     /// Each key gets its value.
     Put {

@@ -10,6 +10,7 @@ pub use table::RequestKey;
 use core::fmt;
 
 use crate::error::{ApiMisuse, ConfigError};
+use crate::observe::News;
 use crate::time::Time;
 
 /// The doors of a state machine.
@@ -46,6 +47,12 @@ pub trait Machine: Sized {
     /// When to come back with a tick, if any time: at once ([`Time::ZERO`]) while actions are queued. A late or
     /// needless tick does no harm.
     fn poll_timeout(&self) -> Option<Time>;
+
+    /// What became of requests by the last event, or by the last opening at a gateway, in order. Who looks on hears of
+    /// them here; there is none for machines that have no requests.
+    fn news(&self) -> &[News] {
+        &[]
+    }
 
     /// Counters and gauges, as plain data.
     fn stats(&self) -> Self::Stats;

@@ -2,12 +2,13 @@
 
 use core::num::NonZeroU32;
 
+use serde::{Deserialize, Serialize};
 use slab::Slab;
 
 /// Names a request between a machine and its embedder.
 ///
 /// A key outlives its request without harm: what is said of a request that has ended is ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestKey {
     slot: u32,
     serial: NonZeroU32,

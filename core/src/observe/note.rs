@@ -9,9 +9,17 @@ pub trait Sink: Send {
     fn note(&mut self, note: &Note<'_>, now: Time);
 }
 
+/// Several that want to hear of the same.
+impl<S: Sink + ?Sized> Sink for Vec<Box<S>> {
+    fn note(&mut self, note: &Note<'_>, now: Time) {
+        self.iter_mut().for_each(|sink| sink.note(note, now));
+    }
+}
+
 /// Something that happened to a request, as one hop of its way saw it.
 ///
-/// Of each request, [`Opened`](Note::Opened) comes first and [`Ended`](Note::Ended) last, each once.
+/// Of each request, [`Opened`](Note::Opened) comes first and [`Ended`](Note::Ended) last, each once, and all bear the name
+/// that it was opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note<'a> {
     /// It was taken in.
@@ -34,6 +42,8 @@ pub enum Note<'a> {
     SentAgain {
         /// Whose.
         request: RequestName,
+        /// Its name at the hops behind this one, from here on.
+        again: RequestName,
     },
     /// The WebSocket fell asleep. Only gateways know.
     Slept {
@@ -65,7 +75,7 @@ pub struct Opened<'a> {
     pub actor_id: &'a str,
     /// The method; of a WebSocket, GET.
     pub method: &'a str,
-    /// Path and query.
+    /// Path and query; empty of a WebSocket that slept and is here with a life of its actor.
     pub path: &'a str,
     /// The client's [`traceparent`](https://www.w3.org/TR/trace-context/), if it sent one.
     pub traceparent: Option<&'a str>,
@@ -109,7 +119,7 @@ pub enum End {
     Done,
     /// Its client closed or went away first.
     ClientGone,
-    /// It failed or was refused with this code; gateways know it.
+    /// It failed or was refused with this code. Gateways know all of them, runners their own.
     Failed(FailureCode),
     /// It broke off; the gateway knows why.
     Aborted,

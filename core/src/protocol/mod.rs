@@ -82,7 +82,7 @@
 //! Those of `ToGateway` and `ToRunner` are between relays and gateways alone, whatever a runner's connection chose.
 
 pub mod any;
-mod bare;
+pub(crate) mod bare;
 mod bus;
 pub mod carry;
 mod codec;
@@ -94,6 +94,7 @@ mod ids;
 pub mod json;
 pub mod kv;
 pub mod map;
+pub(crate) mod mention;
 pub mod serverless;
 pub mod to_client;
 pub mod to_gateway;

@@ -12,6 +12,7 @@ use super::{Action, Relay};
 use crate::frame::Frame;
 use crate::http::Close;
 use crate::machine::flow::Order;
+use crate::observe::News;
 use crate::protocol::carry::{self, Carried, FromBus, ToClientWord, ToServerWord};
 use crate::protocol::edge::{self, EdgeError};
 use crate::protocol::to_gateway::RefusedReason;
@@ -174,6 +175,7 @@ impl Relay {
         let place = self.routes.open(id, kind, hosts.then_some(&actor_id), &mut connection.routes, now);
         self.routes.carried(place, message_id.message_index);
         self.counted.opened += 1;
+        self.news.push(News::Opened { request: id.into() });
         self.counted.to_runners += 1;
         if waits && let Some(held) = self.routes.held_mut(id) {
             *held += bytes;

@@ -2,11 +2,13 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::ConfigError;
 use crate::{kv, supervisor};
 
 /// Limits and deadlines of a relay. Sizes are in bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Connections open at once; more are closed 1013. So is who comes while twice as many records, of these and of
     /// connections that have ended, are still in the directory's hands.

@@ -33,6 +33,8 @@ pub(super) struct Connection {
     pub(super) pong: Option<Armed>,
     /// When its record is written anew.
     pub(super) refresh: Option<Armed>,
+    /// If it drains alone: when it is looked at next, and when it is waited for no longer.
+    pub(super) drain: [Option<Armed>; 2],
     pub(super) routes: Open,
     pub(super) backlog: Backlog,
     pub(super) calls: Calls,
@@ -49,7 +51,7 @@ pub(super) enum Session {
     Settling,
     /// Requests go to it.
     Ready,
-    /// This relay drains: what is open ends, nothing new goes to it, and its runner may come again elsewhere.
+    /// It drains, or all of this relay does: what is open ends, nothing new goes to it, and its runner may come again elsewhere.
     Draining,
     /// It said goodbye: what is open ends, nothing new goes to it.
     Stopping,
@@ -115,6 +117,7 @@ impl Connection {
             ping: None,
             pong: None,
             refresh: None,
+            drain: [None, None],
             routes: Open::default(),
             backlog: Backlog::default(),
             calls: Calls::default(),

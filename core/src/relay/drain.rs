@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::connection::Session;
 use super::end::Cause;
-use super::{Action, Config, Relay};
+use super::{Action, Config, Deadline, Relay};
 use crate::directory::RunnerState;
 use crate::http::Close;
 use crate::machine::deadline::Deadlines;
@@ -97,23 +97,64 @@ impl Relay {
         }
         self.tell_supervisor(supervisor::Event::Drain, now);
         for number in self.numbers() {
-            let Some(connection) = self.connections.get_mut(&number) else { continue };
-            let state = match connection.hello.dialect {
-                Dialect::Underpass => RunnerState::Moving,
-                Dialect::Published => RunnerState::Draining,
-            };
-            match connection.session {
-                Session::AwaitingInit { .. } | Session::Registering | Session::Settling => {
-                    self.close(number, draining());
-                }
-                Session::Ready => {
-                    connection.session = Session::Draining;
-                    self.set_state(number, state);
-                }
-                // It goes by itself.
-                Session::Draining | Session::Stopping | Session::Closing => {}
-            }
+            self.let_go(number);
         }
+    }
+
+    /// Nothing new goes to a connection; its runner goes elsewhere. Whether anything may still be open on it.
+    fn let_go(&mut self, number: u64) -> bool {
+        let Some(connection) = self.connections.get_mut(&number) else { return false };
+        let state = match connection.hello.dialect {
+            Dialect::Underpass => RunnerState::Moving,
+            Dialect::Published => RunnerState::Draining,
+        };
+        match connection.session {
+            Session::AwaitingInit { .. } | Session::Registering | Session::Settling => {
+                self.close(number, draining());
+                false
+            }
+            Session::Ready => {
+                connection.session = Session::Draining;
+                self.set_state(number, state);
+                true
+            }
+            // It goes by itself.
+            Session::Draining | Session::Stopping | Session::Closing => false,
+        }
+    }
+
+    /// One connection drains as all do when the relay does. Its runner may come to this relay again.
+    pub(super) fn drain_runner(&mut self, number: u64, now: Time) {
+        if self.drain.has_begun() || !self.let_go(number) {
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let end = match connection.hello.dialect {
+            Dialect::Published => Some(Deadline::DrainPublished),
+            Dialect::Underpass => self.config.drain_limit.map(|_| Deadline::DrainLimit),
+        };
+        connection.drain = [Some(Deadline::DrainIdle), end]
+            .map(|deadline| deadline.map(|deadline| self.deadlines.arm(deadline, number, now)));
+    }
+
+    /// A connection that drains alone is closed when nothing is open on it; else it is looked at again.
+    pub(super) fn drain_idle_due(&mut self, number: u64, now: Time) {
+        let is_done_with = self.is_done_with(number, true);
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        if is_done_with {
+            connection.drain[0] = None;
+            self.close(number, draining());
+        } else {
+            connection.drain[0] = Some(self.deadlines.arm(Deadline::DrainIdle, number, now));
+        }
+    }
+
+    /// A connection that drains alone is waited for no longer. Whether it was still to be closed.
+    pub(super) fn drain_over(&mut self, number: u64, now: Time) -> bool {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.drain[1] = None;
+        }
+        self.end_for_drain(number, now)
     }
 
     /// The record says that its runner moves: it is told to, and comes to another relay as one that moves.
@@ -178,15 +219,20 @@ impl Relay {
             Drain::Serving | Drain::Done => return,
         };
         for number in emptied {
-            let Some(connection) = self.connections.get(&number) else { continue };
-            let is_empty = connection.routes.len() == 0;
-            // A runner that said goodbye goes when its actors have stopped: until then they are not started elsewhere.
-            let stops = matches!(connection.session, Session::Stopping) && self.supervisor.has_actors(number);
-            let has_moved = self.registrations.get(&number).is_some_and(|registration| registration.has_moved());
-            if is_empty && !stops && (closes_idle || has_moved) {
+            if self.is_done_with(number, closes_idle) {
                 self.close(number, draining());
             }
         }
+    }
+
+    /// Whether nothing is open on a connection that drains, and its runner has moved or need not be waited for.
+    fn is_done_with(&self, number: u64, closes_idle: bool) -> bool {
+        let Some(connection) = self.connections.get(&number) else { return false };
+        let is_empty = connection.routes.len() == 0;
+        // A runner that said goodbye goes when its actors have stopped: until then they are not started elsewhere.
+        let stops = matches!(connection.session, Session::Stopping) && self.supervisor.has_actors(number);
+        let has_moved = self.registrations.get(&number).is_some_and(|registration| registration.has_moved());
+        is_empty && !stops && (closes_idle || has_moved)
     }
 
     /// Ends what is open on a connection, and closes it. Whether it was still to be closed.

@@ -8,6 +8,7 @@ use crate::bus::{ConnectionId, Publication, PublishError, Rejected, Subject};
 use crate::failure::FailureCode;
 use crate::frame::Frame;
 use crate::http::Close;
+use crate::observe::{End as Told, News};
 use crate::protocol::to_gateway::{Lost, Refused, RefusedReason, Restored};
 use crate::protocol::tunnel::{ToClientTunnelMessage, ToServerTunnelMessage, to_client, to_server};
 use crate::protocol::{Dialect, GatewayId, MessageId, MessageIndex, ToClient, ToGateway};
@@ -36,6 +37,16 @@ pub(super) enum End {
     ByRunner,
     ByGateway,
     Aborted(Cause),
+}
+
+/// As far as it is known here. What breaks off says so by its last frame.
+impl From<End> for Told {
+    fn from(end: End) -> Self {
+        match end {
+            End::ByRunner | End::ByGateway => Told::Done,
+            End::Aborted(_) => Told::Aborted,
+        }
+    }
 }
 
 impl Cause {
@@ -98,6 +109,7 @@ impl Relay {
         }
         connection.edge.forget(id.gateway_id, id.request_id);
         self.counted.ends.count(end);
+        self.news.push(News::Ended { request: id.into(), end: end.into() });
         if connection.routes.len() == 0 {
             self.emptied(id.connection);
         }

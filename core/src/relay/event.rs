@@ -1,6 +1,7 @@
 //! What can happen to a relay, and what it can want done.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::bus::{Address, Publication, Rejected};
 use crate::directory::{
@@ -18,7 +19,7 @@ use crate::supervisor;
 /// What can happen to a relay.
 ///
 /// Connections are numbered by the adapter, which never uses a number again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// Time has passed.
     Tick,
@@ -123,12 +124,18 @@ pub enum Event {
         /// The answer.
         data: KvResponseData,
     },
+    /// Somebody who looks after the relay wants a runner's connection to drain: nothing new goes to it, its runner may
+    /// come again, what is open ends, and then it is closed.
+    DrainRunner {
+        /// Which.
+        connection: u64,
+    },
     /// Take no new connections; let runners go elsewhere; finish what is open, then close.
     Drain,
 }
 
 /// What a relay can want done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Send a binary message to a runner.
     Send {
@@ -191,7 +198,8 @@ pub enum Action {
     Log {
         /// About which connection.
         connection: u64,
-        /// What.
+        /// What. Written down, it is what people are told.
+        #[serde(serialize_with = "super::notice::write", deserialize_with = "super::notice::read")]
         notice: super::Notice,
     },
     /// After [`Event::Drain`]: nothing is open any more.

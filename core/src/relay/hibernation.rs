@@ -19,6 +19,7 @@ use super::routes::{RouteId, RouteKind, Standing};
 use crate::bus::ConnectionId;
 use crate::directory::ActorKey;
 use crate::machine::deadline::Deadlines;
+use crate::observe::News;
 use crate::protocol::carry::{Carried, ToServerWord};
 use crate::protocol::to_client::HibernatingRequest;
 use crate::protocol::to_runner::LeftBehind;
@@ -139,6 +140,7 @@ impl Relay {
             self.routes.restore(id, &actor.actor_id, generation, &mut connection.routes, now);
             self.endings.woke(id);
             self.counted.restored += 1;
+            self.news.push(News::Restored { request: id.into(), actor_id: actor.actor_id.clone() });
             self.tell_restored(id, generation);
             let Some(connection) = self.connections.get_mut(&number) else { return };
             for (carried, bytes) in connection.held.take(id) {

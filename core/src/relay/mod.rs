@@ -28,6 +28,7 @@ mod tombstones;
 use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 pub use config::Config;
 pub use event::{Action, Event};
@@ -50,6 +51,7 @@ use crate::http::Close;
 use crate::machine::Machine;
 use crate::machine::deadline::Deadlines;
 use crate::machine::random::Random;
+use crate::observe::{Latest, News};
 use crate::supervisor::{self, Supervisor};
 use crate::time::{Time, WallClock};
 
@@ -72,6 +74,7 @@ pub struct Relay {
     stores: Stores,
     deadlines: Deadlines<Deadline, u64>,
     actions: VecDeque<Action>,
+    news: Latest,
     drain: Drain,
     supervisor: Supervisor,
     /// How many changes of actors' records are under way.
@@ -106,6 +109,12 @@ enum Deadline {
     Moving,
     /// The directory, which was away, is asked again.
     Directory,
+    /// It drains alone: whether anything is open on it is looked at.
+    DrainIdle,
+    /// It drains alone, and its published runner is waited for no longer.
+    DrainPublished,
+    /// It drains alone, and nothing is waited for any longer.
+    DrainLimit,
 }
 
 impl Relay {
@@ -122,14 +131,18 @@ impl Relay {
         let supervisor = Supervisor::new(config.supervisor.clone(), id, now)?;
         let mut wall = WallClock::default();
         wall.set(now, 0);
-        let deadlines = Deadlines::new([
+        let waits = [
             (Deadline::Init, config.init),
             (Deadline::Ping, config.ping_interval),
             (Deadline::Pong, config.pong),
             (Deadline::Refresh, config.refresh),
             (Deadline::Moving, config.moving),
             (Deadline::Directory, config.directory_retry),
-        ]);
+            (Deadline::DrainIdle, config.drain_idle),
+            (Deadline::DrainPublished, config.drain_published),
+        ];
+        let drain_limit = config.drain_limit.map(|limit| (Deadline::DrainLimit, limit));
+        let deadlines = Deadlines::new(waits.into_iter().chain(drain_limit));
         let routes = Routes::new(config.tombstone, config.max_tombstones, config.gateway_silent);
         let endings = Endings::new(config.abort_again, config.abort_give_up, config.max_ending);
         let untold = Untold::new(config.abort_again);
@@ -152,6 +165,7 @@ impl Relay {
             holding: BTreeSet::new(),
             deadlines,
             actions: VecDeque::new(),
+            news: Latest::default(),
             drain: Drain::Serving,
             counted: Stats::default(),
         })
@@ -200,6 +214,15 @@ impl Relay {
                 }
                 Deadline::Moving => self.take_moving_out(number),
                 Deadline::Directory => self.change_again(number),
+                Deadline::DrainIdle => self.drain_idle_due(number, now),
+                Deadline::DrainPublished => {
+                    let closed = self.drain_over(number, now);
+                    self.counted.timeouts.drain_published += u64::from(closed);
+                }
+                Deadline::DrainLimit => {
+                    let closed = self.drain_over(number, now);
+                    self.counted.timeouts.drain_limit += u64::from(closed);
+                }
             }
         }
         if self.supervisor.poll_timeout().is_some_and(|due| due <= now) {
@@ -226,7 +249,7 @@ impl Relay {
 }
 
 /// What a relay is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Its limits and deadlines.
     pub config: Config,
@@ -247,6 +270,7 @@ impl Machine for Relay {
     }
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
+        self.news.begin();
         match event {
             Event::Tick => {}
             Event::WallClock { unix_ms } => {
@@ -293,6 +317,7 @@ impl Machine for Relay {
             Event::KvAnswered { connection, number, data } => {
                 self.kv_answered(connection, number, data, now);
             }
+            Event::DrainRunner { connection } => self.drain_runner(connection, now),
             Event::Drain => self.drain(now),
         }
         self.tick(now);
@@ -318,6 +343,10 @@ impl Machine for Relay {
             self.supervisor.poll_timeout(),
         ];
         dues.into_iter().flatten().min()
+    }
+
+    fn news(&self) -> &[News] {
+        self.news.as_slice()
     }
 
     fn stats(&self) -> Stats {

@@ -1,5 +1,7 @@
 //! What people should hear of a relay.
 
+use serde::de::Error as _;
+use serde::{Deserializer, Serializer};
 use thiserror::Error;
 
 use super::pools::PoolKind;
@@ -81,4 +83,14 @@ pub enum Notice {
     /// The directory did not take its record; it will be asked again.
     #[error("the directory is away")]
     DirectoryUnavailable,
+}
+
+/// Writes a notice as the text that people are told.
+pub(super) fn write<S: Serializer>(notice: &Notice, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(notice)
+}
+
+/// No notice can be made of its text.
+pub(super) fn read<'de, D: Deserializer<'de>>(_: D) -> Result<Notice, D::Error> {
+    Err(D::Error::custom("a notice is a text for people"))
 }

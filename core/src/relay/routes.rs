@@ -11,6 +11,7 @@ use super::ending::Word;
 use super::ring::{self, Links, LinksOf};
 use super::strands::{self, Doubt, Strands};
 use super::tombstones::Tombstones;
+use crate::failure::RequestName;
 use crate::machine::flow::Order;
 use crate::protocol::{GatewayId, MessageId, MessageIndex, RequestId};
 use crate::time::Time;
@@ -29,6 +30,12 @@ pub(super) struct RouteId {
     pub(super) connection: u64,
     pub(super) gateway_id: GatewayId,
     pub(super) request_id: RequestId,
+}
+
+impl From<RouteId> for RequestName {
+    fn from(RouteId { gateway_id, request_id, .. }: RouteId) -> Self {
+        RequestName { gateway_id, request_id }
+    }
 }
 
 impl RouteId {

@@ -11,6 +11,7 @@ use crate::error::ApiMisuse;
 use crate::frame::Frame;
 use crate::handshake::{Hello, abilities};
 use crate::http::Close;
+use crate::observe::{End, News};
 use crate::protocol::carry::{Carried, FromRunner, ToServerWord};
 use crate::protocol::to_client::{self, ProtocolMetadata};
 use crate::protocol::{ToClient, ToRunner, Version, to_server};
@@ -373,7 +374,8 @@ impl Relay {
             | Session::Closing => None,
         };
         let armed = [init, connection.ping.take(), connection.pong.take(), connection.refresh.take()];
-        for armed in armed.into_iter().flatten() {
+        let drain = core::mem::take(&mut connection.drain);
+        for armed in armed.into_iter().chain(drain).flatten() {
             self.deadlines.cancel(armed);
         }
         connection.backlog.clear();
@@ -387,6 +389,9 @@ impl Relay {
         self.pools.leave(number);
         let Some(connection) = self.connections.get_mut(&number) else { return };
         self.counted.ends.connection_ended += connection.routes.len() as u64;
+        for id in self.routes.of_connection(&connection.routes) {
+            self.news.push(News::Ended { request: id.into(), end: End::Aborted });
+        }
         for gateway in self.routes.forget_all(&mut connection.routes) {
             self.tell_connection_ended(number, gateway);
         }

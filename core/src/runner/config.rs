@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 use crate::frame::FRAME_OVERHEAD;
@@ -12,7 +13,7 @@ use crate::machine::flow::MOST_CREDIT;
 const MOST_ACK_EVERY: u16 = 16_384;
 
 /// Who a runner is, what it can do, its limits and deadlines. Sizes are in bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// The namespace that it connects to.
     pub namespace: ByteString,

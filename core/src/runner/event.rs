@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 
 use super::names::{ActorLife, Sleeping, SocketId};
 use crate::frame::Frame;
@@ -14,7 +15,7 @@ use crate::protocol::{Dialect, MessageIndex};
 /// What can happen to a runner.
 ///
 /// What is said of a request, a connection or an actor's life that has ended is ignored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// Time has passed.
     Tick,
@@ -178,7 +179,7 @@ pub enum Event {
 /// Of each request that it hands to the handler, at most one [`Aborted`](Action::Aborted),
 /// [`WebSocketClose`](Action::WebSocketClose) or [`WebSocketAsleep`](Action::WebSocketAsleep) follows, and then nothing
 /// more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Open a WebSocket to a relay, and say [`Event::Connected`], [`Event::DialRefused`] or [`Event::Disconnected`].
     /// There can be another connection beside it, to a relay that drains or that is being left: then, and after a
@@ -303,7 +304,7 @@ pub enum Action {
 }
 
 /// Why a runner stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopReason {
     /// It was drained.
     Drained,

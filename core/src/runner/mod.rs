@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 
 use bytestring::ByteString;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 pub use config::Config;
 pub use event::{Action, Event, StopReason};
@@ -42,6 +43,7 @@ use crate::machine::flow::{Piece, Turn};
 use crate::machine::random::Random;
 use crate::machine::table::Table;
 use crate::machine::{Machine, RequestKey};
+use crate::observe::{End, Latest, News};
 use crate::protocol::to_server::{ActorIntent, Event as ActorEvent};
 use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Credit, Kind, ResponseChunk, WebSocketClose};
@@ -82,6 +84,7 @@ pub struct Runner {
     /// How many of the requests are HTTP exchanges.
     exchanges: usize,
     actions: VecDeque<Action>,
+    news: Latest,
     /// The gauges in it are filled in when it is asked for.
     counted: Stats,
 }
@@ -115,6 +118,18 @@ enum Ended {
     Failed(FailureCode),
 }
 
+impl Ended {
+    /// As those who look on are told. Either side may close a WebSocket.
+    fn told(self, is_websocket: bool) -> End {
+        match self {
+            Ended::Answered | Ended::Asleep => End::Done,
+            Ended::Aborted if is_websocket => End::Done,
+            Ended::Aborted | Ended::Lost => End::Aborted,
+            Ended::Failed(code) => End::Failed(code),
+        }
+    }
+}
+
 impl Runner {
     /// A runner with the key by which it is known when it comes again, and a seed for the jitter of its dialling. Its
     /// first action is to dial.
@@ -144,6 +159,7 @@ impl Runner {
             acks: Acks::default(),
             exchanges: 0,
             actions: VecDeque::new(),
+            news: Latest::default(),
             counted: Stats::default(),
         };
         runner.dial(now);
@@ -311,6 +327,8 @@ impl Runner {
         if let Some(life) = request.actor.and_then(|actor| self.actors.life_mut(actor)) {
             life.requests.remove(&key);
         }
+        let is_websocket = request.state.is_websocket();
+        self.news.push(News::Ended { request: request.socket.into(), end: ended.told(is_websocket) });
         match ended {
             Ended::Answered => self.counted.answered += 1,
             Ended::Aborted => self.counted.aborted += 1,
@@ -362,7 +380,7 @@ impl Runner {
 }
 
 /// What a runner is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Its limits and deadlines.
     pub config: Config,
@@ -383,6 +401,7 @@ impl Machine for Runner {
     }
 
     fn handle(&mut self, event: Event, now: Time) -> Result<(), ApiMisuse> {
+        self.news.begin();
         match event {
             Event::Tick => {}
             Event::Connected { connection, dialect } => self.connected(connection, dialect, now)?,
@@ -420,6 +439,10 @@ impl Machine for Runner {
 
     fn poll_timeout(&self) -> Option<Time> {
         if self.actions.is_empty() { self.waits().chain(self.deadlines.next_due()).min() } else { Some(Time::ZERO) }
+    }
+
+    fn news(&self) -> &[News] {
+        self.news.as_slice()
     }
 
     fn stats(&self) -> Stats {

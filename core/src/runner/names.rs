@@ -5,12 +5,13 @@ use core::fmt;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::RequestName;
 use crate::machine::RequestKey;
 use crate::protocol::to_client::HibernatingRequest;
 use crate::protocol::{GatewayId, RequestId};
 
 /// One life of an actor, from its start to its stop.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActorLife {
     /// Which actor.
     pub actor_id: ByteString,
@@ -35,6 +36,12 @@ impl fmt::Display for SocketId {
     }
 }
 
+impl From<SocketId> for RequestName {
+    fn from(SocketId { gateway_id, request_id }: SocketId) -> Self {
+        RequestName { gateway_id, request_id }
+    }
+}
+
 impl From<HibernatingRequest> for SocketId {
     fn from(HibernatingRequest { gateway_id, request_id }: HibernatingRequest) -> Self {
         SocketId { gateway_id, request_id }
@@ -42,7 +49,7 @@ impl From<HibernatingRequest> for SocketId {
 }
 
 /// A WebSocket that slept, for its actor's next life to go on with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sleeping {
     /// Names it from here on.
     pub key: RequestKey,

@@ -126,7 +126,8 @@ impl Failures {
             | FailureCode::WebSocketAckTimeout
             | FailureCode::IdleTimeout
             | FailureCode::PingTimeout
-            | FailureCode::Refused => return,
+            | FailureCode::Refused
+            | FailureCode::EndedByOperator => return,
         } += 1;
     }
 }

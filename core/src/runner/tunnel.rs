@@ -9,6 +9,7 @@ use crate::failure::{Failure, FailureCode, RequestName};
 use crate::http::{Body, Close, Message, RequestHead};
 use crate::machine::RequestKey;
 use crate::machine::flow::{Inflow, Order, Outflow};
+use crate::observe::News;
 use crate::protocol::tunnel::to_client::{
     Credit, Kind, RequestChunk, RequestStart, WebSocketClose, WebSocketMessage, WebSocketOpen,
 };
@@ -78,6 +79,7 @@ impl Runner {
         }
         self.by_id.insert(id, key);
         self.counted.opened += 1;
+        self.news.push(News::Opened { request: id.socket().into() });
         key
     }
 

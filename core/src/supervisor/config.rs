@@ -2,10 +2,12 @@
 
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::ConfigError;
 
 /// Limits and deadlines of a supervisor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// Actors kept in mind: those that are needed, that a runner has, or whose alarm is set. More are left out and
     /// counted, until there is room again; requests for them fail when they have waited for as long as they may.

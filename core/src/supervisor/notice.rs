@@ -1,12 +1,13 @@
 //! What people should hear of a supervisor.
 
 use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::directory::{ActorKey, RunnerId};
 
 /// Something about actors that people should hear.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum Notice {
     /// An actor ended without having been told to, and not well. It will be started again.
     #[error("actor {} crashed: {}", .actor.actor_id, .message.as_deref().unwrap_or("it did not say why"))]

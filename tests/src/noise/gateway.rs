@@ -268,7 +268,10 @@ impl Clients {
                 Event::PublishFailed(Rejected { publication, reason: noise.pick(&REASONS) })
             }
             4..7 => Event::Consumed { key: self.key()?, bytes: self.noise.below(40) },
-            7 if noise.once_in(3) => Event::ClientGone { key: self.key()? },
+            7 if noise.once_in(3) => match (self.key()?, self.now.as_micros() % 4) {
+                (key, 0) => Event::EndRequest { key },
+                (key, _) => Event::ClientGone { key },
+            },
             7..10 => {
                 let (bytes, finish) = (noise.zeros(30), noise.once_in(8));
                 Event::RequestChunk { key: self.key()?, bytes, finish }

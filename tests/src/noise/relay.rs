@@ -132,7 +132,7 @@ impl Connections {
                 self.open.insert(self.last, false);
                 Event::Connected { connection: self.last, hello }
             }
-            0 => Event::Tick,
+            0 => Event::DrainRunner { connection: self.open.keys().next().copied().unwrap_or_default() },
             1 => match self.open.iter().find(|(_, closed)| **closed).map(|(connection, _)| *connection) {
                 Some(connection) => Event::Disconnected { connection },
                 None if self.noise.once_in(40) => Event::Disconnected { connection: self.connection() },

@@ -36,4 +36,4 @@ pub mod workload;
 mod world;
 
 pub use schedule::Schedule;
-pub use world::{Outcome, run};
+pub use world::{Outcome, run, run_recorded};

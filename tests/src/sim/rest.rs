@@ -21,6 +21,7 @@ impl World<'_> {
             if has_too_many || stats.buffered > most || stats.kept_bodies > config.max_kept_bodies {
                 wrong = Some(format!("a gateway is over its limits: {stats:?}"));
             }
+            wrong = process.machine.wrong().map(|text| format!("of a gateway's requests: {text}")).or(wrong);
         }
         for process in self.relays.iter().filter_map(|slot| slot.process.as_ref()) {
             let (stats, config) = (process.machine.stats(), &fleet.relay);
@@ -36,6 +37,7 @@ impl World<'_> {
             {
                 wrong = Some(format!("a relay is over its limits: {stats:?}"));
             }
+            wrong = process.machine.wrong().map(|text| format!("of a relay's requests: {text}")).or(wrong);
         }
         for process in self.runners.iter().filter_map(|slot| slot.process.as_ref()) {
             let (stats, config) = (process.machine.stats(), &fleet.runner);
@@ -44,6 +46,7 @@ impl World<'_> {
             if stats.open > config.max_requests || stats.buffered > most {
                 wrong = Some(format!("a runner is over its limits: {stats:?}"));
             }
+            wrong = process.machine.wrong().map(|text| format!("of a runner's requests: {text}")).or(wrong);
         }
         if let Some(wrong) = wrong {
             self.wrong(About::Nobody, || wrong);

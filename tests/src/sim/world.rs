@@ -23,6 +23,7 @@ use super::lives::Lives;
 use super::schedule::{FAREWELL, PROBE, SETTLE, Schedule};
 use super::trace::{About, Line, Trace};
 use super::workload::Wish;
+use crate::recorded::Tapes;
 
 /// A run that takes more events than this never comes to rest.
 const MOST_EVENTS: u64 = 50_000_000;
@@ -99,6 +100,8 @@ pub struct Outcome {
     pub seen: BTreeSet<Kind>,
     /// How much virtual time passed.
     pub lasted: Time,
+    /// What machines were recorded on, if they were.
+    pub tapes: Option<Tapes>,
 }
 
 /// The world while it runs.
@@ -135,6 +138,8 @@ pub(super) struct World<'a> {
     pub(super) seen: BTreeSet<Kind>,
     pub(super) phase: Option<Phase>,
     pub(super) trace: Trace,
+    /// What machines are recorded on, if they are.
+    pub(super) tapes: Option<Tapes>,
     pub(super) violation: Option<Violation>,
     pub(super) client_turn: client::Turn,
     pub(super) handler_turn: handler::Turn,
@@ -143,7 +148,15 @@ pub(super) struct World<'a> {
 
 /// Lets a schedule happen. With `keeps_lines`, its trace can be read. A panic is something found, too.
 pub fn run(schedule: &Schedule, keeps_lines: bool) -> Outcome {
-    let mut world = World::new(schedule, keeps_lines);
+    runs(World::new(schedule, keeps_lines))
+}
+
+/// The same, with all machines of ours recorded.
+pub fn run_recorded(schedule: &Schedule) -> Outcome {
+    runs(World { tapes: Some(Tapes::default()), ..World::new(schedule, false) })
+}
+
+fn runs(mut world: World<'_>) -> Outcome {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.goes_on())) {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
@@ -188,6 +201,7 @@ impl<'a> World<'a> {
             seen: BTreeSet::new(),
             phase: None,
             trace: Trace::new(keeps_lines),
+            tapes: None,
             violation: None,
             client_turn: client::Turn::default(),
             handler_turn: handler::Turn::default(),
@@ -461,6 +475,7 @@ impl<'a> World<'a> {
             lasted: self.network.now(),
             violation: self.violation,
             trace: self.trace,
+            tapes: self.tapes,
         }
     }
 

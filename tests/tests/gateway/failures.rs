@@ -10,7 +10,7 @@ use underpass_tests::given::gateway::gateway;
 use underpass_tests::wire::{headers, open};
 
 /// Code, HTTP status, close code: as the design has them.
-const CODES: [(FailureCode, &str, u16, u16); 17] = [
+const CODES: [(FailureCode, &str, u16, u16); 18] = [
     (FailureCode::BadTarget, "bad_target", 400, 1008),
     (FailureCode::BodyTooLarge, "body_too_large", 413, 1009),
     (FailureCode::MessageTooLarge, "message_too_large", 413, 1009),
@@ -28,6 +28,7 @@ const CODES: [(FailureCode, &str, u16, u16); 17] = [
     (FailureCode::IdleTimeout, "idle_timeout", 504, 1011),
     (FailureCode::PingTimeout, "ping_timeout", 504, 1011),
     (FailureCode::Refused, "refused", 403, 1008),
+    (FailureCode::EndedByOperator, "ended_by_operator", 503, 1013),
 ];
 
 fn named() -> Option<RequestName> {

@@ -6,6 +6,7 @@ mod again;
 mod bodies;
 mod directory;
 mod drain;
+mod ended_by_operator;
 mod ending;
 mod ends;
 mod failures;

@@ -251,6 +251,25 @@ fn a_published_runner_takes_nothing_new_of_a_relay_that_drains_and_has_eight_sec
 }
 
 #[test]
+fn a_published_runner_that_drains_alone_has_eight_seconds_for_what_is_open() {
+    let mut hosting = with_actor();
+    let id = message_id(RequestId([1; 4]), 0);
+    hosting.asks(1, id, start(None));
+    hosting.heard(1);
+    hosting.input(Event::DrainRunner { connection: 1 });
+    hosting.asks(1, of_request(0), start(None));
+    assert_eq!(hosting.saw(), [refuses(1, of_request(0), RefusedReason::Draining)]);
+    hosting.passes(Duration::from_secs(8) - Duration::from_micros(1));
+    assert_eq!((hosting.heard(1), hosting.saw()), (vec![], vec![]));
+    hosting.passes(Duration::from_micros(1));
+    assert_eq!(hosting.saw(), [publishes(1, id, Answer::ResponseAbort), closes(1, 1001, "relay.draining")]);
+    assert_eq!(hosting.story.machine.stats().timeouts.drain_published, 1);
+    hosting.heard(1);
+    hosting.cuts(1);
+    hosting.ends();
+}
+
+#[test]
 fn a_relay_that_drains_leaves_a_runner_that_said_goodbye_the_time_to_stop_its_actors() {
     let mut hosting = with_actor();
     hosting.asks(1, of_request(0), start(None));

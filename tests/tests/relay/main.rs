@@ -6,6 +6,7 @@ mod backlog;
 mod bus;
 mod directory;
 mod drain;
+mod drain_runner;
 mod ends;
 mod forgetting;
 mod gateways;

@@ -374,6 +374,7 @@ fn events(asked: Asked, next: u16) -> Vec<(&'static str, Event)> {
         ("directory: away", Event::DirectoryAway),
         ("directory: back", Event::DirectoryBack),
         ("directory: gone", Event::Directory(gone("a"))),
+        ("an operator ends it", Event::EndRequest { key }),
         ("drain", Event::Drain),
         ("tick", Event::Tick),
         ("wall clock", Event::WallClock { unix_ms: 1 }),

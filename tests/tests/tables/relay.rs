@@ -232,6 +232,7 @@ fn session_events() -> Vec<(&'static str, Event)> {
         ("connected with another", Event::Connected { connection: 2, hello: hello("b", Dialect::Underpass) }),
         ("disconnected", Event::Disconnected { connection: 1 }),
         ("bus: nobody listens at a gateway", Event::NoResponders { gateway: GATEWAY }),
+        ("an operator has it drain", Event::DrainRunner { connection: 1 }),
         ("drain", Event::Drain),
         ("tick", Event::Tick),
         ("wall clock", Event::WallClock { unix_ms: 1 }),
@@ -265,6 +266,9 @@ fn why_not(state: &str, event: &str) -> &'static str {
         "runner: Stopping" if state.contains("moved") => "its state is the next relay's to say",
         "runner: Stopping" => "it has said so",
         "runner: KvRequest" => "the answer waits for the outbox",
+        "an operator has it drain" if has_ended => "the connection has ended",
+        "an operator has it drain" if state.starts_with("draining") => "it drains already",
+        "an operator has it drain" => "it goes by itself",
         "disconnected" => "its record will be removed",
         _ => panic!("{state}: why does nothing come of {event}?"),
     }
@@ -422,6 +426,7 @@ fn route_events() -> Vec<(&'static str, Event)> {
         ("outbox: blocked", Event::PeerBlocked { connection: 1 }),
         ("outbox: writable", Event::PeerWritable { connection: 1 }),
         ("disconnected", Event::Disconnected { connection: 1 }),
+        ("an operator has it drain", Event::DrainRunner { connection: 1 }),
         ("drain", Event::Drain),
     ]
 }

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use underpass_core::bus::{Address, AttachError, Bus};
 use underpass_core::directory::{Directory, DirectoryUnavailable, Pool, Watch};
+use underpass_core::failure::RequestName;
 use underpass_core::gateway::{self, Event};
 use underpass_core::http::Admission;
 use underpass_core::protocol::GatewayId;
@@ -252,6 +253,14 @@ impl<B: Bus, D: Directory> Clients<B, D> {
         if self.inner.directory.release_gateway(self.inner.id).await.is_err() {
             tracing::warn!("the gateway's id could not be given back: the directory is away");
         }
+    }
+
+    /// Ends an open request at both ends, as `ended_by_operator`. Whether there is one that people call so.
+    pub fn end_request(&self, name: RequestName) -> bool {
+        self.inner.shared.driver.enter(|inside| {
+            let key = inside.machine.request_named(name);
+            key.inspect(|key| inside.handle(Event::EndRequest { key: *key })).is_some()
+        })
     }
 
     /// Waits until a runner of this pool takes requests.

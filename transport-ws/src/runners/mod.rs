@@ -212,6 +212,12 @@ impl<B: Bus, D: Directory> Runners<B, D> {
         shared.progress.ended().await;
     }
 
+    /// Has one runner's connection drain: nothing new goes to it, what is open ends, and its runner comes again by
+    /// another. The number is the one of its record in the directory.
+    pub fn drain_runner(&self, connection: u64) {
+        self.inner.shared.driver.drive(Event::DrainRunner { connection });
+    }
+
     /// The relay's counters and gauges.
     pub fn stats(&self) -> relay::Stats {
         self.inner.shared.driver.stats()

@@ -11,6 +11,7 @@ use crate::gateway::{Action, End, Gateway};
 use crate::http::{Close, Message};
 use crate::machine::RequestKey;
 use crate::machine::flow::Inflow;
+use crate::observe::News;
 use crate::protocol::MessageIndex;
 use crate::protocol::tunnel::ToServerTunnelMessage;
 use crate::protocol::tunnel::to_server::{Kind, WebSocketClose, WebSocketMessageAck};
@@ -47,6 +48,7 @@ impl Gateway {
             self.detach(place);
         }
         self.counted.slept += 1;
+        self.tell(key, |request| News::Slept { request });
         self.wake_if_told(key, now);
         self.pace_asleep(key);
         self.await_actor(key, now);

@@ -11,6 +11,7 @@ use crate::gateway::request::{Deadline, Request, State};
 use crate::gateway::runners::LinkKey;
 use crate::machine::RequestKey;
 use crate::machine::flow::{Inflow, Outflow};
+use crate::observe::News;
 use crate::protocol::Dialect;
 use crate::protocol::to_gateway::{Restored, RouteOpen};
 use crate::protocol::tunnel::to_client::{self, Credit};
@@ -172,6 +173,7 @@ impl Gateway {
         armed.into_iter().for_each(|armed| self.cancel(armed));
         self.requests.replace(key, Slot::Awake(Box::new(woken)));
         self.counted.woken += 1;
+        self.tell(key, |request| News::Woke { request });
         self.is_awake(key, group);
         self.tell_that_it_is_here(key);
         self.flush_kept(key, now);

@@ -109,7 +109,7 @@ impl Runner {
         let wakes = self.link(connection).and_then(Link::dialect) != Some(Dialect::Published);
         let mut sockets = Vec::new();
         for socket in hibernating_requests.into_iter().filter(|_| wakes).map(SocketId::from) {
-            if let Some(key) = self.insert_sleeping(slot, socket, connection) {
+            if let Some(key) = self.insert_sleeping(slot, &actor_id, socket, connection) {
                 sockets.push(Sleeping { key, socket });
             }
         }

@@ -7,6 +7,8 @@
 
 mod acks;
 
+use bytestring::ByteString;
+
 use super::actors::ActorSlot;
 use super::due::{Deadline, Owner};
 use super::link::Link;
@@ -18,6 +20,7 @@ use crate::failure::FailureCode;
 use crate::http::Close;
 use crate::machine::RequestKey;
 use crate::machine::flow::{Inflow, Outflow};
+use crate::observe::News;
 use crate::protocol::tunnel::to_server::{self, Kind};
 use crate::protocol::{Dialect, MessageIndex};
 use crate::time::Time;
@@ -41,7 +44,13 @@ pub(super) struct Hibernation {
 
 impl Runner {
     /// A WebSocket of an actor that starts: it slept, and its handler may go on with it.
-    pub(super) fn insert_sleeping(&mut self, slot: ActorSlot, socket: SocketId, connection: u64) -> Option<RequestKey> {
+    pub(super) fn insert_sleeping(
+        &mut self,
+        slot: ActorSlot,
+        actor_id: &ByteString,
+        socket: SocketId,
+        connection: u64,
+    ) -> Option<RequestKey> {
         if self.requests.len() >= self.config.max_requests || self.sleepers.contains_key(&socket) {
             return None;
         }
@@ -65,6 +74,7 @@ impl Runner {
             life.requests.insert(key);
         }
         self.counted.opened += 1;
+        self.news.push(News::Restored { request: socket.into(), actor_id: actor_id.clone() });
         Some(key)
     }
 

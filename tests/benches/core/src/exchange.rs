@@ -46,7 +46,7 @@ pub(crate) fn table() {
 }
 
 fn exchange(open: &Open, head: &ResponseHead, body: &Bytes) -> Cost {
-    let mut trio = Trio::new(gateway::Config::default(), relay::Config::default(), runner::Config::default());
+    let mut trio = Trio::alone(gateway::Config::default(), relay::Config::default(), runner::Config::default());
     trio.handler_saw();
     let mut once = || {
         let key = trio.open(open.clone());

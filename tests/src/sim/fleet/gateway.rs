@@ -4,10 +4,10 @@ use hashbrown::HashMap;
 use underpass_core::bus::{Address, Subject};
 use underpass_core::directory::RegistryChange;
 use underpass_core::failure::RequestName;
-use underpass_core::gateway::{Action, Event, Refused};
+use underpass_core::gateway::{Action, Event, Origin, Refused};
 use underpass_core::protocol::tunnel::to_client::{Kind, RequestStart, WebSocketOpen};
 use underpass_core::protocol::{Dialect, GatewayId, RequestId, ToRunner};
-use underpass_core::{Frame, Gateway, Machine, RequestKey};
+use underpass_core::{Frame, Gateway, RequestKey};
 use underpass_transport_mem::sim::{Happening, Node};
 
 use crate::sim::checks::name;
@@ -15,10 +15,11 @@ use crate::sim::client::{End, Step};
 use crate::sim::faults::Host;
 use crate::sim::trace::About;
 use crate::sim::world::{Own, World};
+use crate::watched::Watched;
 
 /// A gateway that runs.
 pub(in crate::sim) struct GatewayProcess {
-    pub(in crate::sim) machine: Gateway,
+    pub(in crate::sim) machine: Watched<Gateway>,
     /// Whose request is whose.
     pub(in crate::sim) clients: HashMap<RequestKey, u32>,
     pub(in crate::sim) has_drained: bool,
@@ -30,7 +31,8 @@ impl World<'_> {
         let id = GatewayId([index as u8 + 1, (node.0 >> 16) as u8, (node.0 >> 8) as u8, node.0 as u8]);
         let (seed, now) = (self.random.any(), self.network.local(node));
         let config = self.schedule.fleet.gateway.clone();
-        let machine = Gateway::new(config, id, seed, now).expect("a gateway's configuration");
+        let origin = Origin { config, id, seed };
+        let machine = Watched::made_of(origin, now, self.tapes.as_mut()).expect("a gateway's configuration");
         self.network.attach(node, Address::Gateway(id));
         if self.schedule.fleet.has_actors() {
             self.network.watch_runners_and_actors(node);
@@ -158,7 +160,7 @@ impl World<'_> {
         }
         let slot = &self.gateways[index];
         if let (Some(node), Some(process)) = (slot.running(), &slot.process) {
-            Self::set_alarm(&mut self.network, node, &process.machine);
+            Self::set_alarm(&mut self.network, node, &*process.machine);
         }
     }
 

@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 
 use underpass_core::bus::{Address, ConnectionId, RelayId, Subject};
 use underpass_core::protocol::{Dialect, ToGateway, ToRunner};
-use underpass_core::relay::{Action, Event};
-use underpass_core::{Frame, Machine, Relay};
+use underpass_core::relay::{Action, Event, Origin};
+use underpass_core::{Frame, Relay};
 use underpass_transport_mem::sim::{Happening, Node, Room, SocketId};
 
 use crate::sim::faults::Host;
 use crate::sim::trace::About;
 use crate::sim::world::{Own, World};
+use crate::watched::Watched;
 
 /// The tag of changes by which a relay has a runner forgotten: it awaits no outcome.
 const FORGOTTEN: u64 = u64::MAX;
 
 /// A relay that runs.
 pub(in crate::sim) struct RelayProcess {
-    pub(in crate::sim) machine: Relay,
+    pub(in crate::sim) machine: Watched<Relay>,
     /// All that it ever had.
     pub(in crate::sim) connections: BTreeSet<ConnectionId>,
     pub(in crate::sim) has_drained: bool,
@@ -31,7 +32,8 @@ impl World<'_> {
         if self.schedule.fleet.has_actors() {
             self.network.watch_all(node);
         }
-        let machine = Relay::new(config, id, seed, now).expect("a relay's configuration");
+        let origin = Origin { config, id, seed };
+        let machine = Watched::made_of(origin, now, self.tapes.as_mut()).expect("a relay's configuration");
         self.network.attach(node, Address::Relay(id));
         let slot = &mut self.relays[index];
         slot.node = Some(node);
@@ -122,7 +124,7 @@ impl World<'_> {
         }
         let slot = &self.relays[index];
         if let (Some(node), Some(process)) = (slot.running(), &slot.process) {
-            Self::set_alarm(&mut self.network, node, &process.machine);
+            Self::set_alarm(&mut self.network, node, &*process.machine);
         }
     }
 

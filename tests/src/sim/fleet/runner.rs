@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use underpass_core::handshake::Hello;
 use underpass_core::protocol::{Dialect, ToServer};
 use underpass_core::runner::{Action, Event};
-use underpass_core::{Frame, Machine, RequestKey, Runner, runner};
+use underpass_core::{Frame, RequestKey, Runner, runner};
 use underpass_transport_mem::sim::{Happening, Node, Room, SocketId};
 
 use super::hosting::Hosting;
@@ -19,10 +19,11 @@ use crate::sim::stateful::ACTORS;
 use crate::sim::trace::About;
 use crate::sim::workload::Wish;
 use crate::sim::world::{Own, World};
+use crate::watched::Watched;
 
 /// A runner that runs.
 pub(in crate::sim) struct RunnerProcess {
-    pub(in crate::sim) machine: Runner,
+    pub(in crate::sim) machine: Watched<Runner>,
     /// Never looked through where order could show.
     pub(in crate::sim) handlers: HashMap<RequestKey, Handler>,
     /// Its sockets, by the numbers that it gave them: at most two, while it moves.
@@ -48,7 +49,8 @@ impl World<'_> {
         let (name, total_slots) = (bytes::pool(pool).name, if stateless { 1 } else { ACTORS });
         let config = runner::Config { name, total_slots, stateless, ..fleet.runner.clone() };
         let (seed, now) = (self.random.any(), self.network.local(node));
-        let machine = Runner::new(config, format!("runner{of}").into(), seed, now).expect("a runner's configuration");
+        let origin = runner::Origin { config, key: format!("runner{of}").into(), seed };
+        let machine = Watched::made_of(origin, now, self.tapes.as_mut()).expect("a runner's configuration");
         let is_elder = fleet.elders[of];
         let slot = &mut self.runners[index];
         slot.node = Some(node);
@@ -138,7 +140,7 @@ impl World<'_> {
         }
         let slot = &self.runners[index];
         if let (Some(node), Some(process)) = (slot.running(), &slot.process) {
-            Self::set_alarm(&mut self.network, node, &process.machine);
+            Self::set_alarm(&mut self.network, node, &*process.machine);
         }
     }
 

@@ -1,32 +1,19 @@
-//! Whether the program is well, for whoever looks after it: `/healthz` and `/readyz`.
+//! Whether the program is well: `/healthz` and `/readyz`.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
 use futures_util::FutureExt;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use underpass_transport_nats::{Connected, Nats, Standing};
 use underpass_transport_ws::runner::Runner;
 
-use crate::error::Error;
-use crate::listen::bind;
-
-/// How many may ask at once; others wait.
-const CONNECTIONS: usize = 64;
-/// How long a connection may take: there is one question to each.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// How long to wait when the system has no sockets left.
-const OUT_OF_SOCKETS: Duration = Duration::from_millis(50);
+use super::said;
 
 /// How it stands with the program. Clones are the same.
 #[derive(Clone, Default)]
@@ -105,70 +92,39 @@ impl Health {
             Stage::Draining => vec!["draining"],
         }
     }
+}
 
-    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let (status, said) = match (request.uri().path(), request.method()) {
-            ("/healthz" | "/readyz", method) if method != Method::GET && method != Method::HEAD => {
-                (StatusCode::METHOD_NOT_ALLOWED, json!({ "error": "GET is allowed" }))
-            }
-            ("/healthz", _) => (StatusCode::OK, json!({ "alive": true })),
-            ("/readyz", _) => match self.because() {
-                because if because.is_empty() => (StatusCode::OK, json!({ "ready": true })),
-                because => (StatusCode::SERVICE_UNAVAILABLE, json!({ "ready": false, "because": because })),
-            },
-            (_, _) => (StatusCode::NOT_FOUND, json!({ "error": "there are /healthz and /readyz" })),
-        };
-        let mut response = Response::new(Full::from(format!("{said}\n")));
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-        response
+/// Both probes.
+pub(super) fn router(health: Health) -> Router {
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(health)
+}
+
+async fn alive() -> Response {
+    said(StatusCode::OK, &json!({ "alive": true }))
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    match health.because() {
+        because if because.is_empty() => said(StatusCode::OK, &json!({ "ready": true })),
+        because => said(StatusCode::SERVICE_UNAVAILABLE, &json!({ "ready": false, "because": because })),
     }
-}
-
-/// Answers there until the program ends, if that is wanted. What it is called then, in the line of who is ready.
-///
-/// # Errors
-/// It cannot listen there.
-pub(crate) async fn serve(address: Option<&str>, health: Health) -> Result<Option<(&'static str, String)>, Error> {
-    let Some(address) = address else { return Ok(None) };
-    let (listener, address) = bind(address).await?;
-    tokio::spawn(answer_all(listener, health));
-    Ok(Some(("admin", format!("http://{address}"))))
-}
-
-async fn answer_all(listener: TcpListener, health: Health) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(answer_one(stream, health.clone()))),
-                Err(_) => tokio::time::sleep(OUT_OF_SOCKETS).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn answer_one(stream: TcpStream, health: Health) {
-    let service = service_fn(move |request| {
-        let answer = health.answer(&request);
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
-    // Whoever asks too slowly, or goes away, has had no answer.
-    let _ = tokio::time::timeout(ANSWERED_WITHIN, connection).await;
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower_service::Service;
+
     use super::*;
 
-    fn ask(health: &Health, path: &str) -> StatusCode {
-        health.answer(&Request::get(path).body(()).unwrap()).status()
+    async fn ask(health: &Health, path: &str) -> StatusCode {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        router(health.clone()).call(request).await.unwrap_or_else(|never| match never {}).status()
     }
 
-    #[test]
-    fn it_is_ready_from_when_it_serves_until_it_drains() {
+    #[tokio::test]
+    async fn it_is_ready_from_when_it_serves_until_it_drains() {
         let health = Health::default();
         for (because, enter) in [
             (vec!["starting"], None),
@@ -179,10 +135,9 @@ mod tests {
                 health.enter(stage);
             }
             assert_eq!(health.because(), because);
-            assert_eq!(ask(&health, "/healthz"), StatusCode::OK);
-            assert_eq!(ask(&health, "/readyz") == StatusCode::OK, because.is_empty());
+            assert_eq!(ask(&health, "/healthz").await, StatusCode::OK);
+            assert_eq!(ask(&health, "/readyz").await == StatusCode::OK, because.is_empty());
         }
-        assert_eq!(ask(&health, "/"), StatusCode::NOT_FOUND);
     }
 
     #[test]
