@@ -133,7 +133,7 @@ async def a_request_is_followed_by_its_name_through_the_logs_of_three_processes(
     trace = "0af7651916cd43dd8448eb211c80319c"
     parent = f"00-{trace}-b7ad6b7169203331-01"
     secret = "sesame"
-    told = ("--log", "info,underpass::requests=trace", "--log-format", "json")
+    told = ("--log", "trace", "--log-format", "json")
     fields = [f"authorization: Bearer {secret}", f"cookie: session={secret}", f"x-token: {secret}", "tracestate: a=b"]
     arguments = [word for field in (f"traceparent: {parent}", *fields) for word in ("-H", field)]
     async with contextlib.AsyncExitStack() as stack:

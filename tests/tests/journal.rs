@@ -1,12 +1,17 @@
 //! What a journal tells of requests at each hop.
 
 use bytes::Bytes;
+use underpass_core::directory::RunnerState;
 use underpass_core::gateway;
 use underpass_core::http::{Body, Close, Message};
 use underpass_core::runner::{self, Action as Handler};
-use underpass_core::{RequestKey, Time, relay};
+use underpass_core::{Gateway, Machine, RequestKey, Time, relay};
 use underpass_tests::trio::Trio;
-use underpass_tests::wire::{headers, open, open_websocket, status};
+use underpass_tests::watched::Watched;
+use underpass_tests::wire::{
+    GATEWAY, abilities, headers, message_id, open, open_websocket, record, request_id, response_start, seen, status,
+    to_gateway,
+};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -134,4 +139,34 @@ fn one_that_is_sent_again_is_the_same_at_its_gateway_and_another_behind_it() {
     assert_eq!(at_relay, [opened, start, "ended: Aborted", opened, start, answer, "answered: 200", "ended: Done"]);
     assert_eq!(at_runner, at_relay);
     trio.finish();
+}
+
+#[test]
+fn one_that_was_given_up_and_is_answered_elsewhere_is_not_broken_off() {
+    let origin = gateway::Origin { config: gateway::Config::default(), id: GATEWAY, seed: 1 };
+    let mut gateway = Watched::<Gateway>::made_of(origin, Time::ZERO, None).expect("a gateway's configuration");
+    gateway.told();
+    let shows = |number| gateway::Event::Directory(seen("key", record(number, abilities(1 << 20), RunnerState::Ready)));
+    let mut now = Time::ZERO;
+    gateway.handle(shows(1), now).expect("no misuse");
+    let key = gateway.open(open("GET", "/", Body::None), now).expect("it is taken in");
+    let first = request_id(&gateway, key);
+    // Its runner is silent until it is given up.
+    while gateway.stats().timeouts.pong == 0 {
+        while gateway.poll_action().is_some() {}
+        now = gateway.poll_timeout().expect("a deadline");
+        gateway.handle(gateway::Event::Tick, now).expect("no misuse");
+    }
+    while gateway.poll_action().is_some() {}
+    gateway.handle(shows(2), now).expect("no misuse");
+    while gateway.poll_action().is_some() {}
+    let again = request_id(&gateway, key);
+    assert_ne!(again, first);
+    let frame = to_gateway(message_id(again, 0), response_start(200, None, false));
+    gateway.handle(gateway::Event::Received { from: None, frame }, now).expect("no misuse");
+    while gateway.poll_action().is_some() {}
+    let told = gateway.told();
+    assert!(told.contains(&"ToClientRequestAbort 1".to_owned()), "{told:?}");
+    assert_eq!(told[told.len() - 2..], ["answered: 200", "ended: Done"]);
+    assert_eq!(gateway.wrong(), None);
 }

@@ -36,7 +36,13 @@ pub(crate) async fn serve(
 
 /// All that is answered there. The inspector is for this host alone, unless it is to be open.
 pub(crate) fn router(health: Health, seeing: &Seeing, is_of_this_host: bool) -> Router {
-    let metrics = seeing.metrics().map(Metrics::router).unwrap_or_default();
+    let metrics = seeing.metrics().map(Metrics::router);
+    let metrics = metrics.map(|metrics| match is_of_this_host {
+        true => metrics.layer(middleware::from_fn(origin::check)),
+        // Whoever collects them may call it by any name.
+        false => metrics,
+    });
+    let metrics = metrics.unwrap_or_default();
     let inspector = seeing.inspector().filter(|inspector| is_of_this_host || inspector.is_open);
     let inspector = inspector.map(|inspector| {
         page::router().merge(api::router(inspector.clone())).layer(middleware::from_fn(origin::check))

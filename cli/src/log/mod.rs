@@ -6,8 +6,9 @@ mod otlp;
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::Level;
+use tracing_subscriber::filter::{FilterExt, ParseError, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
@@ -50,7 +51,13 @@ pub(crate) fn start(options: &Log) -> Result<Logging, Error> {
     }
 }
 
-fn filter(filter: &str) -> Result<EnvFilter, Error> {
+/// What is to be logged: what is asked for, and of other crates no details, which would have what requests carry.
+fn filter(filter: &str) -> Result<impl Filter<Registry> + use<>, Error> {
+    let ours = |target: &str| target.split("::").next() == Some("underpass") || target.starts_with("underpass_");
+    Ok(asked(filter)?.and(filter_fn(move |what| *what.level() <= Level::INFO || ours(what.target()))))
+}
+
+fn asked(filter: &str) -> Result<EnvFilter, Error> {
     let wrong = |problem: String| Error::Log { filter: filter.to_owned(), problem };
     let env_filter = EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))?;
     // What it says is told anyway, with what is to be done about it.

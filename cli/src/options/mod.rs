@@ -163,6 +163,8 @@ mod tests {
     fn the_commands_of_the_docs_are_right_use() {
         let pages = [
             include_str!("../../docs/fleet.md"),
+            include_str!("../../docs/inspector.md"),
+            include_str!("../../docs/metrics.md"),
             include_str!("../../docs/operating.md"),
             include_str!("../../docs/replay.md"),
             include_str!("../../docs/tracing.md"),

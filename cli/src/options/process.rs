@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 
 use super::{Recording, seconds};
 
@@ -16,10 +17,10 @@ pub(crate) struct Process {
     #[arg(long, env = "UNDERPASS_ADMIN", value_name = "ADDRESS", value_parser = admin)]
     pub(crate) admin: Option<String>,
     /// Have the inspector also at an ADDRESS that others reach, who can then end requests and drain runners
-    #[arg(long, env = "UNDERPASS_ADMIN_OPEN")]
+    #[arg(long, env = "UNDERPASS_ADMIN_OPEN", value_parser = FalseyValueParser::new())]
     pub(crate) admin_open: bool,
     /// Have the inspector of a gateway show what requests carry: the first 4 KiB of each direction
-    #[arg(long, env = "UNDERPASS_INSPECT_BODIES")]
+    #[arg(long, env = "UNDERPASS_INSPECT_BODIES", value_parser = FalseyValueParser::new())]
     pub(crate) inspect_bodies: bool,
     /// How many threads do its work, at least 1 [default: one for every two cores]
     #[arg(long, env = "UNDERPASS_THREADS", value_name = "NUMBER")]

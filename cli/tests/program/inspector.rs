@@ -79,9 +79,10 @@ fn bodies_are_shown_if_that_was_asked_for() {
 }
 
 #[test]
-fn others_than_this_host_see_the_probes_alone() {
+fn others_than_this_host_do_not_see_the_inspector() {
     let (_underpass, _, admin) = up(&["--admin", "0.0.0.0:0"]);
     assert_answered(&exchange(&admin, "GET /healthz", ""), "200", "alive");
+    assert_answered(&exchange(&admin, "GET /metrics", ""), "200", "underpass_build_info");
     assert_answered(&exchange(&admin, "GET /api/requests", ""), "404", "error");
     let (_underpass, _, admin) = up(&["--admin", "0.0.0.0:0", "--admin-open"]);
     assert_answered(&exchange(&admin, "GET /api/requests", ""), "200", "requests");

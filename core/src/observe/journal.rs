@@ -198,7 +198,9 @@ impl<S: Sink> Journal<S> {
                 }
                 News::Answered { request, status } => self.answered(*request, *status, now),
                 News::SentAgain { request, again } => {
-                    let Some(followed) = self.followed.remove(request) else { continue };
+                    let Some(mut followed) = self.followed.remove(request) else { continue };
+                    // What broke off is what it was called before.
+                    followed.is_broken_off = false;
                     self.sink.note(&Note::SentAgain { request: followed.name, again: *again }, now);
                     self.followed.insert(*again, followed);
                 }

@@ -65,7 +65,14 @@ const KEPT: usize = 1_024;
 
 impl Latest {
     /// Something else happens: what is told from here on is of that.
+    #[inline]
     pub(crate) fn begin(&mut self) {
+        if !self.0.is_empty() {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
         self.0.clear();
         self.0.shrink_to(KEPT);
     }

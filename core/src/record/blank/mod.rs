@@ -31,18 +31,9 @@ pub(super) trait Blank {
     fn blank(&mut self);
 }
 
-/// Fields that let somebody in, or may; names in lower case. A client's sub-protocols are among them, since pages in
-/// browsers can send tokens in no other field.
-const SECRET: [&str; 8] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "sec-websocket-protocol",
-    "set-cookie",
-    "x-api-key",
-    "x-rivet-token",
-    "x-underpass-token",
-];
+/// Fields whose names have one of these in them let somebody in, or may; in lower case. A client's sub-protocols are
+/// among them, since pages in browsers can send tokens in no other field.
+const SECRET: [&str; 8] = ["auth", "cookie", "jwt", "key", "password", "sec-websocket-protocol", "secret", "token"];
 
 impl Blank for Bytes {
     fn blank(&mut self) {
@@ -84,7 +75,10 @@ impl Blank for Body {
 
 impl Blank for Headers {
     fn blank(&mut self) {
-        let is_secret = |name: &str| SECRET.iter().any(|secret| secret.eq_ignore_ascii_case(name));
+        let is_secret = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            SECRET.iter().any(|secret| name.contains(secret))
+        };
         for (_, value) in self.0.iter_mut().filter(|(name, _)| is_secret(name)) {
             *value = asterisks(value);
         }
