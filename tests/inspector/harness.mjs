@@ -63,6 +63,17 @@ export const dial = (url) =>
 /** What the API says. */
 export const api = async (admin, path) => (await fetch(`${admin}/api/${path}`)).json();
 
+/** What whoever calls it by that name is answered: the status. */
+export const calledBy = (admin, host, path, method = "GET") =>
+  new Promise((resolve, reject) => {
+    const asked = http.request(`${admin}${path}`, { method, headers: { host } }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode);
+    });
+    asked.once("error", reject);
+    asked.end();
+  });
+
 /** Waits until something is so. */
 export const until = async (what, is) => {
   const end = Date.now() + SOON;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 
-import { api, browse, dial, follow, start, until } from "./harness.mjs";
+import { api, browse, calledBy, dial, follow, start, until } from "./harness.mjs";
 
 let program, browser, page, complaints;
 
@@ -96,6 +96,10 @@ test("the filter leaves what matches, by the keyboard alone", async () => {
   assert.ok(await page.locator("#detail").isHidden());
   await page.keyboard.press("/");
   await page.keyboard.press("Escape");
+  await page.keyboard.press("/");
+  await page.keyboard.type("opened_unix_ms");
+  assert.equal(await rows().count(), 0, "names of fields match nothing");
+  await page.keyboard.press("Escape");
   assert.ok((await rows().count()) > (await count("/none")));
   const chosen = () => page.locator('#rows tr[aria-selected="true"]').getAttribute("data-id");
   const first = await chosen();
@@ -136,6 +140,11 @@ test("a page of another origin can press nothing, and no other name leads here",
   const { requests } = await api(program.admin, "requests");
   const foreign = await fetch(`${program.admin}/api/requests/${requests[0].name}/end`, { method: "POST", headers: { origin: "http://127.0.0.1:1" } });
   assert.equal(foreign.status, 403);
+  const end = `/api/requests/${requests[0].name}/end`;
+  for (const [path, method] of [["/", "GET"], ["/api/requests", "GET"], ["/api/events", "GET"], [end, "POST"]]) {
+    assert.equal(await calledBy(program.admin, "evil.example", path, method), 403, path);
+  }
+  assert.equal(await calledBy(program.admin, "localhost", "/api/requests"), 200);
   assert.equal((await api(program.admin, "requests")).requests.length, 1);
   clock.leave();
 });

@@ -1,32 +1,41 @@
 //! `/api`: what the inspector shows, as JSON.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use axum::routing::{get, post};
-use futures_util::stream;
+use axum::{Extension, Router};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use underpass_core::directory::RunnerId;
 use underpass_core::failure::RequestName;
 use underpass_core::observe::Kind;
 use underpass_core::protocol::{GatewayId, RequestId};
 use uuid::Uuid;
 
-use super::{rows, said};
+use super::{rows, said, serve};
 use crate::seeing::Inspector;
+use crate::seeing::fleet::First;
 use crate::seeing::table::Request;
 
-/// How many rows are told of unless somebody wants another number.
+/// How many rows are told of, unless somebody wants fewer.
 const ROWS: usize = 1_000;
 /// How often whoever follows is told that something changed, at most.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often whoever follows hears something though nothing changes.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long whoever follows is told; then it comes again.
+const FOLLOWS: Duration = Duration::from_secs(90);
+/// How soon it comes again.
+const COMES_AGAIN: Duration = Duration::from_secs(1);
+/// How many may follow at once.
+const FOLLOWERS: usize = 16;
 
 pub(super) fn router(inspector: Inspector) -> Router {
     Router::new()
@@ -38,7 +47,7 @@ pub(super) fn router(inspector: Inspector) -> Router {
         .route("/api/websockets", get(websockets))
         .route("/api/finished", get(finished))
         .route("/api/requests/{name}", get(request))
-        .route("/api/events", get(events))
+        .route("/api/events", get(events).layer(Extension(Arc::new(Semaphore::new(FOLLOWERS)))))
         .route("/api/runners/{id}/drain", post(drain))
         .route("/api/requests/{name}/end", post(end))
         .with_state(inspector)
@@ -48,7 +57,8 @@ async fn description(State(inspector): State<Inspector>) -> Response {
     let has_relay = inspector.controls.relay().is_some();
     let answer = json!({
         "description": "What this process of Underpass sees. Times are microseconds; those named unix_ms are \
-                        milliseconds since the Unix epoch. Lists take ?limit=NUMBER and say how many they leave out.",
+                        milliseconds since the Unix epoch. Lists take ?limit=NUMBER, up to 1,000, and say how many they \
+                        leave out.",
         "version": env!("CARGO_PKG_VERSION"),
         "can": { "drain_runners": has_relay, "end_requests": inspector.controls.is_gateway() },
         "resources": {
@@ -73,7 +83,7 @@ struct Limit(usize);
 impl Limit {
     fn of(query: &[(String, String)]) -> Self {
         let limit = query.iter().find(|(name, _)| name == "limit").and_then(|(_, limit)| limit.parse().ok());
-        Limit(limit.unwrap_or(ROWS))
+        Limit(limit.map_or(ROWS, |limit: usize| limit.min(ROWS)))
     }
 }
 
@@ -81,13 +91,15 @@ type Asked = Query<Vec<(String, String)>>;
 
 async fn runners(State(inspector): State<Inspector>, Query(query): Asked) -> Response {
     let relay = inspector.controls.relay();
-    let (rows, left_out) = inspector.fleet.runners(Limit::of(&query).0, |key, row| rows::runner(key, row, relay));
-    said(StatusCode::OK, &json!({ "runners": rows, "left_out": left_out }))
+    let First { rows, left_out, has_more } = inspector.fleet.runners(Limit::of(&query).0);
+    let rows: Value = rows.iter().map(|(key, row)| rows::runner(key, row, relay)).collect();
+    said(StatusCode::OK, &json!({ "runners": rows, "left_out": left_out, "has_more": has_more }))
 }
 
 async fn actors(State(inspector): State<Inspector>, Query(query): Asked) -> Response {
-    let (rows, left_out) = inspector.fleet.actors(Limit::of(&query).0, rows::actor);
-    said(StatusCode::OK, &json!({ "actors": rows, "left_out": left_out }))
+    let First { rows, left_out, has_more } = inspector.fleet.actors(Limit::of(&query).0);
+    let rows: Value = rows.iter().map(|(key, row)| rows::actor(key, row)).collect();
+    said(StatusCode::OK, &json!({ "actors": rows, "left_out": left_out, "has_more": has_more }))
 }
 
 async fn requests(State(inspector): State<Inspector>, Query(query): Asked) -> Response {
@@ -100,7 +112,7 @@ async fn websockets(State(inspector): State<Inspector>, Query(query): Asked) -> 
 
 fn open(inspector: &Inspector, what: &str, kind: Kind, limit: Limit) -> Value {
     let mut answer = list(inspector, what, |request| request.kind == kind && !request.is_over(), limit);
-    answer["never_kept"] = inspector.table.left_out().into();
+    answer["never_kept"] = inspector.table.left_out(kind).into();
     answer
 }
 
@@ -122,22 +134,29 @@ async fn request(State(inspector): State<Inspector>, Path(name): Path<String>) -
     }
 }
 
-/// Says how often each table has changed: at once, and whenever that is more.
-async fn events(State(inspector): State<Inspector>) -> Response {
+/// Says how often each table has changed: at once, and whenever that is more. It ends by itself, before the connection
+/// is cut.
+async fn events(State(inspector): State<Inspector>, Extension(followers): Extension<Arc<Semaphore>>) -> Response {
+    let Ok(place) = followers.try_acquire_owned() else {
+        return said(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "as many follow already as may" }));
+    };
     let look = tokio::time::interval(LOOK_EVERY);
-    let changes = stream::unfold((inspector, look, None), async |(inspector, mut look, told)| {
+    let changes = stream::unfold((inspector, look, None, place), async |(inspector, mut look, told, place)| {
         loop {
             look.tick().await;
             let changes = (inspector.table.changes(), inspector.fleet.changes());
             if told != Some(changes) {
                 let (requests, fleet) = changes;
-                let event =
-                    Event::default().event("changed").data(json!({ "requests": requests, "fleet": fleet }).to_string());
-                return Some((Ok::<_, Infallible>(event), (inspector, look, Some(changes))));
+                let data = json!({ "requests": requests, "fleet": fleet }).to_string();
+                let event = Event::default().event("changed").retry(COMES_AGAIN).data(data);
+                return Some((Ok::<_, Infallible>(event), (inspector, look, Some(changes), place)));
             }
         }
     });
-    Sse::new(changes).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+    let changes = changes.take_until(tokio::time::sleep(FOLLOWS));
+    let mut answer = Sse::new(changes).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    answer.extensions_mut().insert(serve::Lasts);
+    answer
 }
 
 async fn drain(State(inspector): State<Inspector>, Path(id): Path<String>) -> Response {
@@ -150,7 +169,7 @@ async fn drain(State(inspector): State<Inspector>, Path(id): Path<String>) -> Re
             &json!({ "error": "the runner is not connected to a relay of this process" }),
         );
     };
-    tracing::info!(runner = %record.id, connection = connection.number, "an operator has a runner drain");
+    tracing::warn!(runner = %record.id, connection = connection.number, "an operator has a runner drain");
     inspector.controls.drain_runner(connection.number);
     said(StatusCode::ACCEPTED, &json!({ "draining": record.id.to_string() }))
 }
@@ -165,7 +184,7 @@ async fn end(State(inspector): State<Inspector>, Path(text): Path<String>) -> Re
     if !inspector.controls.end_request(called) {
         return no("no request of this name is open here");
     }
-    tracing::info!(request = %name, "a request was ended because an operator wanted it");
+    tracing::warn!(request = %name, "a request was ended because an operator wanted it");
     said(StatusCode::OK, &json!({ "ended": name.to_string() }))
 }
 

@@ -11,7 +11,7 @@ use underpass_core::directory::{
 use underpass_core::observe::Observer;
 use underpass_core::{Gateway, Relay, Time, gateway, relay};
 
-/// How many runners, and how many actors, are kept; more are counted.
+/// How many runners, and how many actors, are kept.
 const MAX_EACH: usize = 10_000;
 
 /// What is known of runners and actors. Clones are the same.
@@ -36,7 +36,8 @@ struct Known {
 #[derive(Debug)]
 struct Kept<Key, Record> {
     rows: BTreeMap<Key, Row<Record>>,
-    left_out: u64,
+    /// Whether there are more than are kept.
+    has_more: bool,
 }
 
 /// A record, and when it was first and last told of, Unix time.
@@ -47,9 +48,19 @@ pub(crate) struct Row<Record> {
     pub(crate) last: Duration,
 }
 
+/// The first of what is known, to be read while the machines go on.
+#[derive(Debug)]
+pub(crate) struct First<Key, Record> {
+    pub(crate) rows: Vec<(Key, Row<Record>)>,
+    /// How many more are known.
+    pub(crate) left_out: usize,
+    /// Whether there are still more, of which nothing is known.
+    pub(crate) has_more: bool,
+}
+
 impl<Key, Record> Default for Kept<Key, Record> {
     fn default() -> Self {
-        Kept { rows: BTreeMap::new(), left_out: 0 }
+        Kept { rows: BTreeMap::new(), has_more: false }
     }
 }
 
@@ -61,19 +72,33 @@ impl<Key: Ord + Clone, Record: Clone> Kept<Key, Record> {
                 row.record = versioned.record.clone();
                 row.last = at;
             }
-            (Some(_), None) if is_full => self.left_out += 1,
+            (Some(_), None) if is_full => self.has_more = true,
             (Some(versioned), None) => {
                 let row = Row { record: versioned.record.clone(), first: at, last: at };
                 self.rows.insert(seen.key.clone(), row);
             }
-            (None, _) => drop(self.rows.remove(&seen.key)),
+            (None, _) => {
+                self.rows.remove(&seen.key);
+                self.has_room();
+            }
         }
     }
 
-    fn all<T>(&self, most: usize, mut make: impl FnMut(&Key, &Row<Record>) -> T) -> (Vec<T>, u64) {
-        let made: Vec<T> = self.rows.iter().take(most).map(|(key, row)| make(key, row)).collect();
-        let left_out = self.left_out + (self.rows.len() - made.len()) as u64;
-        (made, left_out)
+    /// Keeps those of which this is so.
+    fn retain(&mut self, is_so: impl Fn(&Key, &Row<Record>) -> bool) {
+        self.rows.retain(|key, row| is_so(key, row));
+        self.has_room();
+    }
+
+    /// Whoever was left out has room, when it is told of again.
+    fn has_room(&mut self) {
+        self.has_more &= self.rows.len() >= MAX_EACH;
+    }
+
+    fn first(&self, most: usize) -> First<Key, Record> {
+        let rows: Vec<_> = self.rows.iter().take(most).map(|(key, row)| (key.clone(), row.clone())).collect();
+        let left_out = self.rows.len() - rows.len();
+        First { rows, left_out, has_more: self.has_more }
     }
 }
 
@@ -83,18 +108,14 @@ impl Fleet {
         self.0.changes.load(Ordering::Relaxed)
     }
 
-    /// Makes something of each runner, at most so many; and how many are left out.
-    pub(crate) fn runners<T>(
-        &self,
-        most: usize,
-        make: impl FnMut(&RunnerKey, &Row<RunnerRecord>) -> T,
-    ) -> (Vec<T>, u64) {
-        self.lock().runners.all(most, make)
+    /// The runners, at most so many.
+    pub(crate) fn runners(&self, most: usize) -> First<RunnerKey, RunnerRecord> {
+        self.lock().runners.first(most)
     }
 
     /// The same of actors.
-    pub(crate) fn actors<T>(&self, most: usize, make: impl FnMut(&ActorKey, &Row<ActorRecord>) -> T) -> (Vec<T>, u64) {
-        self.lock().actors.all(most, make)
+    pub(crate) fn actors(&self, most: usize) -> First<ActorKey, ActorRecord> {
+        self.lock().actors.first(most)
     }
 
     /// The record of one runner.
@@ -131,10 +152,12 @@ impl Observer<Gateway> for Fleet {
             Event::Actors(all) => {
                 self.learn(|known, at| {
                     let there: BTreeSet<&ActorKey> = all.iter().map(|seen| &seen.key).collect();
-                    known.actors.rows.retain(|key, _| there.contains(key));
+                    known.actors.retain(|key, _| there.contains(key));
                     all.iter().for_each(|seen| known.actors.seen(seen, at));
                 });
             }
+            // All that are there are told of when it is back. Those that went meanwhile are not told of.
+            Event::DirectoryAway => self.learn(|known, _| known.runners = Kept::default()),
             Event::Tick
             | Event::WallClock { .. }
             | Event::Received { .. }
@@ -143,7 +166,6 @@ impl Observer<Gateway> for Fleet {
             | Event::Lost { .. }
             | Event::ActorChanged { .. }
             | Event::RegistryChanged { .. }
-            | Event::DirectoryAway
             | Event::DirectoryBack
             | Event::RequestChunk { .. }
             | Event::WebSocketMessage { .. }
@@ -168,8 +190,8 @@ impl Observer<Relay> for Fleet {
             // All that there is has been told of since.
             Event::DirectoryBack => self.learn(|known, _| {
                 if let Some(away) = known.away.take() {
-                    known.runners.rows.retain(|_, row| row.last >= away);
-                    known.actors.rows.retain(|_, row| row.last >= away);
+                    known.runners.retain(|_, row| row.last >= away);
+                    known.actors.retain(|_, row| row.last >= away);
                 }
             }),
             Event::Tick
@@ -195,4 +217,67 @@ impl Observer<Relay> for Fleet {
     }
 
     fn action(&mut self, _machine: &Relay, _action: &relay::Action, _now: Time) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use underpass_core::bus::{ConnectionId, RelayId};
+    use underpass_core::directory::{Abilities, Pool, Revision, RunnerState, Versioned};
+    use underpass_core::protocol::GatewayId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn told(key: usize, is_there: bool) -> Seen<usize, ()> {
+        let record = is_there.then_some(Versioned { revision: Revision(1), record: () });
+        Seen { key, record }
+    }
+
+    #[test]
+    fn that_there_are_more_than_are_kept_is_said_while_there_is_no_room() {
+        let mut kept = Kept::default();
+        for key in 0..MAX_EACH {
+            kept.seen(&told(key, true), Duration::ZERO);
+        }
+        assert!(!kept.first(0).has_more);
+        for _ in 0..3 {
+            kept.seen(&told(MAX_EACH, true), Duration::ZERO);
+        }
+        let First { rows, left_out, has_more } = kept.first(1_000);
+        assert_eq!((rows.len(), left_out, has_more), (1_000, MAX_EACH - 1_000, true));
+        kept.seen(&told(MAX_EACH, false), Duration::ZERO);
+        assert!(kept.first(0).has_more);
+        kept.seen(&told(0, false), Duration::ZERO);
+        assert!(!kept.first(0).has_more);
+        kept.seen(&told(MAX_EACH, true), Duration::ZERO);
+        assert_eq!((kept.first(0).left_out, kept.first(0).has_more), (MAX_EACH, false));
+    }
+
+    #[test]
+    fn runners_whose_end_a_gateway_may_miss_are_forgotten() {
+        let pool = Pool { namespace: "default".into(), name: "default".into() };
+        let record = RunnerRecord {
+            id: RunnerId(Uuid::nil()),
+            slots: 1,
+            protocol_version: 7,
+            abilities: Abilities::default(),
+            connection: Some(ConnectionId { relay: RelayId(Uuid::nil()), number: 1 }),
+            moving: None,
+            state: RunnerState::Ready,
+            entered: None,
+        };
+        let record = Some(Versioned { revision: Revision(1), record });
+        let seen = RunnerSeen { key: RunnerKey { pool, key: "a".into() }, record };
+        let gateway = Gateway::new(gateway::Config::default(), GatewayId([1; 4]), 1, Time::ZERO).unwrap();
+        let mut fleet = Fleet::default();
+        for (event, runners) in [
+            (gateway::Event::Directory(seen.clone()), 1),
+            (gateway::Event::DirectoryAway, 0),
+            (gateway::Event::Directory(seen), 1),
+            (gateway::Event::DirectoryBack, 1),
+        ] {
+            fleet.event(&gateway, &event, Time::ZERO);
+            assert_eq!(fleet.runners(10).rows.len(), runners, "{event:?}");
+        }
+    }
 }

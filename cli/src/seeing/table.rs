@@ -12,7 +12,7 @@ use underpass_core::observe::{Direction, End, Frame, Kind, Note, Opened, Sink};
 
 use super::Hop;
 
-/// How many requests are kept while they are open; more are counted.
+/// How many requests, and how many WebSockets, are kept while they are open; more are counted.
 const MAX_OPEN: usize = 10_000;
 /// How many are kept when they have ended.
 const MAX_FINISHED: usize = 1_000;
@@ -49,7 +49,10 @@ struct Rows {
     first_names: HashMap<RequestName, RequestName>,
     ends: u64,
     opened: u64,
-    left_out: u64,
+    /// How many are open, of each kind.
+    open: [usize; 2],
+    /// How many are not kept because there were too many, of each kind, as each machine saw it.
+    left_out: [[u64; Hop::ALL.len()]; 2],
 }
 
 /// What is known of a request. Times are since the table's start.
@@ -229,9 +232,9 @@ impl Table {
         (made, in_all)
     }
 
-    /// How many were open at once with so many others that they are not kept.
-    pub(crate) fn left_out(&self) -> u64 {
-        self.lock().left_out
+    /// How many of a kind were open at once with so many others that they are not kept.
+    pub(crate) fn left_out(&self, kind: Kind) -> u64 {
+        self.lock().left_out[kind as usize].into_iter().max().unwrap_or_default()
     }
 
     /// One of them.
@@ -308,11 +311,16 @@ impl Rows {
     }
 
     fn open(&mut self, opened: &Opened<'_>, hop: Hop, at: Duration) {
-        let open = self.requests.len().saturating_sub(self.finished.len());
         let name = self.first_name(opened.request);
-        if !self.requests.contains_key(&name) && open >= MAX_OPEN {
-            self.left_out += 1;
+        let known = self.requests.get(&name);
+        // Each kind has its own room: WebSockets may stay for days, and requests are to be seen meanwhile.
+        let kind = known.map_or(opened.kind, |request| request.kind) as usize;
+        if known.is_none() && self.open[kind] >= MAX_OPEN {
+            self.left_out[kind][hop as usize] += 1;
             return;
+        }
+        if known.is_none_or(Request::is_over) {
+            self.open[kind] += 1;
         }
         self.opened += 1;
         let turn = self.opened;
@@ -341,6 +349,9 @@ impl Rows {
         request.happened(at, hop, end);
         if request.hops.iter().flatten().any(|seen| seen.ended.is_none()) {
             return;
+        }
+        if !request.is_over() {
+            self.open[request.kind as usize] -= 1;
         }
         self.ends += 1;
         request.ended = Some(self.ends);
@@ -390,9 +401,13 @@ mod tests {
     }
 
     fn opened(request: u32) -> Note<'static> {
+        opened_as(Kind::Http, request)
+    }
+
+    fn opened_as(kind: Kind, request: u32) -> Note<'static> {
         Note::Opened(Opened {
             request: name(request),
-            kind: Kind::Http,
+            kind,
             actor_id: "a",
             method: "GET",
             path: "/p?token=secret",
@@ -465,6 +480,35 @@ mod tests {
     }
 
     #[test]
+    fn requests_are_seen_however_many_websockets_are_open() {
+        let table = Table::new();
+        let [mut gateway, mut relay] = [Hop::Gateway, Hop::Relay].map(|hop| table.at(hop));
+        for request in 0..MAX_OPEN as u32 + 10 {
+            gateway.note(&opened_as(Kind::WebSocket, request), Time::ZERO);
+        }
+        // Another machine that hears of them makes them no more.
+        for request in MAX_OPEN as u32..MAX_OPEN as u32 + 10 {
+            relay.note(&opened_as(Kind::WebSocket, request), Time::ZERO);
+        }
+        assert_eq!([Kind::Http, Kind::WebSocket].map(|kind| table.left_out(kind)), [0, 10]);
+        // One that ends twice, and is opened anew between, takes one place and leaves it.
+        let again = 100_000;
+        for _ in 0..2 {
+            gateway.note(&opened(again), Time::ZERO);
+            assert_eq!(open_and_over(&table)[0], MAX_OPEN + 1);
+            gateway.note(&ended(again, End::Done), Time::ZERO);
+            gateway.note(&ended(again, End::Done), Time::ZERO);
+        }
+        assert_eq!(table.lock().open, [0, MAX_OPEN]);
+        for request in 0..MAX_OPEN as u32 {
+            gateway.note(&ended(request, End::Done), Time::ZERO);
+        }
+        assert_eq!(table.lock().open, [0, 0]);
+        gateway.note(&opened_as(Kind::WebSocket, again + 1), Time::ZERO);
+        assert_eq!((open_and_over(&table)[0], table.left_out(Kind::WebSocket)), (1, 10));
+    }
+
+    #[test]
     fn what_is_kept_is_bounded() {
         let table = Table::new();
         let mut runner = table.at(Hop::Runner);
@@ -477,7 +521,7 @@ mod tests {
         for request in 0..MAX_OPEN as u32 + 10 {
             runner.note(&opened(100_000 + request), Time::ZERO);
         }
-        assert_eq!((open_and_over(&table)[0], table.left_out()), (MAX_OPEN, 10));
+        assert_eq!((open_and_over(&table)[0], table.left_out(Kind::Http)), (MAX_OPEN, 10));
         let frame = Frame { direction: Direction::ToRunner, kind: "K", message_index: 0, bytes: 3 };
         for _ in 0..200 {
             runner.note(&Note::Frame { request: name(100_000), frame }, Time::ZERO);

@@ -1,6 +1,7 @@
 //! What the inspector says as JSON, and what it can have done.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::client::{assert_answered, connect, exchange};
@@ -76,6 +77,42 @@ fn bodies_are_shown_if_that_was_asked_for() {
     let finished = until(&admin, "/api/finished", "\"end\":\"done\"");
     let whole = exchange(&admin, &format!("GET /api/requests/{}", field(&finished, "name")), "");
     assert_eq!(whole.matches("\"text\":\"there and back\"").count(), 2, "{whole}");
+}
+
+/// Follows the events of the admin listener, and what that is answered first.
+fn follow(admin: &str) -> (TcpStream, String) {
+    let mut stream = connect(admin);
+    write!(stream, "GET /api/events HTTP/1.1\r\nhost: {admin}\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    (stream, String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[test]
+fn probes_are_answered_however_many_follow_the_events() {
+    let (_underpass, _, admin) = up(&["--admin", "0"]);
+    let followers: Vec<_> = (0..16).map(|_| follow(&admin)).collect();
+    assert!(followers.iter().all(|(_, answer)| answer == "HTTP/1.1 200"), "{followers:?}");
+    for _ in 0..100 {
+        assert_answered(&exchange(&admin, "GET /api/events", ""), "503", "as many follow already");
+    }
+    assert_answered(&exchange(&admin, "GET /readyz", ""), "200", "ready");
+    drop(followers);
+    let start = Instant::now();
+    while follow(&admin).1 != "HTTP/1.1 200" {
+        assert!(start.elapsed() < SOON);
+    }
+}
+
+#[test]
+fn a_list_has_as_many_rows_as_are_wanted() {
+    let (_underpass, gateway, admin) = up(&["--admin", "0"]);
+    for _ in 0..3 {
+        assert_answered(&exchange(&gateway, "GET /hello", ""), "200", "hello");
+    }
+    until(&admin, "/api/finished?limit=2", "\"left_out\":1");
+    assert_answered(&exchange(&admin, "GET /api/finished?limit=1000000", ""), "200", "\"left_out\":0");
+    assert_answered(&exchange(&admin, "GET /api/runners", ""), "200", "\"has_more\":false");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 import { bytes, micros, mood, since, tables } from "./tables.js";
 
 const by = (id) => document.getElementById(id);
-const known = new Map(tables.map((table) => [table.name, { rows: [], left_out: 0 }]));
+const known = new Map(tables.map((table) => [table.name, { rows: [], left_out: 0, never_kept: 0, has_more: false }]));
 let can = { drain_runners: false, end_requests: false };
 let shown = tables.find((table) => `#${table.name}` === location.hash) ?? tables[0];
 let filter = "";
@@ -28,6 +28,13 @@ const ask = async (path, options) => {
   return { ok: answer.ok, body };
 };
 
+const fetchTable = async (name) => {
+  const { ok, body } = await ask(`/api/${name}`);
+  if (!ok) throw new Error(body.error);
+  const { left_out, never_kept = 0, has_more = false } = body;
+  known.set(name, { rows: body[name], left_out, never_kept, has_more });
+};
+
 // Tables that changed are asked for once more; if they change meanwhile, once more again.
 const refresh = async () => {
   if (refreshing) return;
@@ -36,23 +43,26 @@ const refresh = async () => {
     while (stale.size > 0) {
       const names = [...stale];
       stale = new Set();
-      await Promise.all(names.map(async (name) => {
-        const { body } = await ask(`/api/${name}`);
-        known.set(name, { rows: body[name], left_out: body.left_out });
-      }));
+      await Promise.all(names.map(fetchTable)).catch((error) => {
+        for (const name of names) stale.add(name);
+        throw error;
+      });
       render();
       await showDetail();
     }
   } catch {
-    // The process has gone, or comes back: the events will say so.
+    // The process has gone, or comes back: the events will say so. What was not answered is asked for again then.
   } finally {
     refreshing = false;
   }
 };
 
+// What a row says, without the names of what it says.
+const values = (value) => (value !== null && typeof value === "object" ? Object.values(value).map(values).join(" ") : String(value ?? ""));
+
 const matches = (row) => {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  const all = shown.columns.map((column) => column.show(row)).join(" ").toLowerCase() + JSON.stringify(row).toLowerCase();
+  const all = `${shown.columns.map((column) => column.show(row)).join(" ")} ${values(row)}`.toLowerCase();
   return words.every((word) => all.includes(word));
 };
 
@@ -83,10 +93,10 @@ const emptyRow = (row) => {
 
 const renderTabs = () => {
   for (const table of tables) {
-    const { rows, left_out } = known.get(table.name);
+    const { rows, left_out, has_more } = known.get(table.name);
     const tab = by(`tab-${table.name}`);
     tab.setAttribute("aria-selected", String(table === shown));
-    set(tab.querySelector(".count"), String(rows.length + left_out));
+    set(tab.querySelector(".count"), `${rows.length + left_out}${has_more ? "+" : ""}`);
   }
 };
 
@@ -108,11 +118,15 @@ const renderRows = (rows) => {
 
 const render = () => {
   renderTabs();
-  const { rows: all, left_out } = known.get(shown.name);
+  const { rows: all, left_out, never_kept, has_more } = known.get(shown.name);
   const rows = visible();
   if (!rows.some((row) => shown.id(row) === chosen)) chosen = rows.length ? shown.id(rows[0]) : null;
   renderRows(rows);
-  const more = left_out ? `, ${left_out} more are not listed` : "";
+  const more = [
+    left_out ? `, ${left_out} more are not listed` : "",
+    never_kept ? `, ${never_kept} were too many to be kept` : "",
+    has_more ? ", and there are more than can be kept" : "",
+  ].join("");
   set(by("caption"), `${shown.title}: ${rows.length}${filter ? ` of ${all.length}` : ""}${more}`);
   by("empty").hidden = rows.length > 0;
   set(by("empty"), filter ? "Nothing matches the filter." : "There are none now.");
@@ -272,16 +286,39 @@ document.addEventListener("keydown", (event) => {
 const live = (state, text) => { by("live").className = state; by("live").textContent = text; };
 
 let seen = {};
-const events = new EventSource("/api/events");
-events.addEventListener("open", () => live("on", "live"));
-events.addEventListener("error", () => live("off", "no connection"));
-events.addEventListener("changed", (event) => {
-  const changes = JSON.parse(event.data);
-  for (const table of tables) if (changes[table.of] !== seen[table.of]) stale.add(table.name);
-  seen = changes;
-  refresh();
-});
-setInterval(() => { if (document.visibilityState === "visible") render(); }, 1_000);
+
+// Whoever answers may be another process than before: what it can do is asked each time.
+const askWhatCanBeDone = async () => {
+  const { ok, body } = await ask("/api/");
+  if (!ok || JSON.stringify(body.can) === JSON.stringify(can)) return;
+  can = body.can;
+  delete by("what").dataset.shows;
+  await showDetail();
+};
+
+const follow = () => {
+  const events = new EventSource("/api/events");
+  events.addEventListener("open", () => {
+    live("on", "live");
+    seen = {};
+    askWhatCanBeDone().catch(() => {});
+  });
+  events.addEventListener("error", () => {
+    live("off", "no connection");
+    // One that was refused does not come again by itself.
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, 5_000);
+  });
+  events.addEventListener("changed", (event) => {
+    const changes = JSON.parse(event.data);
+    for (const table of tables) if (changes[table.of] !== seen[table.of]) stale.add(table.name);
+    seen = changes;
+    refresh();
+  });
+};
+setInterval(() => {
+  if (document.visibilityState === "visible") render();
+  if (by("live").className === "on") refresh();
+}, 1_000);
 
 by("tabs").append(...tables.map((table) => {
   const count = make("span", { className: "count" });
@@ -289,6 +326,6 @@ by("tabs").append(...tables.map((table) => {
   tab.addEventListener("click", () => choose(table));
   return tab;
 }));
-ask("/api/").then(({ body }) => { can = body.can; });
 begin();
+follow();
 refresh();
