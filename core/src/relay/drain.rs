@@ -135,6 +135,7 @@ impl Relay {
         };
         connection.drain = [Some(Deadline::DrainIdle), end]
             .map(|deadline| deadline.map(|deadline| self.deadlines.arm(deadline, number, now)));
+        self.pass_on(number, supervisor::Event::Draining { connection: number }, now);
     }
 
     /// A connection that drains alone is closed when nothing is open on it; else it is looked at again.

@@ -165,3 +165,14 @@ fn the_actors_of_one_that_said_goodbye_have_the_time_to_stop_and_have_one_life()
     hosting.cuts(1);
     hosting.ends();
 }
+
+#[test]
+fn an_actor_that_is_wanted_meanwhile_is_started_on_another() {
+    let mut hosting = two_with_state();
+    let (actor_id, second) = (of_the_first(&hosting), runner_of(&hosting, 2));
+    hosting.input(wanted(1)).wants(actor_id);
+    assert_eq!(hosting.actor(actor_id), (ActorState::Starting(second), 1));
+    assert_eq!(hosting.heard(1), []);
+    assert_eq!(hosting.heard(2).len(), 1, "a start");
+    hosting.ends();
+}
