@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::connection::Session;
+use super::connection::{Connection, Session};
 use super::end::Cause;
 use super::{Action, Config, Deadline, Relay};
 use crate::directory::RunnerState;
@@ -135,6 +135,7 @@ impl Relay {
         };
         connection.drain = [Some(Deadline::DrainIdle), end]
             .map(|deadline| deadline.map(|deadline| self.deadlines.arm(deadline, number, now)));
+        self.pass_on(number, supervisor::Event::Draining { connection: number }, now);
     }
 
     /// A connection that drains alone is closed when nothing is open on it; else it is looked at again.
@@ -154,7 +155,15 @@ impl Relay {
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.drain[1] = None;
         }
-        self.end_for_drain(number, now)
+        if !self.end_open(number, now) {
+            return false;
+        }
+        // It is closed once its actors have stopped, when it is looked at for being idle.
+        let stops = self.stops(number);
+        if !stops {
+            self.close(number, draining());
+        }
+        !stops
     }
 
     /// The record says that its runner moves: it is told to, and comes to another relay as one that moves.
@@ -184,22 +193,42 @@ impl Relay {
         while let Some(step) = self.drain.pop_due(now) {
             match step {
                 Step::Idle => self.close_idle(),
-                Step::Published => {
-                    for number in self.numbers() {
-                        if self.connections.get(&number).is_some_and(|it| it.hello.dialect == Dialect::Published) {
-                            self.counted.timeouts.drain_published += u64::from(self.end_for_drain(number, now));
-                        }
-                    }
-                }
+                Step::Published => self.end_published(now),
                 Step::Limit => {
                     for number in self.numbers() {
-                        self.counted.timeouts.drain_limit += u64::from(self.end_for_drain(number, now));
+                        if self.end_open(number, now) {
+                            self.close(number, draining());
+                            self.counted.timeouts.drain_limit += 1;
+                        }
                     }
                 }
             }
         }
         self.close_emptied();
         self.note_drained();
+    }
+
+    /// Ends what is open with published runners, and closes their connections. Those that stop are looked at again.
+    fn end_published(&mut self, now: Time) {
+        let mut some_stop = false;
+        for number in self.numbers() {
+            let is_published = |it: &Connection| it.hello.dialect == Dialect::Published;
+            if !self.connections.get(&number).is_some_and(is_published) || !self.end_open(number, now) {
+                continue;
+            }
+            if self.stops(number) {
+                some_stop = true;
+            } else {
+                self.close(number, draining());
+                self.counted.timeouts.drain_published += 1;
+            }
+        }
+        match &mut self.drain {
+            Drain::Begun { steps, .. } if some_stop => {
+                steps.arm(Step::Published, (), now);
+            }
+            Drain::Begun { .. } | Drain::Serving | Drain::Done => {}
+        }
     }
 
     fn close_idle(&mut self) {
@@ -229,14 +258,19 @@ impl Relay {
     fn is_done_with(&self, number: u64, closes_idle: bool) -> bool {
         let Some(connection) = self.connections.get(&number) else { return false };
         let is_empty = connection.routes.len() == 0;
-        // A runner that said goodbye goes when its actors have stopped: until then they are not started elsewhere.
-        let stops = matches!(connection.session, Session::Stopping) && self.supervisor.has_actors(number);
         let has_moved = self.registrations.get(&number).is_some_and(|registration| registration.has_moved());
-        is_empty && !stops && (closes_idle || has_moved)
+        is_empty && !self.stops(number) && (closes_idle || has_moved)
     }
 
-    /// Ends what is open on a connection, and closes it. Whether it was still to be closed.
-    fn end_for_drain(&mut self, number: u64, now: Time) -> bool {
+    /// Whether a runner that said goodbye still has actors. It goes when they have stopped: until then they are not
+    /// started elsewhere, and as soon as its connection ends they are.
+    fn stops(&self, number: u64) -> bool {
+        let said_goodbye = |it: &Connection| matches!(it.session, Session::Stopping);
+        self.connections.get(&number).is_some_and(said_goodbye) && self.supervisor.has_actors(number)
+    }
+
+    /// Ends what is open on a connection. Whether it is still to be closed.
+    fn end_open(&mut self, number: u64, now: Time) -> bool {
         let Some(connection) = self.connections.get(&number) else { return false };
         if matches!(connection.session, Session::Closing) {
             return false;
@@ -248,7 +282,6 @@ impl Relay {
                 self.abort_route(id, Cause::Draining, now);
             }
         }
-        self.close(number, draining());
         true
     }
 

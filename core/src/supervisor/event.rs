@@ -48,6 +48,11 @@ pub enum Event {
         /// On which connection.
         connection: u64,
     },
+    /// Place no more actors on a runner: its connection drains.
+    Draining {
+        /// Which connection.
+        connection: u64,
+    },
     /// A connection that was greeted ended, in whatever way; its routes are closed.
     Disconnected {
         /// Which.

@@ -56,6 +56,8 @@ pub(super) struct Here {
     pub(super) hibernates: bool,
     /// Whether it said goodbye.
     pub(super) stopping: bool,
+    /// Whether this connection drains.
+    pub(super) draining: bool,
     /// The actors whose WebSockets are still to be restored, though their runner may say something on them.
     pub(super) restoring: BTreeSet<ActorSlot>,
     /// The actors that it announced and that the directory does not give it, with their generations; and when they
@@ -89,6 +91,7 @@ impl Here {
             session: Session::Greeted { held: Held::default() },
             hibernates,
             stopping: false,
+            draining: false,
             restoring: BTreeSet::new(),
             strays: BTreeMap::new(),
             stray: None,
@@ -108,7 +111,7 @@ impl Here {
 
     /// Whether it takes actors.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_settled() && !self.stopping
+        self.is_settled() && !self.stopping && !self.draining
     }
 
     /// Whether its pong came, and nothing was made of it yet.

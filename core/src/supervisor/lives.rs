@@ -24,7 +24,7 @@ impl Supervisor {
                 if ready {
                     self.ask(slot, now);
                 } else if settled {
-                    // It said goodbye meanwhile, and was not told to start it.
+                    // It said goodbye meanwhile, or its connection drains, and it was not told to start it.
                     self.release(slot, Then::Move, now);
                 }
             }

@@ -316,6 +316,7 @@ impl Machine for Supervisor {
             Event::Greeted(greeted) => self.greeted(greeted, now)?,
             Event::Answered { connection } => self.answered(connection, now)?,
             Event::Stopping { connection } => self.stopping(connection, now)?,
+            Event::Draining { connection } => self.connection_drains(connection, now)?,
             Event::Disconnected { connection } => self.disconnected(connection, now)?,
             Event::Events { connection, events } => self.said(connection, events, now)?,
             Event::LeftBehind { connection, actor_id, generation } => {

@@ -105,6 +105,15 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Nothing more is placed on a runner while it has this connection. What it has stays.
+    pub(super) fn connection_drains(&mut self, connection: u64, now: Time) -> Result<(), ApiMisuse> {
+        self.must_be_open(connection)?;
+        let Some((id, here)) = self.hosts.here(connection) else { return Ok(()) };
+        here.draining = true;
+        self.refresh_ready(id, now);
+        Ok(())
+    }
+
     fn finish_if_it_runs(&mut self, slot: ActorSlot, now: Time) {
         let life = self.actors.get(slot).and_then(|actor| actor.life());
         match life.map(|life| (life.stage, life.asked)) {

@@ -146,6 +146,7 @@ impl World {
             }
             2..6 => Event::Answered { connection: self.connection() },
             6 if self.noise.once_in(6) => Event::Stopping { connection: self.connection() },
+            6 if self.noise.once_in(20) => Event::Draining { connection: self.connection() },
             7 => Event::Actor(self.others()),
             10..12 => {
                 let number = 1 + self.noise.below(5) as u64;

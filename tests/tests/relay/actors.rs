@@ -287,6 +287,24 @@ fn a_relay_that_drains_leaves_a_runner_that_said_goodbye_the_time_to_stop_its_ac
 }
 
 #[test]
+fn what_is_open_with_one_that_said_goodbye_ends_all_the_same_and_it_is_looked_at_again() {
+    let mut hosting = with_actor();
+    hosting.asks(1, of_request(0), start(None));
+    hosting.says(1, ToServer::Stopping).input(Event::Drain).passes(Duration::from_secs(8));
+    assert_eq!(hosting.saw(), [publishes(1, of_request(0), Answer::ResponseAbort)]);
+    assert_eq!(commands(&hosting.heard(1)), [("default".into(), 1, false)]);
+    hosting.tells(1, says("default", 1, stopped(StopCode::Ok))).pongs(1);
+    hosting.passes(Duration::from_secs(8) - Duration::from_micros(1));
+    assert_eq!((hosting.saw(), hosting.story.machine.stats().timeouts.drain_published), (vec![], 0));
+    hosting.passes(Duration::from_micros(1));
+    assert_eq!(hosting.saw(), [closes(1, 1001, "relay.draining")]);
+    assert_eq!(hosting.story.machine.stats().timeouts.drain_published, 1);
+    hosting.cuts(1);
+    assert_eq!(hosting.saw(), [Action::Drained]);
+    hosting.ends();
+}
+
+#[test]
 fn a_published_runner_that_is_done_is_closed_before() {
     let mut hosting = with_actor();
     hosting.asks(1, of_request(0), start(None));

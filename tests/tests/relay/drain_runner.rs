@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use underpass_core::directory::{ChangeOutcome, Revision, RunnerState};
+use underpass_core::directory::{ActorState, ChangeOutcome, Revision, RunnerId, RunnerState};
 use underpass_core::protocol::to_gateway::RefusedReason;
+use underpass_core::protocol::to_server::StopCode;
 use underpass_core::protocol::tunnel::to_client::Kind as Piece;
 use underpass_core::protocol::tunnel::to_server::Kind as Answer;
-use underpass_core::protocol::{RequestId, ToClient};
+use underpass_core::protocol::{RequestId, ToClient, ToServer, Version};
 use underpass_core::relay::{Action, Config, Event};
+use underpass_core::supervisor::rendezvous::choose;
 use underpass_core::{Machine, Relay};
+use underpass_tests::given::hosting::{Hosting, hosting, says};
 use underpass_tests::given::relay::{
     calm, closes, of_request, publishes, refuses, relay_with, sends, sends_piece, start,
 };
+use underpass_tests::given::supervisor::{actor, stopped};
 use underpass_tests::story::Story;
-use underpass_tests::wire::{message_id, response_start};
+use underpass_tests::wire::{connection, message_id, response_start};
 
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -122,4 +126,53 @@ fn a_relay_that_drains_later_finishes_it_like_the_others() {
     story.input(Event::Disconnected { connection: 1 }).expect([]);
     story.input(Event::Disconnected { connection: 2 }).expect([Action::Drained]);
     story.passes(Duration::from_secs(60)).ends();
+}
+
+/// Two published runners with state.
+fn two_with_state() -> Hosting {
+    let mut hosting = hosting();
+    hosting.takes_in(1, "a", Version::V7).takes_in(2, "b", Version::V7);
+    hosting
+}
+
+/// The runner of a connection.
+fn runner_of(hosting: &Hosting, number: u64) -> RunnerId {
+    let is_there = Some(connection(number));
+    hosting.runners().find(|record| record.connection == is_there).expect("it is connected").id
+}
+
+/// An actor that belongs to the runner of the first connection while that takes any.
+fn of_the_first(hosting: &Hosting) -> &'static str {
+    let runners = [1, 2].map(|number| runner_of(hosting, number));
+    let belongs = |actor_id: &&str| choose(&actor(actor_id), runners.into_iter()) == Some(runners[0]);
+    ["c", "d", "e", "f", "g", "h", "i", "j", "k", "l"].into_iter().find(belongs).expect("one of many")
+}
+
+#[test]
+fn the_actors_of_one_that_said_goodbye_have_the_time_to_stop_and_have_one_life() {
+    let mut hosting = two_with_state();
+    let (actor_id, second) = (of_the_first(&hosting), runner_of(&hosting, 2));
+    hosting.runs(1, actor_id);
+    hosting.saw();
+    hosting.input(wanted(1)).says(1, ToServer::Stopping).passes(Duration::from_secs(8));
+    assert_eq!(hosting.saw(), []);
+    assert!(matches!(hosting.actor(actor_id), (ActorState::Stopping(_), 1)));
+    hosting.tells(1, says(actor_id, 1, stopped(StopCode::Ok)));
+    assert_eq!(hosting.actor(actor_id), (ActorState::Starting(second), 2));
+    hosting.passes(IDLE);
+    assert_eq!(hosting.saw(), [closes(1, 1001, "relay.draining")]);
+    assert_eq!(hosting.story.machine.stats().timeouts.drain_published, 0);
+    hosting.cuts(1);
+    hosting.ends();
+}
+
+#[test]
+fn an_actor_that_is_wanted_meanwhile_is_started_on_another() {
+    let mut hosting = two_with_state();
+    let (actor_id, second) = (of_the_first(&hosting), runner_of(&hosting, 2));
+    hosting.input(wanted(1)).wants(actor_id);
+    assert_eq!(hosting.actor(actor_id), (ActorState::Starting(second), 1));
+    assert_eq!(hosting.heard(1), []);
+    assert_eq!(hosting.heard(2).len(), 1, "a start");
+    hosting.ends();
 }

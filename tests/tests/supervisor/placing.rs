@@ -65,6 +65,29 @@ fn runners_that_take_nothing_are_not_counted_on() {
 }
 
 #[test]
+fn a_runner_whose_connection_drains_is_given_nothing_until_it_comes_again() {
+    // Or until another comes.
+    for number in [1, 2] {
+        let mut story = supervisor();
+        story.input(Event::Draining { connection: 1 }).expect([]);
+        story.input(Event::Draining { connection: 1 }).expect([]);
+        story.wants("a", 1).expect([]);
+        assert_eq!(story.machine.stats().waiting, 1);
+        let claim = actor_record(1, ActorState::Starting(runner_id(number)));
+        story.runner_comes(2, number).expect([change("a", 1, &claim)]);
+    }
+}
+
+#[test]
+fn a_claim_that_is_made_as_its_runners_connection_begins_to_drain_is_given_back() {
+    let mut story = supervisor();
+    story.wants("a", 1).expect([change("a", 1, &actor_record(1, ActorState::Starting(runner_id(1))))]);
+    story.input(Event::Draining { connection: 1 }).expect([]);
+    story.stores("a", 2).expect_stored("a", 2, &actor_record(1, ActorState::Wanted)).expect([]);
+    assert_eq!(story.machine.stats().waiting, 1);
+}
+
+#[test]
 fn a_runner_takes_no_more_actors_than_it_has_slots() {
     let mut story = supervisor();
     story.actor_runs("a").actor_runs("b");

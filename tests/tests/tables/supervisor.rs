@@ -179,6 +179,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("connection: greeted", greeted(2, 1)),
         ("connection: answered", Event::Answered { connection: 1 }),
         ("connection: stopping", Event::Stopping { connection: 1 }),
+        ("connection: draining", Event::Draining { connection: 1 }),
         ("connection: disconnected", Event::Disconnected { connection: 1 }),
         ("gateway: a WebSocket was left behind", left_behind(1)),
         ("gateway: a WebSocket was left behind by an older life", left_behind(0)),
