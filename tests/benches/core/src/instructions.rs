@@ -35,7 +35,7 @@ const WORKS: [Work; 7] = [
     Work { name: "a relay carries 1 MiB to the gateway", payload: 1 << 20, most: 1_210, run: to_gateway },
     Work { name: "a gateway sends 64 B", payload: 64, most: 1_630, run: sends },
     Work { name: "a gateway receives 64 B", payload: 64, most: 1_210, run: receives },
-    Work { name: "a tick with nothing due, 10,000 WebSockets open", payload: 64, most: 150, run: ticks },
+    Work { name: "a tick with nothing due, 10,000 WebSockets open", payload: 64, most: 190, run: ticks },
 ];
 
 /// Each work's instructions, and whether none has more than it may.
